@@ -1,0 +1,18 @@
+# shellcheck shell=bash
+# Sourced by every verb, with its arguments: answers --help from the verb's first comment, then sets up.
+set -euo pipefail
+verb=$(basename "$0")
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+for argument in "$@"; do
+  if [ "$argument" = --help ] || [ "$argument" = -h ]; then
+    # The comment below the first line, up to the first line that is none.
+    sed -n '2,${/^#/!q;s/^# \{0,1\}//p;}' "scripts/$verb"
+    exit 0
+  fi
+done
+./scripts/setup --quiet >&2
+# Without .pyc files every start costs seconds; a user's own path must not shadow the project.
+unset PYTHONDONTWRITEBYTECODE PYTHONHOME
+export PYTHONPATH="$PWD/vertex-ai-pipelines:$PWD/scripts:$PWD" PYTHONUNBUFFERED=1
+# shellcheck disable=SC2034 # the verb uses it
+python="$PWD/.venv/bin/python"

@@ -1,0 +1,160 @@
+"""The local cloud's command: up, down, status, env, logs, pr, app."""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from localcloud.client import Client, ClientError
+from localcloud.cloud import World
+from localcloud.logs import print_logs
+
+Verb = Callable[[Client, argparse.Namespace], int]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; the world's names are usually filled in by ./scripts/localcloud."""
+    main = argparse.ArgumentParser(
+        prog="localcloud", description="Google Cloud, AWS and GitHub in one local process."
+    )
+    main.add_argument("--root", type=Path, default=Path(".local/cloud"), help=argparse.SUPPRESS)
+    for name in ("project", "project-number", "region", "repository", "aws-region"):
+        main.add_argument(f"--{name}", default="", help=argparse.SUPPRESS)
+    verbs = main.add_subparsers(dest="verb", required=True, metavar="VERB")
+    start = verbs.add_parser("up", help="start it, unless it runs")
+    start.add_argument("--port", type=int, help="where it listens (default: 8443, or any free one)")
+    stop = verbs.add_parser("down", help="stop it; what it holds stays under .local/")
+    stop.add_argument("--erase", action="store_true", help="and forget all that it holds")
+    verbs.add_parser("status", help="say whether it runs, and where")
+    show = verbs.add_parser("env", help='shell lines for eval "$(./scripts/localcloud env)"')
+    show.add_argument("--json", action="store_true", help="the same as JSON: set, unset")
+    logs = verbs.add_parser("logs", help="what it and its jobs wrote")
+    logs.add_argument(
+        "what", nargs="?", help="calls, server, a pipeline job[/STEP], or run-N of a workflow"
+    )
+    logs.add_argument("-n", "--lines", type=int, default=0, help="only the last N lines")
+    pull = verbs.add_parser("pr", help="print a pull request of the local GitHub")
+    pull.add_argument("number", type=int)
+    app = verbs.add_parser("app", help="make a GitHub App and print its payload for Secret Manager")
+    app.add_argument("name")
+    app.add_argument("permissions", nargs="+", metavar="NAME=ACCESS", help="for example actions=write")
+    return main
+
+
+def up(client: Client, arguments: argparse.Namespace) -> int:
+    """Start it and say where it is."""
+    running = client.status()
+    status = client.up(_world(arguments), arguments.port)
+    print(f"local cloud   127.0.0.1:{status['port']} · {'already up' if running else 'up'}")
+    return 0
+
+
+def down(client: Client, arguments: argparse.Namespace) -> int:
+    """Stop it."""
+    print("local cloud   stopped" if client.down() else "local cloud   was not running")
+    if arguments.erase:
+        shutil.rmtree(client.root, ignore_errors=True)
+        print("local cloud   erased")
+    return 0
+
+
+def status(client: Client, _: argparse.Namespace) -> int:
+    """Say whether it runs."""
+    found = client.status()
+    if found is None:
+        print("local cloud   not running · start it with ./scripts/localcloud up")
+        return 1
+    world = found["world"]
+    print(f"local cloud   127.0.0.1:{found['port']} · process {found['pid']} · {client.root}")
+    print(f"              project {world['project']} · repository {world['repository']}")
+    for host in dict.fromkeys(found["refused"]):
+        print(f"refused       {host} · nothing leaves this machine")
+    return 0
+
+
+def env(client: Client, arguments: argparse.Namespace) -> int:
+    """The owner's environment; starts the local cloud where it is not running."""
+    client.up(_world(arguments), None)
+    found = client.environment()
+    print(json.dumps({"set": found.set, "unset": found.unset}) if arguments.json else found.shell())
+    return 0
+
+
+def logs(client: Client, arguments: argparse.Namespace) -> int:
+    """The list of logs, or one of them."""
+    return print_logs(client.root, arguments.what, arguments.lines)
+
+
+def pr(client: Client, arguments: argparse.Namespace) -> int:
+    """A pull request as a person reads it."""
+    import requests
+
+    if client.status() is None:
+        raise ClientError("the local cloud is not running: ./scripts/localcloud up")
+    variables = client.environment().set
+    session = requests.Session()
+    session.trust_env = False
+    session.proxies = {"https": variables["HTTPS_PROXY"]}
+    session.verify = variables["SSL_CERT_FILE"]
+    session.headers["Authorization"] = f"Bearer {variables['GITHUB_TOKEN']}"
+    repository = f"https://api.github.com/repos/{variables['GITHUB_REPOSITORY']}"
+    found = session.get(f"{repository}/pulls/{arguments.number}")
+    if found.status_code == 404:
+        raise ClientError(
+            f"there is no pull request #{arguments.number} in {variables['GITHUB_REPOSITORY']}", 2
+        )
+    pull, files = found.json(), session.get(f"{repository}/pulls/{arguments.number}/files").json()
+    state = "merged" if pull["merged"] else pull["state"]
+    labels = ", ".join(label["name"] for label in pull["labels"])
+    branches = f"{pull['head']['ref']} → {pull['base']['ref']}"
+    print(f"#{pull['number']} {pull['title']}\n{state} · {branches} · {labels}\n")
+    print(pull["body"])
+    for file in files:
+        print(f"\n--- {file['filename']} ({file['status']}, +{file['additions']} -{file['deletions']})")
+        print(file.get("patch", ""))
+    return 0
+
+
+def app(client: Client, arguments: argparse.Namespace) -> int:
+    """A GitHub App's payload for Secret Manager, printed once: only its public key is kept."""
+    pairs = (permission.partition("=") for permission in arguments.permissions)
+    payload = client.ask("POST", f"/apps/{arguments.name}", {name: access for name, _, access in pairs})
+    print(json.dumps(payload))
+    return 0
+
+
+VERBS: dict[str, Verb] = {
+    "up": up,
+    "down": down,
+    "status": status,
+    "env": env,
+    "logs": logs,
+    "pr": pr,
+    "app": app,
+}
+
+
+def _world(arguments: argparse.Namespace) -> World:
+    return World(
+        project=arguments.project,
+        project_number=arguments.project_number,
+        region=arguments.region,
+        repository=arguments.repository,
+        aws_region=arguments.aws_region,
+    )
+
+
+def main(argv: list[str]) -> int:
+    """Run one verb."""
+    arguments = parser().parse_args(argv)
+    try:
+        return VERBS[arguments.verb](Client(arguments.root), arguments)
+    except ClientError as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        return failure.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

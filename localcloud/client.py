@@ -1,0 +1,187 @@
+"""Start, find, ask and stop a local cloud from another process."""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from localcloud.cloud import World
+from localcloud.environment import Environment
+
+DEFAULT_PORT = 8443
+START_SECONDS = 60
+STOP_SECONDS = 10
+
+
+class ClientError(Exception):
+    """What went wrong, for the person who called; `exit_code` as the shell gets it."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Client:
+    """The local cloud whose folder is `root`, running or not."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    def status(self) -> dict[str, Any] | None:
+        """What the running local cloud says of itself; None where none runs."""
+        state = self._state()
+        try:
+            return self.ask("GET", "/status") if state else None
+        except (OSError, HTTPException, ValueError):
+            return None
+
+    def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """One call on the inner plane. Raises ClientError with its message where it refuses."""
+        port = (self._state() or {"port": 0})["port"]
+        connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        with contextlib.closing(connection):
+            data = json.dumps(body or {})
+            connection.request(
+                method, f"http://localcloud.internal{path}", data, {"Host": "localcloud.internal"}
+            )
+            response = connection.getresponse()
+            answer: dict[str, Any] = json.loads(response.read())
+        if response.status >= 400:
+            raise ClientError(answer["error"]["message"])
+        return answer
+
+    def environment(self) -> Environment:
+        """The owner's environment."""
+        answer = self.ask("GET", "/environment")
+        return Environment(answer["set"], tuple(answer["unset"]))
+
+    def up(self, world: World, port: int | None) -> dict[str, Any]:
+        """Start it, unless it runs; returns its status. Raises ClientError where it cannot."""
+        with self._alone():
+            running = self.status()
+            if running is None:
+                self._check_world(world)
+                self._spawn(world, self._port(port))
+                running = self._wait_until_up()
+            elif port not in (None, running["port"]):
+                raise ClientError(
+                    f"the local cloud already runs at port {running['port']}: stop it first (down)", 2
+                )
+            return running
+
+    def down(self) -> bool:
+        """Stop it; returns whether it ran."""
+        running = self.status()
+        if running is None:
+            return False
+        self.ask("POST", "/stop")
+        deadline = time.monotonic() + STOP_SECONDS
+        while _alive(running["pid"]) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if _alive(running["pid"]):
+            os.kill(running["pid"], signal.SIGKILL)
+        return True
+
+    def _state(self) -> dict[str, Any] | None:
+        try:
+            return dict(json.loads((self.root / "state.json").read_text()))
+        except (OSError, ValueError):
+            return None
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two commands that start it at once: the second finds it running."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "start.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _check_world(self, world: World) -> None:
+        path = self.root / "world.json"
+        if path.exists() and json.loads(path.read_text()) != asdict(world):
+            raise ClientError(
+                f"{self.root} holds another world (see world.json): the settings have changed since\n"
+                "  mend: put them back, or start anew with ./scripts/localcloud down --erase",
+                2,
+            )
+
+    def _port(self, wanted: int | None) -> int:
+        """The port asked for, or that of last time, or the usual one, or any that is free."""
+        if wanted is not None:
+            if not _free(wanted):
+                raise ClientError(
+                    f"port {wanted} is in use by another program\n"
+                    "  mend: stop that program, or choose another with --port, or leave --port out",
+                    2,
+                )
+            return wanted
+        last = self.root / "port"
+        candidates = [int(last.read_text())] if last.exists() else []
+        free = [port for port in [*candidates, DEFAULT_PORT] if _free(port)]
+        return free[0] if free else free_port()
+
+    def _spawn(self, world: World, port: int) -> None:
+        (self.root / "port").write_text(str(port))
+        arguments = [json.dumps(asdict(world)), str(self.root), str(port)]
+        here = str(Path(__file__).parent.parent)
+        with (self.root / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "localcloud.serve", *arguments],
+                cwd=self.root,
+                env={**os.environ, "PYTHONPATH": here},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _wait_until_up(self) -> dict[str, Any]:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            found = self.status()
+            if found and found["pid"] == self._process.pid:
+                return found
+            time.sleep(0.05)
+        tail = "\n".join((self.root / "server.log").read_text().splitlines()[-15:])
+        raise ClientError(f"the local cloud did not start; {self.root}/server.log ends with:\n{tail}")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return _binds(probe, port)
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _binds(probe: socket.socket, port: int) -> bool:
+    try:
+        probe.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True

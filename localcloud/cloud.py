@@ -1,0 +1,87 @@
+"""What every service shares: the store, the world's names, and who a caller is."""
+
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+from localcloud.errors import ApiError
+from localcloud.store import Store
+
+TOKEN_LIFE = 3600  # seconds, as Google's
+
+
+@dataclass(frozen=True)
+class World:
+    """The names that a local cloud answers to."""
+
+    project: str
+    project_number: str
+    region: str
+    repository: str  # owner/name
+    aws_region: str
+
+    @property
+    def owner(self) -> str:
+        """The person at the keyboard, who owns everything."""
+        return self.account("owner")
+
+    def account(self, name: str) -> str:
+        """A service account's address in this project."""
+        return f"{name}@{self.project}.iam.gserviceaccount.com"
+
+
+class Cloud:
+    """One local cloud: `root` is its folder, `address` its proxy's host and port."""
+
+    def __init__(self, root: Path, world: World, port: int = 0) -> None:
+        self.root, self.world, self.port = root, world, port
+        self.store = Store(root)
+
+    def now(self) -> str:
+        """The time, as Google's REST services write it."""
+        return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    def label(self, caller: str, principal: str) -> str:
+        """Let the proxy user `caller` act as `principal` at the metadata server."""
+        self.store.put("caller", caller, {"principal": principal})
+        return caller
+
+    def principal_of_caller(self, caller: str) -> str | None:
+        """Whom the metadata server takes this proxy user for."""
+        found = self.store.get("caller", caller)
+        return found["principal"] if found else None
+
+    def issue_token(self, principal: str) -> str:
+        """A fresh Google access token."""
+        token = "ya29." + secrets.token_urlsafe(32)
+        self.store.put("token", token, {"principal": principal, "expires": time.time() + TOKEN_LIFE})
+        return token
+
+    def principal(self, authorization: str) -> str:
+        """The principal of an Authorization header. Raises UNAUTHENTICATED."""
+        token = authorization.removeprefix("Bearer ").strip()
+        found = self.store.get("token", token)
+        if found and found["expires"] > time.time():
+            return str(found["principal"])
+        if token.count(".") == 2 and (account := self._signer(token)):
+            return account
+        raise ApiError(
+            "UNAUTHENTICATED",
+            "Request had invalid authentication credentials. Expected OAuth 2 access token,"
+            " login cookie or other valid authentication credential.",
+        )
+
+    def _signer(self, token: str) -> str | None:
+        """The account of a JWT that a key file signed by itself: the SDKs spare the exchange."""
+        try:
+            account = str(jwt.decode(token, options={"verify_signature": False}).get("iss"))
+            key = self.store.get("account-key", account)
+            options: Any = {"verify_aud": False}  # the host, or absent where scopes are given
+            return account if key and jwt.decode(token, key["public"], ["RS256"], options) else None
+        except jwt.PyJWTError:
+            return None

@@ -1,0 +1,147 @@
+"""GitHub Actions: press a workflow's button, follow, cancel and repeat its runs."""
+
+import io
+import zipfile
+from typing import Any
+
+from localcloud.github.call import API, Call, page
+from localcloud.github.errors import GitHubError, not_found
+from localcloud.github.repository import Repository
+from localcloud.github.runner import Runner
+from localcloud.github.runs import Run, Runs, show_jobs, show_run
+from localcloud.github.shapes import WEB
+from localcloud.github.workflows import find, read, workflow_id
+from localcloud.http import Response
+
+FIELDS = {"event": "event", "branch": "head_branch", "actor": "actor", "head_sha": "head_sha"}
+
+
+class Actions:
+    """The calls below /actions."""
+
+    def __init__(self, runs: Runs, runner: Runner) -> None:
+        self.runs, self.runner = runs, runner
+
+    def dispatch(self, call: Call) -> Response:
+        """POST: press a workflow's button at a ref."""
+        where = call.repository
+        path, given = find(where, call.param("workflow")), call.need("ref")
+        ref, commit = _ref(where, given)
+        workflow = read(where, commit, path)
+        if workflow is None:
+            raise not_found()
+        inputs = workflow.inputs(call.need("inputs", dict) if call.data.get("inputs") else {})
+        flags = [
+            name for name, options in workflow.declared().items() if options.get("type") == "boolean"
+        ]
+        asked = {"event": "workflow_dispatch", "ref": ref, "head_branch": ref.split("/", 2)[2]}
+        who = {"head_sha": commit, "inputs": inputs, "flags": flags, "actor": call.login}
+        run = self.runs.create(where, workflow, {**asked, **who})
+        self.runner.pump()
+        return _details(where, run) if call.data.get("return_run_details") else Response(status=204)
+
+    def list(self, call: Call) -> Response:
+        """GET the repository's runs, newest first."""
+        return self._page(call, self.runs.of(call.repository))
+
+    def of_workflow(self, call: Call) -> Response:
+        """GET one workflow's runs."""
+        where = call.repository
+        number = workflow_id(where, find(where, call.param("workflow")))
+        return self._page(call, [run for run in self.runs.of(where) if run["workflow_id"] == number])
+
+    def _page(self, call: Call, found: Any) -> Response:
+        chosen = [run for run in found if _matches(call, run)]
+        return page(call, chosen, lambda run: show_run(call.repository, run), "workflow_runs")
+
+    def _found(self, call: Call) -> Run:
+        return self.runs.get(call.repository.full_name, call.number("id"))
+
+    def get(self, call: Call) -> Response:
+        """GET one run."""
+        return Response(show_run(call.repository, self._found(call)))
+
+    def jobs(self, call: Call) -> Response:
+        """GET a run's jobs."""
+        return page(call, show_jobs(call.repository, self._found(call)), under="jobs")
+
+    def job(self, call: Call) -> Response:
+        """GET one job."""
+        run = self.runs.get(call.repository.full_name, call.number("id") // 100)
+        found = [job for job in show_jobs(call.repository, run) if job["id"] == call.number("id")]
+        if not found:
+            raise not_found()
+        return Response(found[0])
+
+    def logs(self, call: Call) -> Response:
+        """GET a run's logs as a zip file."""
+        run, kept = self._found(call), io.BytesIO()
+        with zipfile.ZipFile(kept, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(f"0_{run['jobs'][0].replace('/', '_')}.txt", self._log(run))
+        return Response(kept.getvalue(), headers={"content-type": "application/zip"})
+
+    def job_logs(self, call: Call) -> Response:
+        """GET a job's log as text."""
+        run = self.runs.get(call.repository.full_name, call.number("id") // 100)
+        return Response(self._log(run), headers={"content-type": "text/plain; charset=utf-8"})
+
+    def _log(self, run: Run) -> bytes:
+        path = self.runs.log(run)
+        if not path.exists():
+            raise not_found()
+        return path.read_bytes()
+
+    def cancel(self, call: Call) -> Response:
+        """POST: end a run."""
+        if not self.runner.cancel(self._found(call)):
+            raise GitHubError(409, "Cannot cancel a workflow run that is completed.")
+        return Response({}, status=202)
+
+    def rerun(self, call: Call) -> Response:
+        """POST: run it again, at the same commit."""
+        run = self._found(call)
+        if run["status"] != "completed":
+            raise GitHubError(403, "This workflow run cannot be rerun because it is already running")
+        self.runs.queue(run)
+        self.runner.pump()
+        return Response({}, status=201)
+
+
+def _ref(where: Repository, given: str) -> tuple[str, str]:
+    names = [given] if given.startswith("refs/") else [f"refs/heads/{given}", f"refs/tags/{given}"]
+    for name in names:
+        commit = where.ref(f"{name}^{{commit}}")
+        if commit:
+            return name, commit
+    raise GitHubError(422, f"No ref found for: {given}")
+
+
+def _details(where: Repository, run: Run) -> Response:
+    urls = {"run_url": f"{API}/repos/{where.full_name}/actions/runs/{run['id']}"}
+    urls["html_url"] = f"{WEB}/{where.full_name}/actions/runs/{run['id']}"
+    return Response({"workflow_run_id": run["id"], **urls})
+
+
+def _matches(call: Call, run: Run) -> bool:
+    wanted = {field: call.query(name) for name, field in FIELDS.items()}
+    status = call.query("status")
+    fits = all(not value or run[field] == value for field, value in wanted.items())
+    return (
+        fits
+        and status in ("", run["status"], run["conclusion"])
+        and _created(call.query("created"), run)
+    )
+
+
+def _created(span: str, run: Run) -> bool:
+    """Whether a run's time fits `2026-01-01`, `>=…`, `<…` or `…..…`."""
+    when = str(run["created_at"])
+    if ".." in span:
+        first, last = span.split("..", 1)
+        return first.strip("*") <= when and (last in ("", "*") or when[: len(last)] <= last)
+    for sign in (">=", "<=", ">", "<"):
+        if span.startswith(sign):
+            bound = span.removeprefix(sign)
+            cut = when[: len(bound)]
+            return {">=": cut >= bound, "<=": cut <= bound, ">": cut > bound, "<": cut < bound}[sign]
+    return when.startswith(span)

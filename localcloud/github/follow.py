@@ -1,0 +1,67 @@
+"""What a push does to pull requests: heads move, merged ones and empty ones close."""
+
+from localcloud.github.git import ZERO
+from localcloud.github.identity import ACTOR
+from localcloud.github.repository import Repository, timestamp
+from localcloud.github.tracker import Record, Tracker
+
+BRANCH = "refs/heads/"
+
+
+class Follower:
+    """Listens to pushes; `__call__` is a push hook."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self.tracker = tracker
+
+    def __call__(self, where: Repository, ref: str, _before: str, after: str) -> None:
+        if not ref.startswith(BRANCH):
+            return
+        name = ref.removeprefix(BRANCH)
+        for record in self.tracker.issues(where, pulls=True):
+            if record["state"] == "open":
+                self._follow(where, record, (name, after))
+
+    def _follow(self, where: Repository, record: Record, moved: tuple[str, str]) -> None:
+        (name, after), pull = moved, record["pull"]
+        if name not in (pull["head_ref"], pull["base_ref"]):
+            return
+        if after == ZERO:
+            self.tracker.close(where, record, ACTOR.get())
+        elif name == pull["head_ref"]:
+            self._head_moved(where, record, after)
+        else:
+            self._base_moved(where, record, after)
+
+    def _head_moved(self, where: Repository, record: Record, after: str) -> None:
+        pull = record["pull"]
+        pull["head_sha"] = after
+        keep_head(where, record)
+        self.tracker.save(where, record)
+        if where.is_ancestor(after, pull["base_sha"]):
+            self.tracker.close(where, record, ACTOR.get())
+
+    def _base_moved(self, where: Repository, record: Record, after: str) -> None:
+        pull = record["pull"]
+        if where.is_ancestor(pull["head_sha"], after):
+            mark_merged(self.tracker, where, record, after)
+        else:
+            pull["base_sha"] = after
+            self.tracker.save(where, record)
+
+
+def keep_head(where: Repository, record: Record) -> None:
+    """Point refs/pull/N/head at the head, so that it outlives its branch."""
+    where.raw("update-ref", f"refs/pull/{record['number']}/head", record["pull"]["head_sha"])
+
+
+def mark_merged(tracker: Tracker, where: Repository, record: Record, commit: str) -> None:
+    """Close the pull request as merged by that commit of its base branch."""
+    merged = {
+        "merged": True,
+        "merged_at": timestamp(),
+        "merged_by": ACTOR.get(),
+        "merge_commit_sha": commit,
+    }
+    record["pull"].update(merged)
+    tracker.close(where, record, ACTOR.get())

@@ -1,0 +1,173 @@
+"""The local GitHub: its two hosts, put together from their parts."""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from localcloud.cloud import Cloud
+from localcloud.errors import ApiError
+from localcloud.github.actions import Actions
+from localcloud.github.apps import Apps, Registry
+from localcloud.github.call import Call
+from localcloud.github.contents import Contents
+from localcloud.github.errors import GitHubError, forbidden, not_found, render
+from localcloud.github.follow import Follower
+from localcloud.github.git import GitError
+from localcloud.github.gitdata import Refs
+from localcloud.github.identity import ACTOR, Identity, Tokens
+from localcloud.github.issues import Comments, Issues, Labels
+from localcloud.github.job import Setting
+from localcloud.github.merging import Merging
+from localcloud.github.pulls import Pulls
+from localcloud.github.repos import Repos
+from localcloud.github.repository import PushHook, Repositories, Repository
+from localcloud.github.reviews import Reviews
+from localcloud.github.routes import APP, PERSON, Areas, Entry, Method, table
+from localcloud.github.runner import Runner
+from localcloud.github.runs import Runs
+from localcloud.github.smart_http import GitHost
+from localcloud.github.statuses import Statuses
+from localcloud.github.tracker import Tracker
+from localcloud.http import Handler, Request, Response, Route, Service
+
+LIMIT = 5000  # calls an hour that the headers promise
+
+
+class GitHub:
+    """GitHub for one local cloud: `services` are its hosts, `on_push` is told of every moved ref."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        job_environment: Callable[[dict[str, Any]], dict[str, str]],
+        prepare: Callable[[Path], None],
+        timeout: float = 3600,
+    ) -> None:
+        self.cloud = cloud
+        self.repositories, self.tokens = Repositories(cloud), Tokens(cloud.store)
+        self.apps, self.runs = Registry(cloud.store, cloud.world.repository), Runs(cloud)
+        self.runner = Runner(self.runs, self.repositories, Setting(job_environment, prepare, timeout))
+        tracker = Tracker(cloud.store)
+        self.repositories.on_push.append(Follower(tracker))
+        api = ApiHost(self.tokens, self.repositories, table(self._areas(tracker)))
+        self.services: list[Service] = [api, GitHost(self.repositories, self.tokens, tracker)]
+        self.runner.start()
+
+    def _areas(self, tracker: Tracker) -> Areas:
+        return Areas(
+            repos=Repos(self.repositories),
+            refs=Refs(self.repositories),
+            contents=Contents(self.repositories),
+            issues=Issues(tracker),
+            comments=Comments(tracker),
+            labels=Labels(tracker),
+            pulls=Pulls(tracker),
+            merging=Merging(self.repositories, tracker),
+            reviews=Reviews(tracker),
+            statuses=Statuses(tracker),
+            apps=Apps(self.apps, self.repositories, self.tokens),
+            actions=Actions(self.runs, self.runner),
+        )
+
+    @property
+    def on_push(self) -> list[PushHook]:
+        """Called with repository, ref, before and after (zeros: not there) of each ref that moved."""
+        return self.repositories.on_push
+
+    def ensure(self, owner: str, name: str) -> Repository:
+        """The repository, made where it is not there yet."""
+        return self.repositories.find(owner, name) or self.repositories.create(owner, name)
+
+    def register_app(self, name: str, permissions: Mapping[str, str]) -> dict[str, Any]:
+        """Register an App (again: rotate its key); returns app_id, installation_id and private_key."""
+        return self.apps.register(name, permissions)
+
+    def person_token(self, login: str) -> str:
+        """A person's token, which may do everything."""
+        return self.tokens.person(login)
+
+    def job_token(self, permissions: Mapping[str, str]) -> str:
+        """What a workflow's own GITHUB_TOKEN is: an hour of github-actions[bot]."""
+        granted = {"metadata": "read", **permissions}
+        return self.tokens.installation("github-actions", granted, [self.cloud.world.repository])
+
+    def close(self) -> None:
+        """End the runs in progress."""
+        self.runner.close()
+
+
+class ApiHost:
+    """The service at api.github.com: checks who asks for what, then lets the parts answer."""
+
+    hosts: tuple[str, ...] = (r"api\.github\.com",)
+
+    def __init__(self, tokens: Tokens, repositories: Repositories, entries: list[Entry]) -> None:
+        self.tokens, self.repositories, self.entries = tokens, repositories, entries
+
+    def routes(self) -> list[Route]:
+        """The table, each call behind the gate."""
+        return [Route(method, path, self._gate(needs, to)) for method, path, needs, to in self.entries]
+
+    def refuse(self, request: Request, error: ApiError) -> Response:
+        """GitHub's error body."""
+        return _dressed(request, render(request, error))
+
+    def _gate(self, needs: str, method: Method) -> Handler:
+        def handle(request: Request) -> Response:
+            caller = self._caller(request, needs)
+            place = self._place(request, caller)
+            if ":" in needs and not caller.may(needs):
+                raise forbidden()
+            token = ACTOR.set(caller.login)
+            try:
+                with nullcontext() if request.method == "GET" else self.repositories.writing:
+                    return _dressed(request, method(Call(request, caller, place)))
+            except GitError as error:
+                raise GitHubError(422, f"git refused: {error}") from None
+            finally:
+                ACTOR.reset(token)
+
+        return handle
+
+    def _caller(self, request: Request, needs: str) -> Identity:
+        if needs == APP:
+            return Identity("app", {})
+        caller = self.tokens.identify(request.headers.get("authorization", ""))
+        if needs == PERSON and caller.permissions is not None:
+            raise forbidden()
+        return caller
+
+    def _place(self, request: Request, caller: Identity) -> Repository | None:
+        names = request.params
+        if not {"owner", "repo"} <= names.keys():
+            return None
+        found = self.repositories.get(names["owner"], names["repo"])
+        if not caller.sees(found.key):
+            raise not_found()
+        return found
+
+
+def _dressed(request: Request, answer: Response) -> Response:
+    """An answer with GitHub's headers; 304 where the client has it already."""
+    reset = (int(time.time()) // 3600 + 1) * 3600
+    headers = {
+        "content-type": "application/json; charset=utf-8",
+        "x-github-request-id": secrets.token_hex(8).upper(),
+        "x-github-media-type": "github.v3; format=json",
+        "x-ratelimit-limit": str(LIMIT),
+        "x-ratelimit-remaining": str(LIMIT - 1),
+        "x-ratelimit-used": "1",
+        "x-ratelimit-reset": str(reset),
+        "x-ratelimit-resource": "core",
+        **answer.headers,
+    }
+    if request.method != "GET" or answer.status != 200:
+        return Response(answer.body, answer.status, headers)
+    headers["etag"] = f'W/"{hashlib.sha256(answer.encoded()).hexdigest()}"'
+    if request.headers.get("if-none-match") == headers["etag"]:
+        return Response(b"", 304, headers)
+    return Response(answer.body, answer.status, headers)

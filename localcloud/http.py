@@ -1,0 +1,141 @@
+"""Requests, responses and route tables: a handler is a function from one to the other."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import parse_qsl, unquote
+
+from localcloud.errors import ApiError
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call. `path` is raw (still percent-encoded); `headers` has lower-case names.
+
+    `caller` is the label that the client's proxy address carries; `params` holds the route's
+    names, decoded.
+    """
+
+    method: str
+    host: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    caller: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+
+    def json(self) -> Any:
+        """The body as JSON; an empty body is an empty table. Raises ApiError."""
+        try:
+            return json.loads(self.body or b"{}")
+        except ValueError as error:
+            raise ApiError("INVALID_ARGUMENT", f"Invalid JSON payload received. {error}") from None
+
+    def form(self) -> dict[str, str]:
+        """The body as a form's fields."""
+        return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer. `body` may be a JSON-able value or bytes."""
+
+    body: Any = b""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def encoded(self) -> bytes:
+        """The body's bytes on the wire."""
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+    def all_headers(self) -> dict[str, str]:
+        """The headers, the content type of JSON filled in."""
+        kind = (
+            {} if isinstance(self.body, bytes) else {"content-type": "application/json; charset=UTF-8"}
+        )
+        return {**kind, **{key.lower(): value for key, value in self.headers.items()}}
+
+
+Handler = Callable[[Request], Response]
+
+
+class Route(NamedTuple):
+    """`path` has `{name}` for one segment and `{name*}` for the rest of the path."""
+
+    method: str
+    path: str
+    handler: Handler
+
+
+class Service(Protocol):
+    """One host's calls: a visible table of routes, and the shape of its errors."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Regular expressions, matched whole."""
+
+    def routes(self) -> list[Route]: ...
+
+    def refuse(self, request: Request, error: ApiError) -> Response: ...
+
+
+def pattern(path: str) -> re.Pattern[str]:
+    """A route's path as a regular expression over raw paths."""
+    parts = re.split(r"(\{\w+\*?\})", path)
+    named = [_part(part) for part in parts]
+    return re.compile("".join(named))
+
+
+def _part(part: str) -> str:
+    if not part.startswith("{"):
+        return re.escape(part)
+    name = part.strip("{}*")
+    return f"(?P<{name}>.+)" if part.endswith("*}") else f"(?P<{name}>[^/]+)"
+
+
+class Router:
+    """Finds the handler of a request by host, method and path; a call that is not there is named."""
+
+    def __init__(self, services: list[Service]) -> None:
+        self._services = [
+            ([re.compile(host) for host in service.hosts], service, self._compile(service))
+            for service in services
+        ]
+
+    @staticmethod
+    def _compile(service: Service) -> list[tuple[str, re.Pattern[str], Handler]]:
+        return [(route.method, pattern(route.path), route.handler) for route in service.routes()]
+
+    def serves(self, host: str) -> bool:
+        """Whether any service answers at `host`."""
+        return any(h.fullmatch(host) for hosts, _, _ in self._services for h in hosts)
+
+    def __call__(self, request: Request) -> Response:
+        for hosts, service, routes in self._services:
+            if any(host.fullmatch(request.host) for host in hosts):
+                try:
+                    return self._dispatch(request, routes)
+                except ApiError as error:
+                    return service.refuse(request, error)
+        raise ApiError("NOT_FOUND", f"no service at {request.host}")
+
+    @staticmethod
+    def _dispatch(request: Request, routes: list[tuple[str, re.Pattern[str], Handler]]) -> Response:
+        for method, path, handler in routes:
+            found = path.fullmatch(request.path) if method in (request.method, "*") else None
+            if found:
+                params = {key: unquote(value) for key, value in found.groupdict().items()}
+                return handler(replace(request, params=params))
+        name = f"{request.method} https://{request.host}{request.path}"
+        raise ApiError("UNIMPLEMENTED", f"the local cloud does not serve {name}")
+
+
+def google_error(_request: Request, error: ApiError) -> Response:
+    """The error body of Google's REST services."""
+    reason = error.reason or error.code.lower()
+    detail = {"message": error.message, "domain": "global", "reason": reason}
+    body = {"code": error.status, "message": error.message, "status": error.code, "errors": [detail]}
+    return Response({"error": body}, status=error.status)

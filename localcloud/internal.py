@@ -1,0 +1,81 @@
+"""The inner plane at localcloud.internal: what no real cloud has, for the local cloud's own command."""
+
+import json
+import os
+import secrets
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from localcloud.environment import environment
+from localcloud.errors import ApiError
+from localcloud.http import Request, Response, Route, google_error
+from localcloud.identity import key_file
+
+if TYPE_CHECKING:
+    from localcloud.server import Server
+
+OWNER_LABEL = "owner"
+
+
+class Internal:
+    """Status, stop, the owner's environment, and Apps (GitHub has no API that makes one)."""
+
+    hosts = (r"localcloud\.internal",)
+
+    def __init__(self, server: "Server") -> None:
+        self._server, self._cloud = server, server.cloud
+
+    def routes(self) -> list[Route]:
+        """The calls that are served."""
+        return [
+            Route("GET", "/status", self.status),
+            Route("POST", "/stop", self.stop),
+            Route("GET", "/environment", self.environment),
+            Route("POST", "/apps/{name}", self.app),
+        ]
+
+    def refuse(self, request: Request, error: ApiError) -> Response:
+        """As Google's services refuse."""
+        return google_error(request, error)
+
+    def status(self, _request: Request) -> Response:
+        """Who this is, and what it refused to let out."""
+        body = {"pid": os.getpid(), "port": self._cloud.port, "world": asdict(self._cloud.world)}
+        return Response(body | {"refused": self._server.proxy.refused[-20:]})
+
+    def stop(self, _request: Request) -> Response:
+        """Stop after this answer."""
+        self._server.stopping.set()
+        return Response({})
+
+    def environment(self, _request: Request) -> Response:
+        """The owner's environment: variables to set and to unset."""
+        cloud = self._cloud
+        found = environment(cloud.root, cloud.port, OWNER_LABEL, self._personal())
+        return Response({"set": found.set, "unset": found.unset})
+
+    def app(self, request: Request) -> Response:
+        """A GitHub App with the permissions of the body, installed in the repository; a fresh key."""
+        return Response(self._server.github.register_app(request.params["name"], request.json()))
+
+    def _personal(self) -> dict[str, str]:
+        """The owner's own credentials, made once; only this local cloud knows them."""
+        cloud, world = self._cloud, self._cloud.world
+        path = cloud.root / "owner.json"
+        if not path.exists() or cloud.store.get("account-key", world.owner) is None:
+            path.touch(mode=0o600)
+            path.write_text(json.dumps(key_file(cloud, world.owner)))
+        keys = cloud.store.get("owner", "aws") or {
+            "id": "AKIA" + secrets.token_hex(8).upper(),
+            "secret": secrets.token_urlsafe(30),
+        }
+        cloud.store.put("owner", "aws", keys)
+        return {
+            "GOOGLE_CLOUD_PROJECT": world.project,
+            "GOOGLE_APPLICATION_CREDENTIALS": str(path),
+            "AWS_ACCESS_KEY_ID": keys["id"],
+            "AWS_SECRET_ACCESS_KEY": keys["secret"],
+            "AWS_DEFAULT_REGION": world.aws_region,
+            "GITHUB_REPOSITORY": world.repository,
+            "GITHUB_TOKEN": self._server.github.person_token(OWNER_LABEL),
+        }

@@ -1,0 +1,104 @@
+"""What a worker tells of its job, one JSON line an event, and how a PipelineJob shows it."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from google.cloud.aiplatform_v1 import types
+from google.rpc import status_pb2
+
+from localcloud.errors import CODES
+
+State = types.PipelineState
+Task: TypeAlias = types.PipelineTaskDetail
+TASK_STATES = {
+    "RUNNING": Task.State.RUNNING,
+    "SUCCEEDED": Task.State.SUCCEEDED,
+    "FAILED": Task.State.FAILED,
+    "SKIPPED": Task.State.SKIPPED,
+    "CANCELLED": Task.State.CANCELLED,
+}
+
+
+def read_events(folder: Path) -> list[dict[str, Any]]:
+    """The events so far, oldest first; a line that is being written is left for next time."""
+    path = folder / "events.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [event for event in map(_event, lines) if event]
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return None
+
+
+def apply_events(job: types.PipelineJob, events: list[dict[str, Any]]) -> None:
+    """Write the events into the job: task details, state, end and error."""
+    tasks: dict[str, Task] = {}
+    for event in events:
+        if event["event"] == "job":
+            _end_job(job, event, list(tasks.values()))
+        else:
+            _update(tasks, event)
+    job.job_detail = types.PipelineJobDetail(task_details=list(tasks.values()))
+    if events:
+        job.update_time = datetime.fromisoformat(events[-1]["t"])
+
+
+def _update(tasks: dict[str, Task], event: dict[str, Any]) -> None:
+    name, time = event["task"], datetime.fromisoformat(event["t"])
+    if event["event"] == "start":
+        tasks[name] = Task(
+            task_id=len(tasks) + 1,
+            task_name=name,
+            create_time=time,
+            start_time=time,
+            state=Task.State.RUNNING,
+        )
+        return
+    task = tasks[name]
+    task.end_time, task.state = time, TASK_STATES[event["state"]]
+    task.outputs = {key: _artifacts(value) for key, value in event.get("artifacts", {}).items()}
+    task.execution = _execution(name, event)
+    if event["state"] == "FAILED":
+        task.error = status_pb2.Status(code=CODES["INTERNAL"][0], message=event.get("error", ""))
+
+
+def _artifacts(found: list[dict[str, Any]]) -> Any:
+    artifacts = [
+        types.Artifact(
+            name=a["name"],
+            display_name=a["name"],
+            uri=a["uri"],
+            schema_title=a["type"],
+            metadata=a["metadata"],
+            state=types.Artifact.State.LIVE,
+        )
+        for a in found
+    ]
+    return Task.ArtifactList(artifacts=artifacts)
+
+
+def _execution(name: str, event: dict[str, Any]) -> types.Execution:
+    """Vertex AI shows a task's parameters as `input:NAME` and `output:NAME` of its execution."""
+    metadata = {f"input:{k}": v for k, v in event.get("inputs", {}).items()}
+    metadata |= {f"output:{k}": v for k, v in event.get("parameters", {}).items()}
+    return types.Execution(
+        display_name=name, schema_title="system.ContainerExecution", metadata=metadata
+    )
+
+
+def _end_job(job: types.PipelineJob, event: dict[str, Any], tasks: list[Task]) -> None:
+    job.state = State[f"PIPELINE_STATE_{event['state']}"]
+    job.end_time = datetime.fromisoformat(event["t"])
+    for task in tasks:
+        if task.state == Task.State.RUNNING:
+            task.state, task.end_time = TASK_STATES[event["state"]], job.end_time
+    if event["state"] == "FAILED":
+        failed = ", ".join(t.task_name for t in tasks if t.state == Task.State.FAILED)
+        message = f"The DAG failed because some tasks failed. The failed tasks are: [{failed}]."
+        message = message if failed else event.get("error", "")
+        job.error = status_pb2.Status(code=CODES["FAILED_PRECONDITION"][0], message=message)

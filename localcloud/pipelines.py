@@ -1,0 +1,307 @@
+"""Vertex AI pipeline jobs: kept as records, run by one worker process each."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from google.api_core.operation import operations_pb2
+from google.cloud.aiplatform_v1 import types
+from google.protobuf import any_pb2, empty_pb2, json_format
+
+from localcloud.cloud import Cloud
+from localcloud.environment import environment
+from localcloud.errors import ApiError
+from localcloud.pipeline_events import apply_events, read_events
+from localcloud.registry import Registry
+from localcloud.rpc import Caller, RpcHandler
+
+State = types.PipelineState
+ENDED = {State.PIPELINE_STATE_SUCCEEDED, State.PIPELINE_STATE_FAILED, State.PIPELINE_STATE_CANCELLED}
+JOB_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
+PAGE = 100
+
+
+class Worker:
+    """A process that has kfp imported and waits for a job's folder on its standard input."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        here = str(Path(__file__).parent.parent)
+        inherited = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": here, "LANG": "C.UTF-8"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "localcloud.pipeline_worker"],
+            env=inherited | {"HOME": str(cloud.root / "empty")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def run(self, folder: Path) -> None:
+        """Start on the job in `folder`."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{folder}\n".encode())
+        self.process.stdin.close()
+
+    def kill(self) -> None:
+        """End the worker and every step that it started."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        finally:
+            self.process.wait()
+
+
+class Pipelines:
+    """PipelineService. Records: "pipeline-job" by name; a job's folder holds its events and logs."""
+
+    client = "google.cloud.aiplatform_v1.services.pipeline_service"
+    hosts = (r"(?:[a-z0-9-]+-)?aiplatform\.googleapis\.com",)
+
+    def __init__(self, cloud: Cloud, registry: Registry) -> None:
+        self._cloud, self._store, self._registry = cloud, cloud.store, registry
+        self._lock = threading.Lock()
+        self._running: dict[str, Worker] = {}
+        self._spare: Worker | None = Worker(cloud)
+        self._end_orphans()
+
+    def handlers(self) -> Mapping[str, RpcHandler]:
+        """The calls that are served."""
+        return {
+            "CreatePipelineJob": self.create_pipeline_job,
+            "GetPipelineJob": self.get_pipeline_job,
+            "ListPipelineJobs": self.list_pipeline_jobs,
+            "CancelPipelineJob": self.cancel_pipeline_job,
+            "DeletePipelineJob": self.delete_pipeline_job,
+        }
+
+    def busy(self) -> bool:
+        """Whether a job is running."""
+        return any(worker.process.poll() is None for worker in self._running.values())
+
+    def close(self) -> None:
+        """End all workers; their jobs are marked failed at the next start."""
+        for worker in [*self._running.values(), *([self._spare] if self._spare else [])]:
+            worker.kill()
+
+    def create_pipeline_job(
+        self, request: types.CreatePipelineJobRequest, _: Caller
+    ) -> types.PipelineJob:
+        """Check the job, write it down and start it."""
+        job = request.pipeline_job
+        spec = json_format.MessageToDict(types.PipelineJob.pb(job).pipeline_spec)
+        _check(request, spec)
+        job_id = request.pipeline_job_id or f"{spec['pipelineInfo']['name']}-{self._number()}"
+        location = request.parent.split("/")[3]
+        number = self._cloud.world.project_number
+        job.name = f"projects/{number}/locations/{location}/pipelineJobs/{job_id}"
+        job.create_time = job.start_time = job.update_time = datetime.now(UTC)
+        job.state = State.PIPELINE_STATE_RUNNING
+        job.display_name = job.display_name or job_id
+        job.service_account = job.service_account or f"{number}-compute@developer.gserviceaccount.com"
+        with self._lock, self._store.transaction():
+            if self._store.get("pipeline-job", job.name):
+                raise ApiError("ALREADY_EXISTS", f"PipelineJob {job.name} already exists.")
+            self._save(job)
+        self._start(job, spec)
+        return job
+
+    def get_pipeline_job(self, request: types.GetPipelineJobRequest, _: Caller) -> types.PipelineJob:
+        """The job with what its worker has told so far."""
+        return self._current(self._stored(request.name))
+
+    def list_pipeline_jobs(
+        self, request: types.ListPipelineJobsRequest, _: Caller
+    ) -> types.ListPipelineJobsResponse:
+        """Newest first, filtered and paged."""
+        prefix = f"{self._parent(request.parent)}/pipelineJobs/"
+        rows = [row for _, row in self._store.list("pipeline-job", prefix)]
+        jobs = [self._current(_job(row)) for row in rows]
+        found = [job for job in jobs if matches(job, request.filter)]
+        found.sort(key=lambda job: str(job.create_time), reverse="asc" not in request.order_by.split())
+        start, size = int(request.page_token or 0), request.page_size or PAGE
+        following = str(start + size) if start + size < len(found) else ""
+        page = found[start : start + size]
+        return types.ListPipelineJobsResponse(pipeline_jobs=page, next_page_token=following)
+
+    def cancel_pipeline_job(self, request: types.CancelPipelineJobRequest, _: Caller) -> empty_pb2.Empty:
+        """Kill the job's processes; a job that has ended stays as it is."""
+        job = self._current(self._stored(request.name))
+        if job.state not in ENDED:
+            self._end(job, "CANCELLED", "the job was cancelled")
+        return empty_pb2.Empty()
+
+    def delete_pipeline_job(
+        self, request: types.DeletePipelineJobRequest, _: Caller
+    ) -> operations_pb2.Operation:
+        """Forget a job that has ended."""
+        job = self._current(self._stored(request.name))
+        if job.state not in ENDED:
+            raise ApiError(
+                "FAILED_PRECONDITION", f"PipelineJob {job.name} has not ended: cancel it first."
+            )
+        self._store.delete("pipeline-job", job.name)
+        shutil.rmtree(self.folder(job.name), ignore_errors=True)
+        response = any_pb2.Any()
+        response.Pack(empty_pb2.Empty())
+        name = f"{job.name.rsplit('/', 2)[0]}/operations/{self._number()}"
+        return operations_pb2.Operation(name=name, done=True, response=response)
+
+    def folder(self, name: str) -> Path:
+        """Where a job's events and logs are."""
+        return self._cloud.root / "pipeline-jobs" / name.rsplit("/", 1)[1]
+
+    def _number(self) -> str:
+        return f"{datetime.now(UTC):%Y%m%d%H%M%S}{self._store.next_number('pipeline'):04d}"
+
+    def _parent(self, parent: str) -> str:
+        world = self._cloud.world
+        return parent.replace(f"projects/{world.project}/", f"projects/{world.project_number}/")
+
+    def _save(self, job: types.PipelineJob) -> None:
+        self._store.put("pipeline-job", job.name, json.loads(types.PipelineJob.to_json(job)))
+
+    def _stored(self, name: str) -> types.PipelineJob:
+        row = self._store.get("pipeline-job", self._parent(name))
+        if row is None:
+            raise ApiError("NOT_FOUND", f"The PipelineJob {name} does not exist.")
+        return _job(row)
+
+    def _current(self, job: types.PipelineJob) -> types.PipelineJob:
+        apply_events(job, read_events(self.folder(job.name)))
+        worker = self._running.get(job.name)
+        gone = worker is None or worker.process.poll() is not None
+        if job.state not in ENDED and gone:
+            # The end may have been written between the two looks.
+            apply_events(job, read_events(self.folder(job.name)))
+            if job.state not in ENDED:
+                self._end(job, "FAILED", "the job's process ended without a word")
+        return job
+
+    def _start(self, job: types.PipelineJob, spec: dict[str, Any]) -> None:
+        folder = self.folder(job.name)
+        (folder / "logs").mkdir(parents=True)
+        label = self._cloud.label(f"job-{folder.name}", job.service_account)
+        order = {
+            "spec": spec,
+            "arguments": json_format.MessageToDict(types.PipelineJob.pb(job).runtime_config).get(
+                "parameterValues", {}
+            ),
+            "root": _output_root(job),
+            "environment": environment(self._cloud.root, self._cloud.port, label).set,
+            "images": {image: self._image(image) for image in _images(spec)},
+        }
+        (folder / "job.json").write_text(json.dumps(order))
+        with self._lock:
+            worker = self._spare or Worker(self._cloud)
+            self._spare, self._running[job.name] = None, worker
+        worker.run(folder)
+        threading.Thread(target=self._wait, args=(worker,), daemon=True).start()
+
+    def _wait(self, worker: Worker) -> None:
+        """Reap a worker, then keep the next one ready: beside a running job it would take its time."""
+        worker.process.wait()
+        with self._lock:
+            self._spare = self._spare or Worker(self._cloud)
+
+    def _image(self, image: str) -> dict[str, Any] | None:
+        found = self._registry.folder(image)
+        return {"root": str(found[0]), "config": found[1]} if found else None
+
+    def _end(self, job: types.PipelineJob, state: str, error: str) -> None:
+        """End a job from outside: its processes, then its record."""
+        worker = self._running.pop(job.name, None)
+        if worker:
+            worker.kill()
+        event = {"event": "job", "state": state, "error": error, "t": self._cloud.now()}
+        with (self.folder(job.name) / "events.jsonl").open("a") as events:
+            events.write("\n" + json.dumps(event) + "\n")
+        apply_events(job, read_events(self.folder(job.name)))
+
+    def _end_orphans(self) -> None:
+        """Jobs that ran when the local cloud last stopped have no worker any more."""
+        for _, row in self._store.list("pipeline-job"):
+            job = _job(row)
+            apply_events(job, read_events(self.folder(job.name)))
+            if job.state not in ENDED:
+                self._end(job, "FAILED", "the local cloud stopped while this job ran")
+
+
+def _job(row: dict[str, Any]) -> types.PipelineJob:
+    return types.PipelineJob.from_json(json.dumps(row), ignore_unknown_fields=True)
+
+
+def _images(spec: dict[str, Any]) -> set[str]:
+    executors = spec.get("deploymentSpec", {}).get("executors", {}).values()
+    return {e["container"]["image"] for e in executors if "container" in e}
+
+
+def _output_root(job: types.PipelineJob) -> str:
+    number, job_id = job.name.split("/")[1], job.name.rsplit("/", 1)[1]
+    return f"{job.runtime_config.gcs_output_directory.rstrip('/')}/{number}/{job_id}"
+
+
+def _check(request: types.CreatePipelineJobRequest, spec: dict[str, Any]) -> None:
+    """Refuse what Vertex AI refuses before it starts anything."""
+    if request.pipeline_job_id and not JOB_ID.fullmatch(request.pipeline_job_id):
+        raise ApiError(
+            "INVALID_ARGUMENT", f"pipeline_job_id '{request.pipeline_job_id}' must be [a-z0-9-]."
+        )
+    if "root" not in spec or "deploymentSpec" not in spec:
+        raise ApiError("INVALID_ARGUMENT", "pipeline_spec lacks root or deploymentSpec.")
+    runtime = request.pipeline_job.runtime_config
+    if not runtime.gcs_output_directory.startswith("gs://"):
+        raise ApiError(
+            "INVALID_ARGUMENT", "runtime_config.gcs_output_directory must be a gs:// address."
+        )
+    declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    given = set(runtime.parameter_values)
+    required = {k for k, v in declared.items() if "defaultValue" not in v and not v.get("isOptional")}
+    if missing := sorted(required - given):
+        raise ApiError(
+            "INVALID_ARGUMENT", f"Required input parameters have no value: {', '.join(missing)}."
+        )
+    if unknown := sorted(given - set(declared)):
+        raise ApiError(
+            "INVALID_ARGUMENT", f"Parameters that the pipeline does not have: {', '.join(unknown)}."
+        )
+
+
+def matches(job: types.PipelineJob, text: str) -> bool:
+    """Whether a job passes a filter: comparisons of fields joined by AND."""
+    clauses = [clause.strip() for clause in re.split(r"\bAND\b", text) if clause.strip()]
+    return all(_clause(job, clause) for clause in clauses)
+
+
+def _clause(job: types.PipelineJob, clause: str) -> bool:
+    found = re.fullmatch(r'([\w.\-]+)\s*(!=|=|:)\s*"?([^"]*)"?', clause)
+    if not found:
+        raise ApiError("INVALID_ARGUMENT", f"The filter's clause '{clause}' is not one that is served.")
+    field, sign, wanted = found.groups()
+    value = _field(job, field)
+    pattern = re.escape(wanted).replace(r"\*", ".*")
+    return (re.fullmatch(pattern, value) is not None) != (sign == "!=")
+
+
+def _field(job: types.PipelineJob, name: str) -> str:
+    fields: dict[str, Callable[[], str]] = {
+        "display_name": lambda: job.display_name,
+        "pipeline_name": lambda: str(job.pipeline_spec["pipelineInfo"]["name"]),
+        "pipeline_job_user_id": lambda: job.name.rsplit("/", 1)[1],
+        "state": lambda: State(job.state).name,
+        "service_account": lambda: job.service_account,
+    }
+    if name.startswith("labels."):
+        return str(job.labels.get(name.removeprefix("labels."), ""))
+    if name not in fields:
+        raise ApiError("INVALID_ARGUMENT", f"The filter's field '{name}' is not one that is served.")
+    return fields[name]()

@@ -1,0 +1,11 @@
+"""`python -m localcloud.serve WORLD ROOT PORT`: the local cloud in the foreground."""
+
+import json
+import sys
+from pathlib import Path
+
+from localcloud.cloud import World
+from localcloud.server import main
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[2]), World(**json.loads(sys.argv[1])), int(sys.argv[3])))

@@ -1,0 +1,227 @@
+"""The process: every service behind one proxy, until it is told to stop or idle for long."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import grpc
+import uvicorn
+
+from localcloud.authority import Authority
+from localcloud.aws import Aws
+from localcloud.bigquery import BigQuery
+from localcloud.cloud import Cloud, World
+from localcloud.environment import environment
+from localcloud.errors import ApiError
+from localcloud.github import GitHub
+from localcloud.http import Request, Response, Router, Service
+from localcloud.identity import IamCredentials, Metadata, OAuth
+from localcloud.internal import Internal
+from localcloud.pipelines import Pipelines
+from localcloud.proxy import Origin, Proxy
+from localcloud.registry import Registry
+from localcloud.resourcemanager import ResourceManager
+from localcloud.rpc import Rpc
+from localcloud.secretmanager import SecretManager
+from localcloud.storage import Storage
+
+IDLE = 2 * 3600  # seconds without a call after which the local cloud stops by itself
+THREADS = 32
+log = logging.getLogger("localcloud")
+
+
+class Server:
+    """All services of one local cloud, and the two plaintext servers that the proxy leads to."""
+
+    def __init__(self, root: Path, world: World, port: int) -> None:
+        self.cloud = Cloud(root, world, port)
+        self.registry = Registry(self.cloud)
+        self.pipelines = Pipelines(self.cloud, self.registry)
+        self.github = GitHub(self.cloud, self._job_environment, _link_environment)
+        self.github.ensure(*world.repository.split("/"))
+        storage = Storage(self.cloud)
+        self.rpc = Rpc(
+            self.cloud, [SecretManager(self.cloud), ResourceManager(self.cloud), self.pipelines]
+        )
+        services: list[Service] = [
+            storage,
+            BigQuery(self.cloud, storage),
+            Aws(self.cloud),
+            OAuth(self.cloud),
+            Metadata(self.cloud),
+            IamCredentials(),
+            self.registry,
+            Internal(self),
+            *self.github.services,
+            *self.rpc.rest,
+        ]
+        self.router = Router(services)
+        self.last_call = time.monotonic()
+        self.stopping = threading.Event()
+        self.calls = (root / "calls.log").open("a", buffering=1)
+        self._pool = ThreadPoolExecutor(THREADS)
+        self._grpc = grpc.server(ThreadPoolExecutor(THREADS), handlers=(GrpcDoor(self),))
+        self._grpc_port = self._grpc.add_insecure_port("127.0.0.1:0")
+        self._socket = _listen(0)
+        authority = Authority(root)
+        self.proxy = Proxy(authority, self.router.serves, self._socket.getsockname()[1], self._grpc_port)
+
+    async def serve(self) -> None:
+        """Serve until stopped."""
+        self._grpc.start()
+        config = uvicorn.Config(
+            self.asgi, interface="asgi3", log_level="warning", lifespan="off", timeout_keep_alive=60
+        )
+        inner = threading.Thread(
+            target=partial(uvicorn.Server(config).run, sockets=[self._socket]), daemon=True
+        )
+        inner.start()
+        door = await asyncio.start_server(
+            self.proxy.handle, sock=_listen(self.cloud.port), limit=1 << 20
+        )
+        async with door:
+            _write_state(self.cloud.root, self.cloud.port)
+            while not self.stopping.is_set() and not self._idle():
+                await asyncio.sleep(0.05)
+
+    def close(self) -> None:
+        """End what runs and write everything out."""
+        (self.cloud.root / "state.json").unlink(missing_ok=True)
+        self.pipelines.close()
+        self.github.close()
+        self._grpc.stop(0)
+        self.cloud.store.close()
+
+    def _idle(self) -> bool:
+        return time.monotonic() - self.last_call > IDLE and not self.pipelines.busy()
+
+    async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
+        """One HTTP call: from ASGI to a handler in a thread, and back."""
+        body = await _body(receive)
+        origin = self.proxy.origins.get((scope.get("client") or ("", 0))[1], Origin("", ""))
+        request = _request(scope, body, origin)
+        loop = asyncio.get_running_loop()
+        response = await loop.run_in_executor(self._pool, self.answer, request)
+        content = response.encoded()
+        headers = {"content-length": str(len(content)), **response.all_headers()}
+        encoded = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
+        await send({"type": "http.response.start", "status": response.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else content})
+
+    def answer(self, request: Request) -> Response:
+        """A handler's answer; what a handler did not foresee is logged and is a 500."""
+        start = time.monotonic()
+        try:
+            response = self.router(request)
+        except Exception as error:
+            log.exception("%s https://%s%s", request.method, request.host, request.path)
+            response = Response({"error": {"code": 500, "message": f"local cloud: {error!r}"}}, 500)
+        self.note(
+            request.caller, f"{request.method} {request.host}{request.path}", response.status, start
+        )
+        return response
+
+    def note(self, caller: str, call: str, result: int | str, start: float) -> None:
+        """One line of the request log: never a query, a header or a body."""
+        self.last_call = time.monotonic()
+        milliseconds = (self.last_call - start) * 1000
+        self.calls.write(f"{self.cloud.now()} {caller or '-'} {call} {result} {milliseconds:.1f}ms\n")
+
+    def _job_environment(self, run: dict[str, Any]) -> dict[str, str]:
+        """A workflow job's whole environment: its account is named for its workflow file."""
+        account = self.cloud.world.account(Path(run["path"].partition("@")[0]).stem)
+        label = self.cloud.label(f"run-{run['id']}", account)
+        home = self.cloud.root / "empty"
+        base = {"PATH": os.environ.get("PATH", ""), "HOME": str(home), "LANG": "C.UTF-8"}
+        return base | environment(self.cloud.root, self.cloud.port, label).set
+
+
+class GrpcDoor(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Takes every gRPC call, known or not: an unknown one is refused by name."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def service(self, details: Any) -> Any:
+        """gRPC's hook: a handler for the call, from bytes to bytes."""
+        return grpc.unary_unary_rpc_method_handler(partial(self._call, details.method))
+
+    def _call(self, path: str, body: bytes, context: Any) -> bytes:
+        start, metadata = time.monotonic(), dict(context.invocation_metadata())
+        port = int(context.peer().rsplit(":", 1)[1])
+        caller = self._server.proxy.origins.get(port, Origin("", "")).caller
+        code, message = "OK", ""
+        try:
+            return self._server.rpc.call(path, body, metadata.get("authorization", ""), caller)
+        except ApiError as error:
+            code, message = error.code, error.message
+        except Exception as error:
+            log.exception("%s", path)
+            code, message = "INTERNAL", f"local cloud: {error!r}"
+        finally:
+            self._server.note(caller, f"GRPC {path}", code, start)
+        return bytes(context.abort(grpc.StatusCode[code], message))
+
+
+async def _body(receive: Any) -> bytes:
+    parts, more = [], True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _request(scope: Any, body: bytes, origin: Origin) -> Request:
+    headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+    host = headers.get("host", origin.host).rpartition(":")[0] or headers.get("host", origin.host)
+    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    path = scope["raw_path"].decode("latin-1").partition("?")[0]
+    return Request(scope["method"], host, path, query, headers, body, origin.caller)
+
+
+def _listen(port: int) -> socket.socket:
+    # A protocol must be named: with 0, asyncio leaves Nagle's algorithm on, 44 ms a call.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(256)
+    return listener
+
+
+def _link_environment(workspace: Path) -> None:
+    """A job starts with the environment of this local cloud, as a cache would restore it."""
+    (workspace / ".venv").symlink_to(sys.prefix)
+
+
+def _write_state(root: Path, port: int) -> None:
+    part = root / "state.json.part"
+    part.write_text(json.dumps({"pid": os.getpid(), "port": port}))
+    part.replace(root / "state.json")
+
+
+def main(root: Path, world: World, port: int) -> int:
+    """Serve in the foreground until stopped by a signal, a call or idleness."""
+    (root / "empty").mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    (root / "world.json").write_text(json.dumps(asdict(world)))
+    server = Server(root, world, port)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.stopping.set())
+    try:
+        asyncio.run(server.serve())
+    finally:
+        server.close()
+    return 0

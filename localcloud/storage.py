@@ -1,0 +1,283 @@
+"""Cloud Storage: the JSON API as Google's own client calls it."""
+
+import base64
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from localcloud import storage_download, uploads
+from localcloud.cloud import Cloud
+from localcloud.errors import ApiError
+from localcloud.http import Handler, Request, Response, Route, google_error
+from localcloud.storage_list import page
+from localcloud.storage_objects import API, DOWNLOAD, Conditions, Objects, Resource, missing
+from localcloud.storage_xml import MultipartUploads
+
+BUCKETS, BUCKET = "/storage/v1/b", "/storage/v1/b/{bucket}"
+OBJECTS, OBJECT = "/storage/v1/b/{bucket}/o", "/storage/v1/b/{bucket}/o/{name*}"
+UPLOADS = "/upload/storage/v1/b/{bucket}/o"
+
+
+class Storage:
+    """Buckets and objects, over HTTP and, for the other services of this process, in Python."""
+
+    hosts: tuple[str, ...] = (r"storage\.googleapis\.com", r"www\.googleapis\.com")
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud, self._objects = cloud, Objects(cloud)
+        self._sessions = uploads.Sessions(cloud, self._finish)
+        self._xml = MultipartUploads(cloud, self._objects)
+
+    # -------------------------------------------------------------- in this process
+
+    def make_bucket(self, name: str, location: str = "US") -> None:
+        """Make a bucket, unless it is there."""
+        if not self._cloud.store.get("bucket", name):
+            self._objects.create_bucket({"name": name, "location": location})
+
+    def write(self, bucket: str, name: str, data: bytes, content_type: str = "") -> None:
+        """Make or replace an object."""
+        wanted = {"bucket": bucket, "name": name, "contentType": content_type or None}
+        self._objects.write(wanted, data, Conditions())
+
+    def read(self, bucket: str, name: str) -> bytes:
+        """An object's bytes. Raises NOT_FOUND."""
+        return self._objects.data(self._objects.get(bucket, name))
+
+    def path(self, bucket: str, name: str) -> Path:
+        """The file of an object's bytes, to read only. Raises NOT_FOUND."""
+        return self._objects.path(self._objects.get(bucket, name))
+
+    def names(self, bucket: str, prefix: str = "") -> list[str]:
+        """The objects whose names start with `prefix`. Raises NOT_FOUND where there is no bucket."""
+        return [found["name"] for found in self._objects.list(bucket, prefix)]
+
+    # -------------------------------------------------------------- over HTTP
+
+    def routes(self) -> list[Route]:
+        """Every call that is served."""
+        table: list[tuple[str, str, Handler]] = [
+            ("POST", BUCKETS, self.create_bucket),
+            ("GET", BUCKETS, self.list_buckets),
+            ("GET", BUCKET, self.get_bucket),
+            ("PATCH", BUCKET, self.patch_bucket),
+            ("PUT", BUCKET, self.patch_bucket),
+            ("DELETE", BUCKET, self.delete_bucket),
+            ("GET", f"{BUCKET}/iam", self.get_policy),
+            ("PUT", f"{BUCKET}/iam", self.set_policy),
+            ("GET", f"{BUCKET}/iam/testPermissions", self.test_permissions),
+            ("GET", OBJECTS, self.list_objects),
+            ("POST", f"{BUCKET}/o/{{name*}}/compose", self.compose),
+            ("POST", f"{BUCKET}/o/{{name*}}/copyTo/b/{{to}}/o/{{target*}}", self.copy),
+            ("POST", f"{BUCKET}/o/{{name*}}/rewriteTo/b/{{to}}/o/{{target*}}", self.rewrite),
+            ("GET", OBJECT, self.get_object),
+            ("GET", f"/download{OBJECT}", self.download),
+            ("PATCH", OBJECT, self.patch_object),
+            ("PUT", OBJECT, self.patch_object),
+            ("DELETE", OBJECT, self.delete_object),
+            ("POST", UPLOADS, self.upload),
+            ("PUT", UPLOADS, self._sessions.put),
+            ("DELETE", UPLOADS, self._sessions.cancel),
+            ("POST", "/{bucket}/{name*}", self._xml.post),
+            ("PUT", "/{bucket}/{name*}", self._xml.put_part),
+            ("DELETE", "/{bucket}/{name*}", self._xml.abort),
+        ]
+        return [Route(method, path, partial(self._checked, handler)) for method, path, handler in table]
+
+    def refuse(self, request: Request, error: ApiError) -> Response:
+        """Google's error body; a download's is plain text."""
+        if request.method == "GET" and error.status == 412 and "ifGenerationNotMatch" in request.query:
+            return Response(status=304)
+        if request.query.get("alt") == "media":
+            return Response(
+                error.message.encode(), error.status, {"content-type": "text/html; charset=UTF-8"}
+            )
+        return google_error(request, error)
+
+    def _checked(self, handler: Handler, request: Request) -> Response:
+        # A session's address is its own credential.
+        if "upload_id" not in request.query:
+            self._cloud.principal(request.headers.get("authorization", ""))
+        return handler(request)
+
+    def create_bucket(self, request: Request) -> Response:
+        """buckets.insert"""
+        return Response(self._objects.create_bucket(request.json()))
+
+    def list_buckets(self, request: Request) -> Response:
+        """buckets.list"""
+        found = self._objects.buckets(request.query.get("prefix", ""))
+        return Response({"kind": "storage#buckets", "items": found})
+
+    def get_bucket(self, request: Request) -> Response:
+        """buckets.get"""
+        found = self._objects.bucket(request.params["bucket"])
+        Conditions.of(request.query).check(found)
+        return Response(found)
+
+    def patch_bucket(self, request: Request) -> Response:
+        """buckets.patch and buckets.update"""
+        conditions = Conditions.of(request.query)
+        return Response(
+            self._objects.change_bucket(request.params["bucket"], request.json(), conditions)
+        )
+
+    def delete_bucket(self, request: Request) -> Response:
+        """buckets.delete"""
+        self._objects.delete_bucket(request.params["bucket"])
+        return Response(status=204)
+
+    def get_policy(self, request: Request) -> Response:
+        """buckets.getIamPolicy"""
+        self._objects.bucket(request.params["bucket"])
+        empty: Resource = {"kind": "storage#policy", "version": 1, "bindings": [], "etag": "CAE="}
+        return Response(self._cloud.store.get("bucket-policy", request.params["bucket"]) or empty)
+
+    def set_policy(self, request: Request) -> Response:
+        """buckets.setIamPolicy"""
+        self._objects.bucket(request.params["bucket"])
+        etag = base64.b64encode(self._cloud.now().encode()).decode()
+        policy = {**request.json(), "kind": "storage#policy", "etag": etag}
+        self._cloud.store.put("bucket-policy", request.params["bucket"], policy)
+        return Response(policy)
+
+    def test_permissions(self, request: Request) -> Response:
+        """buckets.testIamPermissions: whoever gets this far may do it."""
+        asked = request.query.get("permissions", "")
+        body = {"kind": "storage#testIamPermissionsResponse", "permissions": [asked] if asked else []}
+        return Response(body)
+
+    def list_objects(self, request: Request) -> Response:
+        """objects.list"""
+        query = request.query
+        found, prefixes, token = page(
+            self._objects.list(request.params["bucket"], query.get("prefix", "")), query
+        )
+        body: Resource = {"kind": "storage#objects", "items": [public(one) for one in found]}
+        return Response(
+            body
+            | ({"prefixes": prefixes} if prefixes else {})
+            | ({"nextPageToken": token} if token else {})
+        )
+
+    def get_object(self, request: Request) -> Response:
+        """objects.get"""
+        if request.query.get("alt") == "media":
+            return self.download(request)
+        return Response(public(self._get(request)))
+
+    def download(self, request: Request) -> Response:
+        """objects.get with alt=media"""
+        found = self._get(request)
+        return storage_download.respond(found, self._objects.data(found), request.headers)
+
+    def patch_object(self, request: Request) -> Response:
+        """objects.patch and objects.update"""
+        with self._cloud.store.transaction():
+            return Response(public(self._objects.change(self._get(request), request.json())))
+
+    def delete_object(self, request: Request) -> Response:
+        """objects.delete"""
+        with self._cloud.store.transaction():
+            self._objects.delete(self._get(request))
+        return Response(status=204)
+
+    def compose(self, request: Request) -> Response:
+        """objects.compose: up to 32 objects, end to end; the result has no MD5."""
+        body, bucket = request.json(), request.params["bucket"]
+        parts = [self._source(bucket, source) for source in body["sourceObjects"]]
+        data = b"".join(self._objects.data(part) for part in parts)
+        head = {"contentType": parts[0]["contentType"]} | (body.get("destination") or {})
+        wanted = head | {"bucket": bucket, "name": request.params["name"]}
+        count = sum(int(part.get("componentCount", 1)) for part in parts)
+        content = self._objects.content(data) | {"md5Hash": None, "componentCount": count}
+        return Response(public(self._objects.save(wanted, content, Conditions.of(request.query))))
+
+    def copy(self, request: Request) -> Response:
+        """objects.copy"""
+        return Response(public(self._copied(request)))
+
+    def rewrite(self, request: Request) -> Response:
+        """objects.rewrite, always done in one call"""
+        made = public(self._copied(request))
+        sizes = {"totalBytesRewritten": made["size"], "objectSize": made["size"]}
+        return Response({"kind": "storage#rewriteResponse", "done": True, "resource": made, **sizes})
+
+    def upload(self, request: Request) -> Response:
+        """objects.insert: multipart, media or the start of a resumable session"""
+        bucket, kind = request.params["bucket"], request.query.get("uploadType", "")
+        self._objects.bucket(bucket)
+        if kind == "multipart":
+            return self._write(bucket, request.query, uploads.multipart(request))
+        if kind == "media":
+            content_type = request.headers.get("content-type", "")
+            return self._write(bucket, request.query, uploads.Upload({}, request.body, content_type))
+        if kind != "resumable":
+            raise ApiError("INVALID_ARGUMENT", f"Invalid upload type '{kind}'.", reason="invalid")
+        metadata = {**request.json()}
+        content_type = request.headers.get("x-upload-content-type", "")
+        # A condition that fails already fails here, before any byte is sent.
+        wanted = self._named(bucket, request.query, metadata)
+        Conditions.of(request.query).check(self._objects.find(bucket, wanted["name"]))
+        record = {
+            "bucket": bucket,
+            "query": dict(request.query),
+            "metadata": wanted,
+            "type": content_type,
+        }
+        return self._sessions.start(request, record)
+
+    def _finish(self, record: dict[str, Any], request: Request, data: bytes) -> Response:
+        declared = storage_download.declared_hashes(request.headers)
+        upload = uploads.Upload(record["metadata"] | declared, data, record["type"])
+        return self._write(record["bucket"], record["query"], upload)
+
+    def _write(self, bucket: str, query: Mapping[str, str], upload: uploads.Upload) -> Response:
+        wanted = self._named(bucket, query, upload.metadata)
+        if upload.content_type and not wanted.get("contentType"):
+            wanted["contentType"] = upload.content_type
+        return Response(public(self._objects.write(wanted, upload.data, Conditions.of(query))))
+
+    @staticmethod
+    def _named(bucket: str, query: Mapping[str, str], metadata: Resource) -> Resource:
+        name = query.get("name") or metadata.get("name")
+        if not name:
+            raise ApiError("INVALID_ARGUMENT", "Required object name.", reason="required")
+        return {**metadata, "bucket": bucket, "name": name}
+
+    def _get(self, request: Request) -> Resource:
+        return self._objects.get(request.params["bucket"], request.params["name"], request.query)
+
+    def _source(self, bucket: str, source: Resource) -> Resource:
+        found = self._objects.find(bucket, source["name"], str(source.get("generation", "")))
+        Conditions.of(source.get("objectPreconditions", {})).check(found)
+        if found is None:
+            raise missing(bucket, source["name"])
+        return found
+
+    def _copied(self, request: Request) -> Resource:
+        params, query = request.params, request.query
+        found = self._objects.find(params["bucket"], params["name"], query.get("sourceGeneration", ""))
+        Conditions.of(query, source=True).check(found)
+        if found is None:
+            raise missing(params["bucket"], params["name"])
+        wanted = {**found, **request.json(), "bucket": params["to"], "name": params["target"]}
+        content: Resource = {
+            key: found[key]
+            for key in ("blob", "crc32c", "md5Hash", "size", "componentCount")
+            if key in found
+        }
+        return self._objects.save(wanted, content, Conditions.of(query))
+
+
+def public(found: Resource) -> Resource:
+    """An object's resource as a client sees it."""
+    address = f"b/{found['bucket']}/o/{quote(found['name'], safe='')}"
+    links = {
+        "id": f"{found['bucket']}/{found['name']}/{found['generation']}",
+        "selfLink": f"{API}/{address}",
+        "mediaLink": f"{DOWNLOAD}/{address}?generation={found['generation']}&alt=media",
+    }
+    return {**{key: value for key, value in found.items() if key != "blob"}, **links}

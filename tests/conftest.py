@@ -1,0 +1,54 @@
+"""A real local cloud for the tests that need one: a process of its own, in a folder of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.client import Client, free_port
+from localcloud.cloud import World
+from localcloud.environment import Environment
+
+ROOT = Path(__file__).parents[1]
+WORLD = World("test-project", "100000000009", "europe-west1", "acme/tests", "eu-west-1")
+Program = Callable[[str], Any]
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """One local cloud for all tests of a worker; its port is any that is free."""
+    client = Client(tmp_path_factory.mktemp("cloud"))
+    client.up(WORLD, free_port())
+    yield client
+    client.down()
+
+
+@pytest.fixture(scope="session")
+def owner(cloud: Client) -> Environment:
+    """The environment of the person at the keyboard."""
+    return cloud.environment()
+
+
+@pytest.fixture(scope="session")
+def program(owner: Environment) -> Program:
+    """Runs a program with unmodified SDKs; what it leaves in `answer` comes back."""
+
+    def run(code: str) -> Any:
+        whole = f"import json, os, sys\nanswer = None\n{code}\nprint(json.dumps(answer))"
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", whole],
+            env=owner.over(dict(os.environ)),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run

@@ -1,0 +1,151 @@
+"""Pipeline jobs through the Vertex AI SDK: conditions, failure, cancelling, listing."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Program
+
+pytestmark = pytest.mark.slow
+
+SUBMIT = """
+import tempfile, time
+from google.cloud import aiplatform, storage
+from kfp import compiler, dsl
+
+def submit(pipeline, until=("SUCCEEDED", "FAILED", "CANCELLED"), **values):
+    path = tempfile.mktemp(suffix=".yaml")
+    compiler.Compiler().compile(pipeline, path)
+    google = storage.Client()
+    google.lookup_bucket("runs") or google.create_bucket("runs")
+    aiplatform.init(project="test-project", location="europe-west1")
+    job = aiplatform.PipelineJob(display_name=pipeline.name, template_path=path, parameter_values=values,
+        job_id=f"{pipeline.name}-{time.time_ns()}", pipeline_root="gs://runs/root")
+    job.submit()
+    return job
+
+def ended(job):
+    while not job.state.name.endswith(("SUCCEEDED", "FAILED", "CANCELLED")):
+        time.sleep(0.05)
+        job._sync_gca_resource()
+    return job
+
+def shown(job):
+    ended(job)
+    tasks = {t.task_name: t for t in job.task_details}
+    return {"state": job.state.name, "error": job.gca_resource.error.message,
+            "tasks": {name: t.state.name for name, t in tasks.items()},
+            "outputs": {n: dict(t.execution.metadata) if t.execution else {} for n, t in tasks.items()},
+            "errors": {name: t.error.message for name, t in tasks.items() if t.error.message}}
+"""
+
+GATED = """
+@dsl.container_component
+def ask(limit: int, passed: dsl.OutputPath(bool), table: str):
+    code = ("import json, os, sys; outputs = json.loads(sys.argv[1])['outputs'];"
+            "p = outputs['parameters']['passed']['outputFile'];"
+            "os.makedirs(os.path.dirname(p), exist_ok=True);"
+            "open(p, 'w').write(json.dumps(json.loads(sys.argv[2])['limit'] > 2))")
+    return dsl.ContainerSpec(image="python:3.12", command=["python", "-c", code], args=["{{$}}", table])
+
+@dsl.container_component
+def act():
+    return dsl.ContainerSpec(image="python:3.12", command=["sh", "-c", "echo acted"])
+
+@dsl.pipeline(name="gated")
+def gated(limit: int):
+    asked = ask(limit=limit, table='{"limit": %s}' % limit)
+    with dsl.If(asked.outputs["passed"] == True):
+        act()
+"""
+
+
+def run(program: Program, pipeline: str, call: str) -> Any:
+    return program(f"{SUBMIT}\n{pipeline}\nanswer = {call}")
+
+
+def test_a_bare_condition_on_an_output_opens_and_shuts(program: Program) -> None:
+    answers = run(program, GATED, "[shown(submit(gated, limit=n)) for n in (3, 1)]")
+    assert [a["state"] for a in answers] == ["PIPELINE_STATE_SUCCEEDED"] * 2
+    assert answers[0]["tasks"] == {"ask": "SUCCEEDED", "act": "SUCCEEDED"}
+    assert answers[0]["outputs"]["ask"] == {"output:passed": True}
+    assert answers[1]["tasks"] == {"ask": "SUCCEEDED"}
+
+
+BROKEN = """
+@dsl.container_component
+def broken():
+    script = "echo 'error: the table is gone' >&2; echo '  mend: bring it back' >&2; exit 3"
+    return dsl.ContainerSpec(image="python:3.12", command=["sh", "-c", script])
+
+@dsl.pipeline(name="breaks")
+def breaks():
+    broken()
+"""
+
+
+def test_a_failed_step_says_what_its_log_says(program: Program) -> None:
+    answer = run(program, BROKEN, "shown(submit(breaks))")
+    assert answer["state"] == "PIPELINE_STATE_FAILED"
+    assert answer["errors"] == {"broken": "error: the table is gone\n  mend: bring it back"}
+    assert "[broken]" in answer["error"]
+
+
+SLEEPY = """
+@dsl.container_component
+def sleep():
+    return dsl.ContainerSpec(image="python:3.12", command=["sh", "-c", "sleep 60"])
+
+@dsl.pipeline(name="sleepy")
+def sleepy():
+    sleep()
+
+job = submit(sleepy)
+while not job.task_details:
+    time.sleep(0.05)
+    job._sync_gca_resource()
+start = time.monotonic()
+job.cancel()
+"""
+
+
+def test_a_cancelled_job_ends_with_its_steps(program: Program) -> None:
+    answer = run(program, SLEEPY, "shown(job)")
+    assert answer["state"] == "PIPELINE_STATE_CANCELLED"
+    assert answer["tasks"] == {"sleep": "CANCELLED"}
+
+
+def test_missing_and_unknown_parameters_are_refused_before_anything_runs(program: Program) -> None:
+    code = f"""{SUBMIT}\n{GATED}
+from google.cloud import aiplatform_v1
+from google.api_core.exceptions import InvalidArgument
+path = tempfile.mktemp(suffix=".json")
+compiler.Compiler().compile(gated, path)
+spec = json.load(open(path))
+options = {{"api_endpoint": "europe-west1-aiplatform.googleapis.com"}}
+client = aiplatform_v1.PipelineServiceClient(client_options=options)
+answer = []
+for values in ({{}}, {{"limit": 1, "limt": 2}}):
+    runtime = {{"gcs_output_directory": "gs://runs/root", "parameter_values": values}}
+    try:
+        client.create_pipeline_job(parent="projects/test-project/locations/europe-west1",
+            pipeline_job={{"pipeline_spec": spec, "runtime_config": runtime}})
+    except InvalidArgument as error:
+        answer.append(error.message)
+"""
+    missing, unknown = program(code)
+    assert missing.endswith("have no value: limit.")
+    assert unknown.endswith("does not have: limt.")
+
+
+def test_jobs_are_listed_newest_first_and_filtered(program: Program) -> None:
+    answer = program(
+        f"""{SUBMIT}\n{GATED}
+for n in (1, 2):
+    ended(submit(gated, limit=n))
+jobs = aiplatform.PipelineJob.list(filter="pipeline_name=gated")
+answer = [job.create_time.isoformat() for job in jobs]
+"""
+    )
+    assert len(answer) >= 2
+    assert answer == sorted(answer, reverse=True)

@@ -1,0 +1,151 @@
+"""The services of the local cloud, asked by unmodified clients through the proxy."""
+
+import pytest
+
+from localcloud.client import Client
+from tests.conftest import WORLD, Program
+
+pytestmark = pytest.mark.slow
+
+
+def test_secrets_by_grpc_and_rest_are_the_same(program: Program) -> None:
+    answer = program(
+        """
+from google.cloud import secretmanager
+parent = "projects/test-project"
+by_grpc = secretmanager.SecretManagerServiceClient()
+by_rest = secretmanager.SecretManagerServiceClient(transport="rest")
+by_grpc.create_secret(parent=parent, secret_id="pair", secret={"replication": {"automatic": {}}})
+by_rest.add_secret_version(parent=f"{parent}/secrets/pair", payload={"data": b"one"})
+by_grpc.add_secret_version(parent=f"{parent}/secrets/pair", payload={"data": b"two"})
+latest = by_rest.access_secret_version(name=f"{parent}/secrets/pair/versions/latest")
+first = by_grpc.access_secret_version(name=f"{parent}/secrets/pair/versions/1")
+answer = [latest.name, latest.payload.data.decode(), first.payload.data.decode()]
+"""
+    )
+    number = WORLD.project_number
+    assert answer == [f"projects/{number}/secrets/pair/versions/2", "two", "one"]
+
+
+def test_a_disabled_latest_version_fails_its_precondition(program: Program) -> None:
+    answer = program(
+        """
+from google.api_core.exceptions import FailedPrecondition, NotFound
+from google.cloud import secretmanager
+client, parent = secretmanager.SecretManagerServiceClient(), "projects/test-project"
+client.create_secret(parent=parent, secret_id="off", secret={"replication": {"automatic": {}}})
+version = client.add_secret_version(parent=f"{parent}/secrets/off", payload={"data": b"x"})
+client.disable_secret_version(name=version.name)
+answer = []
+for name in ("off", "missing"):
+    try:
+        client.access_secret_version(name=f"{parent}/secrets/{name}/versions/latest")
+    except (FailedPrecondition, NotFound) as error:
+        answer.append([type(error).__name__, error.message])
+"""
+    )
+    assert answer[0][0] == "FailedPrecondition"
+    assert "DISABLED" in answer[0][1]
+    assert answer[1][0] == "NotFound"
+
+
+def test_a_host_that_is_not_served_is_refused_by_name(program: Program, cloud: Client) -> None:
+    answer = program(
+        """
+import requests
+try:
+    requests.get("https://example.com/")
+except requests.exceptions.ProxyError as error:
+    answer = str(error)
+"""
+    )
+    assert "localcloud refuses example.com" in answer
+    assert "example.com" in (cloud.status() or {})["refused"]
+
+
+def test_a_call_without_credentials_is_refused(program: Program) -> None:
+    answer = program(
+        """
+import boto3, botocore, requests
+secret = requests.get("https://secretmanager.googleapis.com/v1/projects/test-project/secrets")
+unsigned = botocore.client.Config(signature_version=botocore.UNSIGNED)
+try:
+    boto3.client("s3", config=unsigned).list_objects_v2(Bucket="anything-at-all")
+except botocore.exceptions.ClientError as error:
+    answer = [secret.status_code, secret.json()["error"]["status"], error.response["Error"]["Code"]]
+"""
+    )
+    assert answer == [401, "UNAUTHENTICATED", "AccessDenied"]
+
+
+def test_an_unknown_method_is_named(program: Program) -> None:
+    answer = program(
+        """
+from google.api_core.exceptions import MethodNotImplemented
+from google.cloud import aiplatform_v1
+options = {"api_endpoint": "europe-west1-aiplatform.googleapis.com"}
+client = aiplatform_v1.FeaturestoreServiceClient(client_options=options)
+try:
+    client.get_featurestore(name="projects/p/locations/l/featurestores/f")
+except MethodNotImplemented as error:
+    answer = error.message
+"""
+    )
+    assert "FeaturestoreService/GetFeaturestore" in answer
+
+
+def test_s3_overwrites_nothing_where_asked(program: Program) -> None:
+    answer = program(
+        """
+import boto3, botocore
+s3 = boto3.client("s3")
+s3.create_bucket(Bucket="once", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+s3.put_object(Bucket="once", Key="a/b c", Body=b"1", IfNoneMatch="*", ChecksumAlgorithm="SHA256")
+try:
+    s3.put_object(Bucket="once", Key="a/b c", Body=b"2", IfNoneMatch="*")
+except botocore.exceptions.ClientError as error:
+    kept = s3.get_object(Bucket="once", Key="a/b c")["Body"].read().decode()
+    answer = [error.response["Error"]["Code"], kept]
+"""
+    )
+    assert answer == ["PreconditionFailed", "1"]
+
+
+def test_an_image_is_pushed_and_found_by_tag(program: Program) -> None:
+    answer = program(
+        """
+import hashlib
+from google.auth import default
+from google.auth.transport.requests import AuthorizedSession
+session = AuthorizedSession(default(scopes=["https://www.googleapis.com/auth/cloud-platform"])[0])
+base = "https://europe-west1-docker.pkg.dev/v2/test-project/retrain/base"
+config = b"{}"
+digest = "sha256:" + hashlib.sha256(config).hexdigest()
+missing = session.get(f"{base}/manifests/absent").status_code
+place = session.post(f"{base}/blobs/uploads/").headers["location"]
+session.put(f"https://europe-west1-docker.pkg.dev{place}?digest={digest}", data=config)
+manifest = json.dumps({"config": {"digest": digest}, "layers": []})
+kind = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+pushed = session.put(f"{base}/manifests/v1", data=manifest, headers=kind)
+other = manifest.replace(digest, digest[:-1] + "0")
+lost = session.put(f"{base}/manifests/v2", data=other, headers=kind)
+found = session.get(f"{base}/manifests/v1")
+digests = {answer.headers["docker-content-digest"] for answer in (pushed, found)}
+answer = [missing, len(digests), found.text == manifest, lost.status_code]
+"""
+    )
+    assert answer == [404, 1, True, 400]
+
+
+def test_the_metadata_server_has_no_account_for_a_person(program: Program) -> None:
+    answer = program(
+        """
+import requests
+root = "http://metadata.google.internal/computeMetadata/v1"
+kind = {"Metadata-Flavor": "Google"}
+project = requests.get(f"{root}/project/project-id", headers=kind)
+token = requests.get(f"{root}/instance/service-accounts/default/token", headers=kind)
+answer = [project.text, project.headers["metadata-flavor"], token.status_code]
+"""
+    )
+    assert answer == [WORLD.project, "Google", 404]

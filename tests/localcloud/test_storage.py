@@ -1,0 +1,301 @@
+"""Cloud Storage, driven by Google's own client."""
+# mypy: disable-error-code="no-untyped-call"
+
+import base64
+import gzip
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from google.api_core import exceptions
+from google.auth.transport.requests import AuthorizedSession
+from google.cloud import storage
+from google.cloud.storage import transfer_manager
+from google.oauth2.credentials import Credentials
+
+from localcloud.cloud import Cloud
+from localcloud.storage import Storage
+from tests.localcloud.served import new_cloud, serve
+
+BIG = 300 * 1024
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    made = new_cloud(tmp_path)
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def service(cloud: Cloud) -> Storage:
+    return Storage(cloud)
+
+
+@pytest.fixture
+def client(cloud: Cloud, service: Storage) -> Iterator[storage.Client]:
+    credentials = Credentials(token=cloud.issue_token(cloud.world.owner))
+    with serve(service, "storage.googleapis.com") as address:
+        options = {"api_endpoint": address}
+        client = storage.Client("acme-ml", credentials=credentials, client_options=options)
+        yield client
+        client.close()
+
+
+@pytest.fixture
+def bucket(client: storage.Client) -> Any:
+    return client.create_bucket("data", location="europe-west1")
+
+
+def test_buckets(client: storage.Client, bucket: Any) -> None:
+    assert (bucket.location, bucket.location_type) == ("EUROPE-WEST1", "region")
+    assert bucket.project_number == 123456789012
+    bucket.labels = {"team": "ml"}
+    bucket.patch()
+    assert client.get_bucket("data").labels == {"team": "ml"}
+    assert [one.name for one in client.list_buckets()] == ["data"]
+    with pytest.raises(exceptions.Conflict, match="already own it"):
+        client.create_bucket("data")
+    bucket.blob("x").upload_from_string("1")
+    with pytest.raises(exceptions.Conflict, match="not empty"):
+        bucket.delete()
+    bucket.delete(force=True)
+    assert client.lookup_bucket("data") is None
+
+
+def test_what_is_not_there_is_said_in_googles_words(client: storage.Client, bucket: Any) -> None:
+    with pytest.raises(exceptions.NotFound, match="The specified bucket does not exist"):
+        list(client.list_blobs("nowhere"))
+    with pytest.raises(exceptions.NotFound, match="The specified bucket does not exist"):
+        client.bucket("nowhere").blob("x").upload_from_string("1")
+    with pytest.raises(exceptions.NotFound, match="No such object: data/a/b"):
+        bucket.blob("a/b").download_as_bytes()
+    with pytest.raises(exceptions.NotFound, match="No such object: data/a/b"):
+        bucket.blob("a/b").reload()
+
+
+def test_a_call_without_a_valid_token_is_refused(cloud: Cloud, service: Storage) -> None:
+    with serve(service, "storage.googleapis.com") as address:
+        got = requests.get(
+            f"{address}/storage/v1/b/data", timeout=5, headers={"authorization": "Bearer no"}
+        )
+    assert got.status_code == 401
+    assert "invalid authentication credentials" in got.json()["error"]["message"]
+
+
+def test_an_unknown_call_is_named(client: storage.Client, bucket: Any) -> None:
+    with pytest.raises(exceptions.MethodNotImplemented, match="does not serve POST https://storage"):
+        client._post_resource("/b/data/anywhereCaches/x/pause", {}, retry=None)
+
+
+def test_upload_and_metadata(bucket: Any) -> None:
+    blob = bucket.blob("a b/ü?#%2F.txt")
+    blob.metadata = {"commit": "abc"}
+    blob.cache_control = "no-store"
+    blob.upload_from_string("hello", content_type="text/plain")
+    again = bucket.get_blob(blob.name)
+    assert again.download_as_text() == "hello"
+    assert (again.size, again.content_type, again.cache_control) == (5, "text/plain", "no-store")
+    assert again.metadata == {"commit": "abc"}
+    assert again.md5_hash == "XUFAKrxLKna5cZ2REBfFkg=="
+    assert again.crc32c == "mnG7TA=="
+    assert again.generation == blob.generation > 10**15
+    assert again.time_created <= again.updated
+    again.metadata = {"commit": "def"}
+    again.patch()
+    assert (again.metageneration, again.generation) == (2, blob.generation)
+    assert bucket.get_blob("nothing") is None
+
+
+def test_generations_and_preconditions(bucket: Any) -> None:
+    blob = bucket.blob("x")
+    blob.upload_from_string("1", if_generation_match=0)
+    first = blob.generation
+    with pytest.raises(exceptions.PreconditionFailed, match="pre-conditions you specified did not hold"):
+        bucket.blob("x").upload_from_string("2", if_generation_match=0)
+    bucket.blob("x").upload_from_string("2", if_generation_match=first)
+    with pytest.raises(exceptions.PreconditionFailed):
+        bucket.blob("x").upload_from_string("3", if_generation_match=first)
+    with pytest.raises(exceptions.PreconditionFailed):
+        bucket.blob("x").upload_from_string("3", if_generation_not_match=bucket.get_blob("x").generation)
+    with pytest.raises(exceptions.NotFound):
+        bucket.blob("x", generation=first).download_as_bytes()
+    with pytest.raises(exceptions.PreconditionFailed):
+        bucket.blob("x").download_as_bytes(if_metageneration_match=7)
+    with pytest.raises(exceptions.PreconditionFailed):
+        bucket.blob("x").delete(if_generation_match=first)
+    assert bucket.blob("x").download_as_bytes() == b"2"
+
+
+@pytest.mark.parametrize("size", [0, 1, BIG, BIG * 3 + 17])
+def test_resumable_upload(bucket: Any, size: int) -> None:
+    data = os.urandom(size)
+    blob = bucket.blob("big.bin", chunk_size=256 * 1024)
+    blob.upload_from_file(io.BytesIO(data), content_type="application/x-thing")
+    assert bucket.blob("big.bin").download_as_bytes() == data
+    assert (blob.size, blob.content_type) == (size, "application/x-thing")
+
+
+def test_a_resumable_session_by_hand(cloud: Cloud, client: storage.Client, bucket: Any) -> None:
+    session = AuthorizedSession(client._credentials)
+    root = client._connection.API_BASE_URL
+    data, url = os.urandom(1000), f"{root}/upload/storage/v1/b/data/o?uploadType=resumable&name=x"
+    place = session.post(url, json={}).headers["location"]
+    asked = session.put(place, headers={"content-range": "bytes */1000"})
+    assert (asked.status_code, asked.headers.get("range")) == (308, None)
+    got = session.put(place, data=data[:300], headers={"content-range": "bytes 0-299/1000"})
+    assert (got.status_code, got.headers["range"]) == (308, "bytes=0-299")
+    # A chunk that was sent twice, and one with a gap before it.
+    session.put(place, data=data[:600], headers={"content-range": "bytes 0-599/*"})
+    session.put(place, data=data[700:800], headers={"content-range": "bytes 700-799/1000"})
+    asked = session.put(place, headers={"content-range": "bytes */*"})
+    assert asked.headers["range"] == "bytes=0-599"
+    done = session.put(place, data=data[600:], headers={"content-range": "bytes 600-999/1000"})
+    assert (done.status_code, done.json()["size"]) == (200, "1000")
+    # The answer was lost: the question gives it again.
+    again = session.put(place, headers={"content-range": "bytes */1000"})
+    assert again.json() == done.json()
+    assert bucket.blob("x").download_as_bytes() == data
+    session.close()
+
+
+def test_a_resumable_upload_honours_preconditions(bucket: Any) -> None:
+    bucket.blob("x").upload_from_string("1")
+    blob = bucket.blob("x", chunk_size=256 * 1024)
+    with pytest.raises(exceptions.PreconditionFailed):
+        blob.upload_from_file(io.BytesIO(b"2"), if_generation_match=0)
+    assert bucket.blob("x").download_as_bytes() == b"1"
+
+
+def test_declared_hashes_are_checked(client: storage.Client, bucket: Any) -> None:
+    wrong = base64.b64encode(bytes(16)).decode()
+    blob = bucket.blob("x")
+    blob.md5_hash = wrong
+    with pytest.raises(exceptions.BadRequest, match=r"Provided MD5 hash .*AAAA.* doesn't match"):
+        blob.upload_from_string("1")
+    blob = bucket.blob("x")
+    blob.crc32c = "AAAAAA=="
+    with pytest.raises(exceptions.BadRequest, match="Provided CRC32C hash"):
+        blob.upload_from_string("1", checksum=None)
+    assert bucket.get_blob("x") is None
+
+
+def test_ranges(bucket: Any) -> None:
+    blob = bucket.blob("x")
+    blob.upload_from_string(b"0123456789")
+    assert blob.download_as_bytes(start=2, end=4) == b"234"
+    assert blob.download_as_bytes(start=7) == b"789"
+    assert blob.download_as_bytes(start=-3) == b"789"
+    with pytest.raises(exceptions.RequestRangeNotSatisfiable):
+        blob.download_as_bytes(start=10)
+    with blob.open("rb", chunk_size=4) as file:
+        assert file.read() == b"0123456789"
+
+
+def test_download_headers(client: storage.Client, bucket: Any) -> None:
+    bucket.blob("x").upload_from_string("hello")
+    session = AuthorizedSession(client._credentials)
+    for path in ("/storage/v1/b/data/o/x", "/download/storage/v1/b/data/o/x"):
+        got = session.get(f"{client._connection.API_BASE_URL}{path}?alt=media")
+        assert got.content == b"hello"
+        assert got.headers["x-goog-hash"] == "crc32c=mnG7TA==,md5=XUFAKrxLKna5cZ2REBfFkg=="
+        assert got.headers["x-goog-generation"] == str(bucket.get_blob("x").generation)
+    session.close()
+
+
+def test_stored_compression(client: storage.Client, bucket: Any) -> None:
+    blob = bucket.blob("x")
+    blob.content_encoding = "gzip"
+    blob.upload_from_string(gzip.compress(b"hello"))
+    assert blob.download_as_bytes() == b"hello"
+    assert gzip.decompress(blob.download_as_bytes(raw_download=True)) == b"hello"
+
+
+def test_listing(client: storage.Client, bucket: Any) -> None:
+    for name in ("a/1", "a/2", "a/b/3", "c", "d/4"):
+        bucket.blob(name).upload_from_string("x")
+
+    def names(**options: Any) -> list[str]:
+        return [blob.name for blob in client.list_blobs("data", **options)]
+
+    assert names() == ["a/1", "a/2", "a/b/3", "c", "d/4"]
+    assert names(prefix="a/") == ["a/1", "a/2", "a/b/3"]
+    assert names(start_offset="a/2", end_offset="d") == ["a/2", "a/b/3", "c"]
+    assert names(match_glob="a/*") == ["a/1", "a/2"]
+    assert names(match_glob="**/{3,4}") == ["a/b/3", "d/4"]
+    assert names(page_size=2) == ["a/1", "a/2", "a/b/3", "c", "d/4"]
+    pages = list(client.list_blobs("data", page_size=2).pages)
+    assert [len(list(page)) for page in pages] == [2, 2, 1]
+    folders = client.list_blobs("data", prefix="a/", delimiter="/")
+    assert [blob.name for blob in folders] == ["a/1", "a/2"]
+    assert folders.prefixes == {"a/b/"}
+
+
+def test_compose_copy_rewrite_rename(client: storage.Client, bucket: Any) -> None:
+    one, two = bucket.blob("1"), bucket.blob("2")
+    one.upload_from_string("ab")
+    two.upload_from_string("cd")
+    whole = bucket.blob("whole")
+    whole.compose([one, two], if_generation_match=0)
+    assert (whole.download_as_bytes(), whole.component_count, whole.md5_hash) == (b"abcd", 2, None)
+    other = client.create_bucket("other")
+    copied = bucket.copy_blob(whole, other, "a/copy")
+    assert copied.download_as_bytes() == b"abcd"
+    target = other.blob("b/rewritten")
+    assert target.rewrite(one)[0] is None
+    assert target.crc32c == one.crc32c
+    bucket.rename_blob(one, "renamed")
+    assert [blob.name for blob in bucket.list_blobs()] == ["2", "renamed", "whole"]
+
+
+def test_transfer_manager(bucket: Any, tmp_path: Path) -> None:
+    names = ["f1", "sub/f2"]
+    (tmp_path / "in/sub").mkdir(parents=True)
+    for name in names:
+        (tmp_path / "in" / name).write_bytes(os.urandom(5000))
+    thread = transfer_manager.THREAD
+    root = str(tmp_path / "in")
+    done = transfer_manager.upload_many_from_filenames(
+        bucket, names, root, blob_name_prefix="p/", worker_type=thread, raise_exception=True
+    )
+    assert done == [None, None]
+    transfer_manager.download_many_to_path(
+        bucket,
+        [f"p/{name}" for name in names],
+        str(tmp_path / "out"),
+        worker_type=thread,
+        raise_exception=True,
+    )
+    for name in names:
+        assert (tmp_path / "out/p" / name).read_bytes() == (tmp_path / "in" / name).read_bytes()
+
+
+def test_transfer_manager_in_chunks(bucket: Any, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(os.urandom(1_000_000))
+    options = {"chunk_size": 300_000, "worker_type": transfer_manager.THREAD}
+    blob = bucket.blob("big")
+    blob.metadata = {"a": "b"}
+    transfer_manager.upload_chunks_concurrently(str(tmp_path / "in"), blob, **options)
+    found = bucket.get_blob("big")
+    assert (found.size, found.metadata) == (1_000_000, {"a": "b"})
+    transfer_manager.download_chunks_concurrently(found, str(tmp_path / "out"), **options)
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "in").read_bytes()
+
+
+def test_policies(bucket: Any) -> None:
+    policy = bucket.get_iam_policy()
+    policy["roles/storage.objectViewer"].add("user:a@example.com")
+    bucket.set_iam_policy(policy)
+    assert bucket.get_iam_policy()["roles/storage.objectViewer"] == {"user:a@example.com"}
+    assert bucket.test_iam_permissions("storage.objects.get") == ["storage.objects.get"]
+
+
+def test_python_api(service: Storage, bucket: Any) -> None:
+    service.write("data", "p/1", b"one", "text/plain")
+    assert service.read("data", "p/1") == service.path("data", "p/1").read_bytes() == b"one"
+    assert service.names("data", "p/") == ["p/1"]
+    assert bucket.get_blob("p/1").content_type == "text/plain"

@@ -1,0 +1,91 @@
+import io
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from google.api_core import exceptions
+from google.cloud import bigquery as service
+
+from flows import bigquery, storage
+from flows.contract import Window
+from flows.errors import InputError
+from flows.recommender import flow
+
+WINDOW = Window(*(datetime(2017, month, 1, tzinfo=UTC) for month in (1, 2, 3)))
+
+
+class Blob:
+    def __init__(self, data: pa.Table) -> None:
+        self._stream = io.BytesIO()
+        pq.write_table(data, self._stream)
+
+    def open(self, *_: Any, **__: Any) -> io.BytesIO:
+        return io.BytesIO(self._stream.getvalue())
+
+
+def exporting(
+    monkeypatch: pytest.MonkeyPatch, data: pa.Table, error: Exception | None = None
+) -> list[str]:
+    statements: list[str] = []
+
+    def query(_: Any, sql: str, job_config: Any) -> Any:
+        statements.append(sql)
+        if error:
+            raise error
+        return SimpleNamespace(result=lambda: None)
+
+    monkeypatch.setattr(
+        service, "Client", type("Client", (), {"__init__": lambda *_, **__: None, "query": query})
+    )
+    blobs = {"0.parquet": Blob(data.slice(0, 0)), "1.parquet": Blob(data)}
+    monkeypatch.setattr(storage, "listing", lambda _: blobs)
+    return statements
+
+
+def export(query: str = "select 1 from ${table};", table: str = "d.t") -> dict[str, Any]:
+    return bigquery.export(query, table, WINDOW, "p", "gs://bucket/data")
+
+
+def test_facts_and_a_folder_for_each_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    statements = exporting(monkeypatch, pa.table({"user": [1, 2]}))
+    facts, again = export(), export()
+    assert (facts["rows"], facts["columns"], facts["from"]) == (
+        2,
+        {"user": "int64"},
+        "2017-01-01T00:00:00Z",
+    )
+    assert facts["files"] != again["files"]
+    assert statements[0].endswith("AS\nselect 1 from `d.t`\n")
+    assert f"gs://bucket/data/{facts['files'][0].split('/')[0]}/*.parquet" in statements[0]
+
+
+def test_bad_inputs_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    exporting(monkeypatch, pa.table({"user": pa.array([], pa.int64())}))
+    with pytest.raises(
+        InputError, match=r"no rows in d\.t from 2017-01-01T00:00:00Z until 2017-02-01T00:00:00Z"
+    ):
+        export()
+    with pytest.raises(InputError, match="is not a table's name"):
+        export(table="d.t` where 1=1")
+    exporting(monkeypatch, pa.table({"user": [1], "product": [2]}))
+    with pytest.raises(InputError, match="has no column 'item'; its columns: user, product"):
+        flow.get_data("d.t", None, "select 1", WINDOW, "p", "gs://bucket/data")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (exceptions.BadRequest("Syntax error at [2:3]"), "refuses the flow's query: Syntax error at"),
+        (exceptions.NotFound("Not found: Table d.t"), "Not found: Table d.t"),
+        (exceptions.Forbidden("Access Denied"), "Access Denied"),
+    ],
+)
+def test_what_bigquery_says_is_passed_on(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    exporting(monkeypatch, pa.table({"user": [1]}), error)
+    with pytest.raises(InputError, match=words):
+        export()

@@ -1,0 +1,180 @@
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flows import step, storage, upload
+from flows.errors import InputError, RetrainError
+
+UNTIL = datetime(2018, 1, 1, tzinfo=UTC)
+DATA = {"until": "2018-01-01T00:00:00Z", "rows": 400.0, "files": ["try/1.parquet"], "summary": "s"}
+
+
+class Cloud:
+    """Cloud Storage, as far as the steps use it: objects are files below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def bucket(self, name: str) -> "Cloud":
+        return Cloud(self.root / name)
+
+    def blob(self, key: str) -> "Cloud":
+        return Cloud(self.root / key)
+
+    def upload_from_filename(self, path: str) -> None:
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        self.root.write_bytes(Path(path).read_bytes())
+
+    def download_to_filename(self, path: str) -> None:
+        Path(path).write_bytes(self.root.read_bytes())
+
+
+class Pipeline:
+    """Runs steps as KFP does, and keeps the artifacts that they gave."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.artifacts, self.values = root, {}, {}  # type: ignore[var-annotated]
+
+    def run(
+        self, name: str, inputs: tuple[str, ...], outputs: tuple[str, ...], **parameters: str
+    ) -> None:
+        folder = self.root / name
+        made = {
+            out: {"artifacts": [{"name": out, "uri": f"gs://bucket/{out}", "metadata": {}}]}
+            for out in outputs
+        }
+        given = {
+            "inputs": {
+                "parameterValues": {"flow": "recommender", **parameters},
+                "artifacts": {one: {"artifacts": [self.artifacts[one]]} for one in inputs},
+            },
+            "outputs": {
+                "parameters": {
+                    p: {"outputFile": str(folder / "out" / p)}
+                    for p in ("passed", "verdict", "manifest", "sha256", "state")
+                },
+                "artifacts": made,
+                "outputFile": str(folder / "deep" / "executor_output.json"),
+            },
+        }
+        step.main([name, "--executor-input", json.dumps(given)])
+        done = json.loads((folder / "deep" / "executor_output.json").read_text())
+        assert set(done["artifacts"]) == set(outputs)
+        self.artifacts |= {out: value["artifacts"][0] for out, value in done["artifacts"].items()}
+        self.values |= done["parameterValues"]
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    monkeypatch.setattr(storage, "gs_client", lambda: Cloud(tmp_path / "cloud"))
+    random, file = np.random.default_rng(0), tmp_path / "cloud/bucket/data/try/1.parquet"
+    file.parent.mkdir(parents=True)
+    at = [UNTIL - timedelta(days=1 + int(n)) for n in random.integers(0, 200, 400)]
+    columns = {"user": random.integers(0, 20, 400), "item": random.integers(0, 30, 400)}
+    pq.write_table(pa.table({**columns, "at": pa.array(at, pa.timestamp("us", "UTC"))}), file)
+    made = Pipeline(tmp_path)
+    made.artifacts["data"] = {"name": "data", "uri": "gs://bucket/data", "metadata": DATA}
+    return made
+
+
+def to_evaluate(pipeline: Pipeline, gate: str = '{"metric": "ndcg@10", "floor": 0.01}') -> None:
+    pipeline.run("preprocess", ("data",), ("training", "holdout"), preprocess='{"holdout_days": 28.0}')
+    pipeline.run(
+        "train",
+        ("training",),
+        ("model", "metrics"),
+        train='{"algorithm": "svd", "seed": 0.0, "factors": 4.0}',
+    )
+    given = {"project": "p", "champion": "", "champion_sha256": "", "s3": "{}", "gate": gate}
+    pipeline.run("evaluate", ("model", "holdout"), ("metrics", "scores"), **given)
+
+
+def test_from_exported_rows_to_a_verdict(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    to_evaluate(pipeline)
+    assert pipeline.values["passed"] is True
+    assert (pipeline.root / "evaluate/out/passed").read_text() == "true"
+    assert json.loads(pipeline.values["verdict"])["reasons"][1] == "first release"
+    assert pipeline.artifacts["metrics"]["metadata"]["summary"].startswith("NDCG@10 ")
+    assert set(pipeline.artifacts["model"]["metadata"]["files"]) == {"model.safetensors"}
+    assert "train: svd · 4 factors" in capsys.readouterr().out
+
+
+def test_a_no_is_a_normal_end(pipeline: Pipeline) -> None:
+    to_evaluate(pipeline, '{"metric": "ndcg@10", "floor": 0.999}')
+    assert pipeline.values["passed"] is False
+
+
+def test_upload_model_gets_the_whole_story(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    to_evaluate(pipeline)
+    seen: list[Any] = []
+    done = upload.Uploaded("s3://store/models/recommender/v/manifest.json", "a" * 64, "proposed")
+
+    def stand_in(*arguments: Any) -> upload.Uploaded:
+        seen.append(arguments)
+        return done
+
+    monkeypatch.setattr(upload, "upload", stand_in)
+    texts = dict.fromkeys(("champion", "champion_sha256"), "") | {
+        "model_store": "s3://store",
+        "project": "p",
+    }
+    tables = {
+        "s3": '{"region": "r", "secret": "s"}',
+        "github": '{"repository": "o/n", "secret": "g"}',
+        "config": "{}",
+    }
+    run = {"version": "v20261121-084500-abc1234", "commit": "a" * 40, "image": "i@sha256:" + "b" * 64}
+    run |= {"pipeline_job": "projects/p/locations/l/pipelineJobs/j", "environment": "local"}
+    inputs = ("data", "training", "model", "metrics")
+    pipeline.run(
+        "upload_model", inputs, (), verdict=pipeline.values["verdict"], **texts, **tables, **run
+    )
+    candidate = seen[0][0]
+    assert (candidate.data["rows"], candidate.data["users"], candidate.algorithm) == (400, 20, "svd")
+    assert "ndcg@10" in candidate.metrics
+    assert pipeline.values["state"] == "proposed"
+
+
+def test_a_changed_model_is_refused(pipeline: Pipeline) -> None:
+    to_evaluate(pipeline)
+    (pipeline.root / "cloud/bucket/model/model.safetensors").write_bytes(b"other")
+    given = {
+        "project": "p",
+        "champion": "",
+        "champion_sha256": "",
+        "s3": "{}",
+        "gate": '{"metric": "m"}',
+    }
+    with pytest.raises(RetrainError, match=r"gs://bucket/model/model\.safetensors: it is 5 bytes"):
+        pipeline.run("evaluate", ("model", "holdout"), ("metrics", "scores"), **given)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({}, "parameter 'preprocess' is None"),
+        ({"preprocess": "{"}, "parameter 'preprocess': not valid JSON"),
+        (
+            {"preprocess": '{"holdout_day": 1}'},
+            "unknown key 'holdout_day'.*nearest known key: holdout_days",
+        ),
+        ({"preprocess": "{}", "flow": "nothing"}, "this image has no flow 'nothing'"),
+        ({"preprocess": "{}", "flow": "../x"}, "this image has no flow"),
+    ],
+)
+def test_a_wrong_parameter_is_named(pipeline: Pipeline, parameters: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        pipeline.run("preprocess", ("data",), ("training", "holdout"), **parameters)
+
+
+def test_help_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        step.main(["--help"])
+    assert ended.value.code == 0
+    assert "upload_model" in capsys.readouterr().out

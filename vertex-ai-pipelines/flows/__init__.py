@@ -1,0 +1,1 @@
+"""What runs in the image: the steps, one folder a flow, the prediction server."""

@@ -1,0 +1,151 @@
+"""From BigQuery to Parquet files in Cloud Storage, and from those files to one table in memory."""
+
+import hashlib
+import re
+import uuid
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flows import storage
+from flows.contract import Facts, Window
+from flows.errors import InputError, RetrainError
+
+TABLE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_*$ -]+){1,2}")
+FOOTER = 256 << 10  # bytes a read: a footer of some columns fits
+
+
+def export(query: str, table: str, window: Window, project: str, destination: str) -> Facts:
+    """Export what `query` finds in `table` and `window` to Parquet files below `destination`, gs://.
+
+    `${table}` in the query becomes the table's name; @window_from and @window_until are timestamps.
+    The files go to a folder that is new to this attempt, so that a retry never mixes with what an
+    earlier one left. Facts: rows, columns (name → type), from, until, snapshot, query_sha256, files.
+    Raises InputError where the query is wrong or finds nothing.
+    """
+    if not TABLE.fullmatch(table):
+        raise InputError(
+            f"'{table}' is not a table's name", "it looks like DATASET.TABLE or PROJECT.DATASET.TABLE"
+        )
+    attempt = uuid.uuid4().hex
+    folder = f"{destination.rstrip('/')}/{attempt}"
+    _run(_statement(query, table, folder), window, project)
+    files = storage.listing(folder)
+    rows, columns = _footers(files.values())
+    if not rows:
+        raise InputError(
+            f"the query finds no rows in {table} from {moment(window.start)} until {moment(window.end)}",
+            "set [data] days and until in flow.toml to a time in which the table has rows",
+        )
+    return {
+        "rows": rows,
+        "columns": columns,
+        "from": moment(window.start),
+        "until": moment(window.end),
+        "snapshot": moment(window.snapshot),
+        "query_sha256": hashlib.sha256(query.encode()).hexdigest(),
+        "files": [f"{attempt}/{name}" for name in sorted(files)],
+    }
+
+
+def require(columns: Iterable[str], found: Iterable[str], where: str) -> None:
+    """That all `columns` are among those `found`. Raises InputError that names missing and found."""
+    there = list(found)
+    missing = [column for column in columns if column not in there]
+    if missing:
+        raise InputError(
+            f"{where} has no column '{missing[0]}'; its columns: {', '.join(there)}",
+            f"name it in the query: select … as {missing[0]}",
+        )
+
+
+def read(folder: Path, columns: list[str]) -> pa.Table:
+    """The columns of all Parquet files below `folder`, in no particular order; empty files are fine.
+
+    Raises InputError where a file lacks a column or is not Parquet.
+    """
+    tables = [_read(path, columns) for path in sorted(folder.rglob("*.parquet"))]
+    filled = [table for table in tables if table.num_rows] or tables[:1]
+    if not filled:
+        raise InputError(f"{folder}: there are no Parquet files", "run get_data again")
+    return pa.concat_tables(filled)
+
+
+def moment(time: datetime) -> str:
+    """A moment as parameters and manifests have it: 2026-11-21T08:45:00Z."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def days(start: datetime, end: datetime) -> str:
+    """The first and the last day of a window, for people: 2017-01-01 … 2017-12-31."""
+    last = end - timedelta(microseconds=1)
+    return f"{start.astimezone(UTC).date()} … {last.astimezone(UTC).date()}"
+
+
+def _statement(query: str, table: str, folder: str) -> str:
+    # A newline at the end: the query's last line may be a comment.
+    body = query.replace("${table}", f"`{table}`").strip().rstrip(";")
+    options = f"uri = '{folder}/*.parquet', format = 'PARQUET', compression = 'SNAPPY'"
+    return f"EXPORT DATA OPTIONS ({options}) AS\n{body}\n"
+
+
+def _run(statement: str, window: Window, project: str) -> None:
+    from google.api_core import exceptions
+    from google.cloud import bigquery
+
+    moments = {"window_from": window.start, "window_until": window.end}
+    parameters = [bigquery.ScalarQueryParameter(name, "TIMESTAMP", at) for name, at in moments.items()]
+    config = bigquery.QueryJobConfig(query_parameters=parameters)
+    try:
+        bigquery.Client(project=project).query(statement, job_config=config).result()
+    except exceptions.GoogleAPICallError as error:
+        _refuse(error, project)
+
+
+def _refuse(error: Any, project: str) -> NoReturn:
+    from google.api_core import exceptions
+
+    message = str(error.message)
+    if isinstance(error, exceptions.BadRequest):
+        raise InputError(
+            f"BigQuery refuses the flow's query: {message}", "mend the flow's query.sql"
+        ) from None
+    if isinstance(error, exceptions.NotFound):
+        raise InputError(
+            f"BigQuery, for the flow's query: {message}", "mend [data] table in flow.toml"
+        ) from None
+    if isinstance(error, exceptions.Forbidden):
+        raise InputError(
+            f"BigQuery, for the flow's query in {project}: {message}",
+            "the step's account needs bigquery.jobUser, and dataViewer on the table",
+        ) from None
+    raise RetrainError(f"BigQuery, for the flow's query: {message}") from None
+
+
+def _footers(blobs: Iterable[Any]) -> tuple[int, dict[str, str]]:
+    with ThreadPoolExecutor(storage.THREADS) as pool:
+        found = list(pool.map(_footer, blobs))
+    columns = {field.name: str(field.type) for _, schema in found[:1] for field in schema}
+    return sum(rows for rows, _ in found), columns
+
+
+def _footer(blob: Any) -> tuple[int, pa.Schema]:
+    with blob.open("rb", chunk_size=FOOTER) as stream:
+        metadata = pq.read_metadata(stream)
+    return metadata.num_rows, metadata.schema.to_arrow_schema()
+
+
+def _read(path: Path, columns: list[str]) -> pa.Table:
+    try:
+        with pq.ParquetFile(path) as file:
+            require(columns, file.schema_arrow.names, f"the file {path.name}")
+            return file.read(columns=columns)
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            f"{path.name}: it is not a Parquet file: {error}", "run get_data again"
+        ) from None

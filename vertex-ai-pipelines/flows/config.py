@@ -1,0 +1,237 @@
+"""flow.toml: the one description of a flow. This module reads and validates it."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Meta
+
+from flows.errors import InputError
+from flows.tables import Table, convert, load_toml
+
+FLOWS = Path(__file__).parent
+Share = Annotated[float, Meta(gt=0, lt=1)]
+Unsafe = re.compile(r'["\\\x00-\x1f]')
+
+
+class Data(Table):
+    """Where the rows come from. `until` is "latest" (the table's last change) or a date."""
+
+    query: str
+    table: str
+    days: Annotated[int, Meta(ge=1)]
+    until: str = "latest"
+
+
+class Gate(Table):
+    """What a candidate must show. `floor` and `margin` are in the metric's unit or relative."""
+
+    metric: str
+    goal: Literal["max", "min"] = "max"
+    floor: float | None = None
+    margin: Annotated[float, Meta(ge=0)] = 0.0
+    margin_kind: Literal["relative", "absolute"] = "relative"
+    confidence: Share = 0.95
+    on_undecided: Literal["refuse", "pass"] = "refuse"
+    on_incomparable: Literal["refuse", "pass"] = "refuse"
+
+
+class Machine(Table):
+    """What one step runs on: `cpu` in cores, `memory` with its unit."""
+
+    cpu: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?m?$")] = "2"
+    memory: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?(K|M|G|T|Ki|Mi|Gi|Ti)$")] = "8G"
+    accelerator: str | None = None
+    accelerator_count: Annotated[int, Meta(ge=1)] = 1
+
+
+class Serving(Table):
+    """How a released model is served; `ladder` is in percent of the traffic."""
+
+    kind: Literal["endpoint", "store"] = "endpoint"
+    endpoint: str | None = None
+    machine_type: str = "n1-standard-2"
+    min_replicas: Annotated[int, Meta(ge=1)] = 1
+    max_replicas: Annotated[int, Meta(ge=1)] = 1
+    ladder: tuple[Annotated[int, Meta(ge=1, le=100)], ...] = (10, 50, 100)
+    standby: Annotated[str, Meta(pattern=r"^\d+[smhd]$")] = "24h"
+    promote: Literal["manual", "auto"] = "manual"
+
+
+class Train(Table):
+    """The chosen algorithm, its seed and its own options, defaults filled in."""
+
+    algorithm: str
+    seed: int = 0
+    options: dict[str, Any] = {}
+
+
+class FlowConfig(Table):
+    """A whole flow.toml; the flow's own options are checked against its `Config`."""
+
+    name: str
+    description: str
+    data: Data
+    data_options: dict[str, Any]
+    preprocess: dict[str, Any]
+    train: Train
+    gate: Gate
+    query: str
+    schedule: str | None = None
+    timezone: str = "UTC"
+    retrain_on: Literal["own", "all", "never"] = "own"
+    image: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]*$")] = "base"
+    resources: dict[str, Machine] = {}
+    serving: Serving = Serving()
+    serving_overrides: dict[str, Serving] = {}
+
+    def machine(self, step: str) -> Machine:
+        """The machine of one step: its own entry, or the default one."""
+        return self.resources.get(step) or self.resources.get("default") or Machine()
+
+    def serving_in(self, environment: str) -> Serving:
+        """The serving table as `environment` overrides it."""
+        return self.serving_overrides.get(environment, self.serving)
+
+
+class _Toml(Table):
+    schema: Literal[1]
+    description: str
+    data: dict[str, Any]
+    train: dict[str, Any]
+    gate: Gate
+    preprocess: dict[str, Any] = {}
+    serving: dict[str, Any] = {}
+    resources: dict[str, Machine] = {}
+    schedule: Annotated[str, Meta(pattern=r"^\S+( \S+){4}$")] | None = None
+    timezone: str = "UTC"
+    retrain_on: Literal["own", "all", "never"] = "own"
+    image: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]*$")] = "base"
+
+
+def names(flows: Path = FLOWS) -> list[str]:
+    """The flows there are: the folders that hold a flow.toml."""
+    return sorted(path.parent.name for path in flows.glob("*/flow.toml"))
+
+
+def load(name: str, flows: Path = FLOWS) -> FlowConfig:
+    """The flow `name`. Raises InputError that names file, key and expectation."""
+    if name not in names(flows):
+        known = ", ".join(names(flows))
+        raise InputError(f"there is no flow '{name}'", f"name one of: {known}")
+    path = flows / name / "flow.toml"
+    own = import_module(f"flows.{name}.config").Config
+    return parse(name, load_toml(path), own, path)
+
+
+def parse(name: str, raw: dict[str, Any], own: type[Table], path: Path) -> FlowConfig:
+    """`raw`, a parsed flow.toml at `path`, checked against the frame and the flow's `own` options."""
+    where = str(path)
+    toml = convert(raw, _Toml, where)
+    data, data_options = _split(toml.data, Data)
+    serving, overrides = _serving(toml.serving, where)
+    given = {"data": data_options, "preprocess": toml.preprocess}
+    options = {part: _options(own, part, table, where) for part, table in given.items()}
+    config = FlowConfig(
+        name=name,
+        description=toml.description,
+        data=convert(data, Data, f"{where} [data]"),
+        data_options=options["data"],
+        preprocess=options["preprocess"],
+        train=_train(own, toml.train, where),
+        gate=toml.gate,
+        query=_query(path.parent / str(data.get("query", "")), where),
+        schedule=toml.schedule,
+        timezone=_timezone(toml.timezone, where),
+        retrain_on=toml.retrain_on,
+        image=toml.image,
+        resources=toml.resources,
+        serving=serving,
+        serving_overrides=overrides,
+    )
+    _refuse_unsafe(config, where)
+    return config
+
+
+def _split(table: dict[str, Any], kind: type[Table]) -> tuple[dict[str, Any], dict[str, Any]]:
+    known = {field.encode_name for field in msgspec.structs.fields(kind)}
+    own = {key: value for key, value in table.items() if key in known}
+    return own, {key: value for key, value in table.items() if key not in known}
+
+
+def _options(own: type[Table], part: str, table: dict[str, Any], where: str) -> dict[str, Any]:
+    """The flow's own options for one table, defaults filled in."""
+    kinds = {field.encode_name: field.type for field in msgspec.structs.fields(own)}
+    kind = kinds.get(part)
+    if kind is None:
+        frame = {"data": [f.encode_name for f in msgspec.structs.fields(Data)]}.get(part, [])
+        if table:
+            unknown = next(iter(table))
+            known = ", ".join(frame) or "none"
+            raise InputError(f"{where}: unknown key '{unknown}' at [{part}]; known keys: {known}")
+        return {}
+    filled = convert(table, kind, f"{where} [{part}]")
+    return dict(msgspec.to_builtins(filled))
+
+
+def _train(own: type[Table], table: dict[str, Any], where: str) -> Train:
+    """The train table: the frame's keys, and one table for each algorithm, all of them checked."""
+    kinds = {field.encode_name: field.type for field in msgspec.structs.fields(own)}
+    frame, tables = _split(table, Train)
+    algorithms = convert(tables, kinds["train"], f"{where} [train]")
+    train = convert(frame, Train, f"{where} [train]")
+    known = [field.encode_name for field in msgspec.structs.fields(type(algorithms))]
+    if train.algorithm not in known:
+        raise InputError(
+            f"{where}: [train] algorithm = '{train.algorithm}' is not one of this flow's",
+            f"choose one of: {', '.join(known)}",
+        )
+    options = msgspec.to_builtins(getattr(algorithms, train.algorithm))
+    return Train(algorithm=train.algorithm, seed=train.seed, options=dict(options))
+
+
+def _serving(table: dict[str, Any], where: str) -> tuple[Serving, dict[str, Serving]]:
+    base = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    overrides = {key: value for key, value in table.items() if isinstance(value, dict)}
+    serving = convert(base, Serving, f"{where} [serving]")
+    return serving, {
+        environment: convert({**base, **changed}, Serving, f"{where} [serving.{environment}]")
+        for environment, changed in overrides.items()
+    }
+
+
+def _query(path: Path, where: str) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        raise InputError(f"{where}: [data] query names '{path.name}', which cannot be read") from None
+
+
+def _timezone(name: str, where: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise InputError(f"{where}: timezone '{name}' is not one of the IANA time zones") from None
+    return name
+
+
+def _refuse_unsafe(config: FlowConfig, where: str) -> None:
+    """Options are written into JSON by the pipeline itself, which does not escape them."""
+    tables = msgspec.to_builtins([config.data, config.data_options, config.preprocess])
+    tables += msgspec.to_builtins([config.train, config.gate])
+    for table in tables:
+        for key, value in _strings(table):
+            if Unsafe.search(value):
+                raise InputError(
+                    f"{where}: {key} = {value!r} holds a quote, a backslash or a control character",
+                    "choose a name without them",
+                )
+
+
+def _strings(table: dict[str, Any]) -> list[tuple[str, str]]:
+    own = [(key, value) for key, value in table.items() if isinstance(value, str)]
+    inner = [_strings(value) for value in table.values() if isinstance(value, dict)]
+    return own + [pair for pairs in inner for pair in pairs]

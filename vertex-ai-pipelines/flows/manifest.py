@@ -1,0 +1,71 @@
+"""manifest.json: what a model version is made of, beside it in S3. Written last, never changed."""
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from flows.errors import InputError
+from flows.tables import Table, decode_json
+
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Version = Annotated[str, Meta(pattern=r"^v\d{8}-\d{6}-[0-9a-f]{7}(-[1-9]\d*)?\Z")]
+MANIFEST = "manifest.json"
+LIMIT = 1 << 20  # bytes: a manifest is small; a larger one is not one
+
+
+class File(Table):
+    """One file of a model: its content's hash and its size in bytes."""
+
+    sha256: Sha256
+    bytes: Annotated[int, Meta(ge=0)]
+
+
+class Verdict(Table):
+    """What the gate said, why, and against which champion (its version, or none)."""
+
+    passed: bool
+    reasons: tuple[str, ...]
+    champion: str | None = None
+
+
+class Manifest(Table):
+    """A model version: files, evidence and origin. `data` and `config` are the flow's own tables."""
+
+    schema: Literal[1] = 1
+    flow: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*\Z")]
+    version: Version
+    algorithm: str
+    format: str
+    files: dict[Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")], File]
+    metrics: dict[str, float | None]
+    verdict: Verdict
+    data: dict[str, Any]
+    config: dict[str, Any]
+    commit: Annotated[str, Meta(pattern=r"^[0-9a-f]{40}\Z")]
+    image: Annotated[str, Meta(pattern=r"^[^@\s]+@sha256:[0-9a-f]{64}\Z")]
+    pipeline_job: Annotated[str, Meta(pattern=r"^projects/[^/]+/locations/[^/]+/pipelineJobs/[^/]+\Z")]
+    environment: str
+    created: str
+
+
+def write(manifest: Manifest) -> bytes:
+    """The manifest's bytes: the same for the same content."""
+    return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2) + b"\n"
+
+
+def read(data: bytes, sha256: str, where: str) -> Manifest:
+    """The manifest in `data`, whose hash must be `sha256`. Raises InputError where it is not."""
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise InputError(
+            f"{where}: its hash is {found}, expected {sha256}",
+            "the object was changed after the release: train again, or restore it",
+        )
+    return decode_json(data, Manifest, where)
+
+
+def same_files(one: Manifest, files: dict[str, File]) -> bool:
+    """Whether `files` are, byte for byte, the files of `one`."""
+    return one.files == files

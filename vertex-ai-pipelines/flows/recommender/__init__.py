@@ -1,0 +1,1 @@
+"""Products for each household, from its purchases."""

@@ -1,0 +1,48 @@
+"""Released models: a manifest in S3, checked by the hash that releases/ has, and the files it names."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from flows import manifest, s3, secrets
+from flows.contract import Saved
+from flows.errors import InputError
+from flows.manifest import Manifest
+from flows.storage import Address
+from flows.tables import Table
+
+
+class Access(Table):
+    """How the model store is reached: the region, and the secret that holds the key."""
+
+    region: str
+    auth: Literal["secret", "web-identity"] = "secret"
+    secret: str = ""
+    role: str = ""
+    audience: str = ""
+
+
+def client(project: str, access: Access) -> Any:
+    """An S3 client; its key is read from Secret Manager now. Raises InputError for other ways in."""
+    if access.auth != "secret":
+        raise InputError(
+            "settings.toml: s3_auth = 'web-identity' is not supported by this version's steps",
+            'set s3_auth = "secret", with the names of the secrets',
+        )
+    keys, number = secrets.access(project, access.secret, secrets.S3Keys)
+    print(f"secret {access.secret}: version {number}")
+    return s3.s3_client(access.region, keys.as_mapping())
+
+
+def manifest_at(store: Any, address: str, sha256: str) -> Manifest:
+    """The manifest at `address`. Raises InputError where it is not the one with this hash."""
+    return manifest.read(s3.get(store, Address.parse(address, "s3"), manifest.LIMIT), sha256, address)
+
+
+def fetch(store: Any, address: str, sha256: str, folder: Path) -> Saved:
+    """The model whose manifest is at `address`, its files in `folder`, each one checked."""
+    found = manifest_at(store, address, sha256)
+    parent = Address.parse(address.rpartition("/")[0], "s3")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, file in found.files.items():
+        s3.download(store, parent / name, folder / name, file)
+    return Saved(folder, found.algorithm, found.format, found.version)

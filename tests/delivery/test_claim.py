@@ -1,0 +1,193 @@
+"""The claim: only what our own pipeline job made, as it should run, is released."""
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from google.api_core import exceptions
+
+from delivery import claim, cost
+from delivery.claim import MismatchError
+from flows.config import Data, FlowConfig, Gate, Machine, Serving, Train
+from flows.errors import RetrainError
+from tests.delivery.evidence import candidate, environment, evidence, job, manifest, sha256
+
+OTHER = f"elsewhere.pkg.dev/x/y@sha256:{'3' * 64}"
+
+
+class Jobs:
+    """Answers of the pipeline service, one a call; the last one stays."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers, self.asked = list(answers), list[str]()
+
+    def find(self, name: str) -> Any:
+        self.asked.append(name)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """Time that passes only by sleeping; the pauses."""
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "monotonic", lambda: sum(pauses))
+    return iter([pauses])
+
+
+def ended(monkeypatch: pytest.MonkeyPatch, jobs: Jobs, **changed: Any) -> Any:
+    monkeypatch.setattr(claim, "Jobs", lambda environment: jobs)
+    return claim.ended_job(environment(), manifest(**changed), wait=60)
+
+
+def running() -> Any:
+    return job(state="PIPELINE_STATE_RUNNING")
+
+
+def refusal(found: Any) -> str:
+    with pytest.raises(MismatchError) as caught:
+        claim.check(found, manifest(), candidate(), environment())
+    return str(caught.value)
+
+
+def test_a_true_claim_passes() -> None:
+    claim.check(job(), manifest(), candidate(), environment())
+
+
+def test_the_outputs_are_read_from_the_task_s_execution() -> None:
+    assert claim.upload_outputs(job()) == {
+        "manifest": candidate().manifest,
+        "sha256": sha256(manifest()),
+    }
+    assert claim.upload_outputs(job(job_detail={})) == {}
+
+
+def test_the_end_of_the_job_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = Jobs(running(), exceptions.ServiceUnavailable("later"), running(), job())
+    assert ended(monkeypatch, jobs).state.name == "PIPELINE_STATE_SUCCEEDED"
+    assert jobs.asked == [manifest().pipeline_job] * 4
+
+
+def test_the_wait_is_bounded_and_its_pauses_grow(
+    monkeypatch: pytest.MonkeyPatch, clock: Iterator[list[float]]
+) -> None:
+    with pytest.raises(RetrainError, match="it has not ended after 60 s"):
+        ended(monkeypatch, Jobs(running()))
+    pauses = next(clock)
+    assert pauses == sorted(pauses)
+    assert sum(pauses) <= 60
+    assert max(pauses) == claim.LONGEST_PAUSE
+
+
+def test_the_project_may_stand_there_as_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbered = manifest().pipeline_job.replace("retrain-local", "123456789012")
+    jobs = Jobs(job())
+    ended(monkeypatch, jobs, pipeline_job=numbered)
+    assert jobs.asked == [manifest().pipeline_job]
+    own = manifest(pipeline_job=numbered)
+    claim.check(job(), own, candidate(), environment())
+
+
+def test_another_project_s_number_is_refused() -> None:
+    foreign = manifest(pipeline_job=manifest().pipeline_job.replace("retrain-local", "999999999999"))
+    with pytest.raises(MismatchError, match="its project is '999999999999'"):
+        claim.check(job(), foreign, candidate(), environment())
+
+
+@pytest.mark.parametrize(("old", "new"), [("retrain-local", "evil"), ("europe-west1", "us-central1")])
+def test_a_job_elsewhere_is_refused_without_a_call(
+    monkeypatch: pytest.MonkeyPatch, old: str, new: str
+) -> None:
+    jobs = Jobs(job())
+    with pytest.raises(MismatchError, match="that is not in projects/retrain-local"):
+        ended(monkeypatch, jobs, pipeline_job=manifest().pipeline_job.replace(old, new))
+    assert jobs.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "there is no such pipeline job"),
+        (exceptions.PermissionDenied("no"), "aiplatform.pipelineJobs.get"),
+    ],
+)
+def test_what_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, answer: Any, said: str) -> None:
+    with pytest.raises(RetrainError, match=said):
+        ended(monkeypatch, Jobs(answer))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"state": "PIPELINE_STATE_FAILED", "error": {"message": "train broke"}},
+            "FAILED(.|\n)*train broke",
+        ),
+        ({"state": "PIPELINE_STATE_CANCELLED"}, "CANCELLED"),
+        ({"service_account": "me@retrain-local.iam.gserviceaccount.com"}, "service account is 'me@"),
+        ({"runtime_config": {}}, "parameter version is None"),
+        (
+            {"pipeline_spec": {"deploymentSpec": {"executors": {"x": {"container": {"image": OTHER}}}}}},
+            "step's image is 'elsewhere",
+        ),
+        ({"job_detail": {}}, "upload_model output manifest is None"),
+    ],
+)
+def test_a_job_that_ran_otherwise_is_refused(changed: dict[str, Any], said: str) -> None:
+    assert re.search(said, refusal(job(**changed)))
+
+
+@pytest.mark.parametrize(("field", "value"), [("version", "v1"), ("commit", "f" * 40), ("image", OTHER)])
+def test_other_parameters_are_refused(field: str, value: str) -> None:
+    parameters = {"version": manifest().version, "commit": manifest().commit, "image": manifest().image}
+    said = refusal(job(runtime_config={"parameter_values": {**parameters, field: value}}))
+    assert f"its parameter {field} is '{value}', expected" in said
+
+
+def test_another_manifest_than_the_job_s_output_is_refused() -> None:
+    other = manifest(created="2026-11-21T09:00:00Z")
+    with pytest.raises(MismatchError, match="upload_model output sha256"):
+        claim.check(job(), other, candidate(other), environment())
+
+
+def test_a_failed_upload_has_no_outputs() -> None:
+    found = job()
+    found.job_detail.task_details[2].state = "FAILED"
+    assert "upload_model output manifest is None" in refusal(found)
+
+
+def flow(**changed: Any) -> FlowConfig:
+    data = Data(query="query.sql", table="retail.transactions", days=1)
+    tables = {"data": data, "train": Train(algorithm="svd"), "gate": Gate(metric="ndcg@10"), **changed}
+    return FlowConfig(
+        name="recommender", description="…", data_options={}, preprocess={}, query="", **tables
+    )
+
+
+def test_the_cost_of_a_run_is_its_fee_and_its_machines() -> None:
+    machines = {"default": Machine(cpu="2"), "train": Machine(cpu="8")}
+    text = cost.of_run(job(), flow(resources=machines))
+    assert text.startswith(f"about ${0.03 + (2 + 8) * 0.055:.2f}: $0.03 for the run")
+    assert "accelerators" not in text
+
+
+def test_an_accelerator_is_counted_or_named() -> None:
+    tesla = Machine(cpu="500m", accelerator="NVIDIA_TESLA_T4", accelerator_count=2)
+    counted = cost.of_run(job(), flow(resources={"train": tesla, "upload_model": Machine(cpu="1")}))
+    assert counted.startswith(f"about ${0.03 + 1.5 * 0.055 + 2 * 0.42:.2f}: ")
+    other = Machine(accelerator="NVIDIA_A100_80GB")
+    assert "accelerators" in cost.of_run(job(), flow(resources={"train": other}))
+
+
+def test_the_cost_of_serving_is_that_of_each_deployed_model() -> None:
+    both = evidence().proposed
+    assert cost.of_serving(Serving(machine_type="n1-standard-2"), both) == (
+        "about $161 a month: 2 × n1-standard-2 around the clock at $0.055 a vCPU-hour"
+    )
+    assert cost.of_serving(Serving(kind="store"), both) is None
+    assert "look its price up" in str(cost.of_serving(Serving(machine_type="c3-highcpu-4"), both))

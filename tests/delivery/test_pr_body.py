@@ -1,0 +1,121 @@
+"""The release pull request's body: what people read, and the line that programs read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from delivery import markdown
+from delivery.candidate import candidate_of, line
+from delivery.pr_body import body, title
+from flows.errors import InputError
+from flows.manifest import Verdict
+from tests.delivery.evidence import CHAMPION, VERSION, candidate, evidence, manifest
+
+GOLDEN = Path(__file__).parent / "golden" / "pull_request.md"
+
+
+def test_the_body_is_as_reviewed() -> None:
+    # To change it on purpose: write `body(evidence())` to the file, and read the difference.
+    assert body(evidence()) == GOLDEN.read_text()
+
+
+def test_the_title_says_what_where() -> None:
+    assert title(candidate()) == f"Release recommender {VERSION} to local"
+
+
+def test_the_first_release_has_no_champion() -> None:
+    text = body(evidence(with_champion=False))
+    assert "it is the first one there" in text
+    assert "| metric | candidate |\n" in text
+    assert "revert it; nothing serves then" in text
+    assert CHAMPION not in text.replace(f"champion `{CHAMPION}`:", "")
+
+
+def test_the_last_line_is_for_programs() -> None:
+    last = body(evidence()).splitlines()[-1]
+    assert last == line(candidate())
+    table = json.loads(last.removeprefix("<!-- retrain ").removesuffix(" -->"))
+    assert list(table) == ["schema", "flow", "environment", "version", "manifest", "sha256"]
+    assert candidate_of(body(evidence())) == candidate()
+    assert candidate_of(body(evidence()).replace("\n", "\r\n") + "\r\n") == candidate()
+
+
+@pytest.mark.parametrize("text", [None, "", "Thanks!", line(candidate()) + "\nand more"])
+def test_a_body_without_the_line_has_no_candidate(text: str | None) -> None:
+    assert candidate_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"schema":1', '"schema":2', "schema"),
+        ('"flow"', '"flw"', "nearest known key: flow"),
+        (" -->", "", "broken"),
+        ("{", "[", "broken"),
+        ('"local"', "1", "environment"),
+        ('"flow":"recommender",', "", "flow"),
+    ],
+)
+def test_a_broken_line_is_refused(old: str, new: str, said: str) -> None:
+    assert old in line(candidate())
+    with pytest.raises(InputError, match=said):
+        candidate_of(line(candidate()).replace(old, new, 1))
+
+
+def test_text_from_outside_cannot_act() -> None:
+    nasty = (
+        "a | b\n\n| c | <img src=x> --> <!-- retrain {} --> **bold** [link](https://evil.example)"
+        " `code` @acme/admins #1 \x1b[31m"
+    )
+    verdict = Verdict(passed=True, reasons=(nasty,), champion="x`|@admins")
+    data = {"rows | x": nasty, "users": 2469, "share": 0.25, "none": None}
+    text = body(evidence(manifest(verdict=verdict, data=data, metrics={"a|`b": 1.0, "loss": None})))
+    assert text.count("<!--") == 1
+    assert "<img" not in text
+    assert "\x1b" not in text
+    assert "@acme" not in text
+    assert "**bold**" not in text
+    assert "[link](" not in text
+    assert candidate_of(text) is not None
+    tables = [row for row in text.splitlines() if row.startswith("|")]
+    assert all(row.replace("\\|", "").count("|") in (3, 5) for row in tables)
+    assert "| users | 2,469 |" in text
+
+
+def test_long_text_is_cut_and_long_lists_too() -> None:
+    verdict = Verdict(passed=True, reasons=("x" * 70_000,) * 100)
+    metrics: dict[str, float | None] = {f"m{i}": 0.5 for i in range(1000)}
+    text = body(
+        evidence(manifest(verdict=verdict, metrics=metrics, data=dict.fromkeys(metrics, "y" * 999)))
+    )
+    assert len(text) < 65_536
+
+
+def test_without_two_bars_there_is_no_plot() -> None:
+    plain = manifest(config={"gate": {"metric": "ndcg@10"}})
+    assert "```mermaid" in body(evidence(plain))
+    assert "```mermaid" not in body(evidence(plain, with_champion=False))
+    assert "```mermaid" not in body(evidence(manifest(config={})))
+    assert "```mermaid" not in body(evidence(manifest(config={"gate": "?"})))
+
+
+def test_bars_begin_at_zero_or_below_the_least() -> None:
+    assert "y-axis 0 --> 0.55" in markdown.bars("m", {"a": 0.5, "b": 0.25})
+    assert "y-axis -1.1 --> 0.1" in markdown.bars("m", {"a": -1.0, "b": 0.0})
+    assert 'title "a?b"' in markdown.bars('a"b', {"x": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"),
+        (0.05083, "0.05083"),
+        (0.123456, "0.1235"),
+        (1469307, "1,469,307"),
+        (3.0, "3"),
+        (12345.6, "12,346"),
+    ],
+)
+def test_numbers_are_readable(value: float | None, shown: str) -> None:
+    assert markdown.number(value) == shown

@@ -1,0 +1,110 @@
+"""settings.toml: what is read, and how what is wrong is named."""
+
+from pathlib import Path
+
+import pytest
+
+from delivery.settings import ROOT, load
+from flows.errors import InputError
+
+GOOD = (ROOT / "settings.toml").read_text()
+
+
+def written(folder: Path, old: str = "", new: str = "") -> Path:
+    """A settings.toml in `folder`: the repository's own, with `old` replaced by `new`."""
+    path = folder / "settings.toml"
+    assert old in GOOD
+    path.write_text(GOOD.replace(old, new))
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        load(path)
+    return str(caught.value)
+
+
+def test_the_repository_s_own_settings_are_good() -> None:
+    settings = load()
+    assert settings.repository == "acme/models"
+    assert list(settings.environments) == ["local", "staging", "production"]
+    local = settings.environment("local")
+    assert local.location == "projects/retrain-local/locations/europe-west1"
+    assert (local.name, local.bucket, local.train) == ("local", "retrain-local-models", True)
+    assert local.secrets.s3_reader == "s3-reader"
+
+
+def test_an_unknown_environment_is_named_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"no environment 'prod'(.|\n)*local, staging, production"):
+        load().environment("prod")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"acme/models" #', '"models" #', "repository = 'models'"),
+        ("gs://retrain-local-pipelines", "retrain-local-pipelines", "pipeline_root"),
+        ("gs://retrain-local-serving", "s3://retrain-local-serving", "write gs://BUCKET"),
+        ("s3://retrain-local-models", "s3://retrain-local-models/models", "write s3://BUCKET"),
+        ("europe-west1-docker.pkg.dev/retrain-local/retrain", "https://x.dev/a", "artifact_registry"),
+        ("pipeline@retrain-local.iam.gserviceaccount.com", "pipeline@example.com", "pipeline_account"),
+        ('"europe-west1"', '"eu"', "a Google Cloud region such as europe-west1"),
+        ('"eu-west-1"', '"europe-west1"', "an AWS region such as eu-west-1"),
+        ('"retrain-local"', '"R"', "project = 'R'"),
+        ('"s3-reader"', '"projects/1/secrets/x"', "[environments.local.secrets]: s3_reader"),
+        ("[environments.local", "[environments.Local", "name = 'Local'"),
+    ],
+)
+def test_a_wrong_form_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert said in refusal(written(tmp_path, old, new))
+
+
+def test_an_unknown_key_is_named_with_the_nearest(tmp_path: Path) -> None:
+    said = refusal(written(tmp_path, "pipeline_root", "pipline_root"))
+    assert "[environments.local]" in said
+    assert "unknown key 'pipline_root'" in said
+    assert "nearest known key: pipeline_root" in said
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    said = refusal(written(tmp_path, 'project = "retrain-local"\n'))
+    assert "[environments.local]" in said
+    assert "`project`" in said
+
+
+def test_the_schema_is_checked(tmp_path: Path) -> None:
+    assert "schema" in refusal(written(tmp_path, "schema = 1", "schema = 2"))
+
+
+def test_secret_keys_need_their_secrets(tmp_path: Path) -> None:
+    assert "needs secrets.s3_writer" in refusal(written(tmp_path, 's3_writer = "s3-writer"\n'))
+
+
+def test_web_identity_needs_role_and_audience(tmp_path: Path) -> None:
+    said = refusal(written(tmp_path, 's3_auth = "secret" #', 's3_auth = "web-identity" #'))
+    assert "[environments.production]" in said
+    assert "s3_role and s3_audience" in said
+
+
+def test_web_identity_needs_no_secret(tmp_path: Path) -> None:
+    role = 's3_role = "arn:aws:iam::123456789012:role/models"\ns3_audience = "retrain"\n'
+    path = written(tmp_path, 's3_auth = "secret" #', f'{role}s3_auth = "web-identity" #')
+    path.write_text(path.read_text().replace('s3_writer = "s3-writer"\ns3_reader = "s3-reader"\n', ""))
+    path.write_text(path.read_text().split("[environments.local]")[0] + _only(path, "production"))
+    production = load(path).environment("production")
+    assert production.s3_auth == "web-identity"
+    assert production.secrets.s3_reader is None
+
+
+def _only(path: Path, name: str) -> str:
+    return f"[environments.{name}]" + path.read_text().split(f"[environments.{name}]")[1]
+
+
+def test_settings_without_an_environment_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text('schema = 1\nrepository = "acme/models"\n[environments]\n')
+    assert "no environment" in refusal(path)
+
+
+def test_an_absent_file_is_named(tmp_path: Path) -> None:
+    assert "there is no such file" in refusal(tmp_path / "settings.toml")

@@ -1,0 +1,77 @@
+"""What a release may reach: the model store by the reader's key, GitHub as the release App."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from delivery.branch import message_of
+from delivery.settings import Environment, Settings
+from flows import github, s3, secrets
+from flows.errors import RetrainError
+from flows.manifest import File
+from flows.storage import Address
+
+RIGHTS = {"contents": "write", "pull_requests": "write"}
+
+
+class Bucket:
+    """The model store's objects in S3."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client, self._name = client, name
+
+    def read(self, key: str, limit: int) -> bytes:
+        """An object of at most `limit` bytes. Raises RetrainError where it is not there or larger."""
+        return s3.get(self._client, self._address(key), limit)
+
+    def describe(self, key: str) -> File:
+        """An object's hash and size. Raises RetrainError where it is not there."""
+        from botocore.exceptions import ClientError
+
+        try:
+            return s3.digest(self._client, self._address(key))
+        except ClientError:
+            raise RetrainError(f"{self._address(key)}: there is no such object", "train again") from None
+
+    def _address(self, key: str) -> Address:
+        return Address.parse(f"s3://{self._name}/{key}", "s3")
+
+
+def objects(environment: Environment) -> Bucket:
+    """The environment's model store, by the reader's key; keyless where boto3 finds a role."""
+    keys = None
+    if environment.s3_auth == "secret":
+        secret, version = secrets.access(
+            environment.project, str(environment.secrets.s3_reader), secrets.S3Keys
+        )
+        print(f"secret        {environment.secrets.s3_reader}, version {version}", file=sys.stderr)
+        keys = secret.as_mapping()
+    return Bucket(s3.s3_client(environment.aws_region, keys), environment.bucket)
+
+
+def repository(found: Settings, environment: Environment) -> Any:
+    """The repository, as the release App may change it for the next hour."""
+    name = environment.secrets.github_release
+    app, version = secrets.access(environment.project, name, secrets.GitHubApp)
+    print(f"secret        {name}, version {version}", file=sys.stderr)
+    return github.repository(app, found.repository, RIGHTS)
+
+
+@contextmanager
+def named(what: str) -> Iterator[None]:
+    """GitHub's refusals and broken connections as RetrainError about `what`."""
+    import requests
+    from github import GithubException
+
+    try:
+        yield
+    except GithubException as error:
+        raise RetrainError(
+            f"{what}: GitHub says {error.status}: {message_of(error)}",
+            "start release-pr.yml again; for 403 and 404, look at the release App's permissions",
+        ) from None
+    except requests.RequestException as error:
+        raise RetrainError(
+            f"{what}: GitHub cannot be reached: {type(error).__name__}", "start release-pr.yml again"
+        ) from None

@@ -1,0 +1,167 @@
+"""Following a pipeline job: one line a step as it ends, and what the job says when it has ended."""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from delivery.jobs import Jobs
+from flows.errors import RetrainError
+
+FIRST_PERIOD, LONGEST_PERIOD, GROWTH = 0.1, 5.0, 1.15  # seconds between two looks
+ENDED = {"SUCCEEDED", "FAILED", "CANCELLED"}
+ENDED_TASK = {*ENDED, "SKIPPED"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step's end: its name, state, seconds, whether its outputs came from the cache."""
+
+    name: str
+    state: str
+    seconds: float
+    cached: bool
+    summary: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an ended job says. `release` is upload_model's state, None where it did not run."""
+
+    state: str
+    steps: list[Step]
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    verdict: dict[str, Any] = field(default_factory=dict)
+    release: str | None = None
+    manifest: str | None = None
+    sha256: str | None = None
+    error: str = ""
+
+
+def follow(jobs: Jobs, name: str) -> Outcome:
+    """Print each step as it ends, to standard error, until the job has ended.
+
+    Raises RetrainError where there is no such job.
+    """
+    shown: set[str] = set()
+    for job in _looks(jobs, name):
+        for task in job.job_detail.task_details:
+            if task.state.name in ENDED_TASK and _is_step(task) and task.task_name not in shown:
+                shown.add(task.task_name)
+                _print(line(step(task)))
+        _show_running(job)
+        if _state(job) in ENDED:
+            return outcome(job)
+    raise AssertionError("a job's looks end with its end")
+
+
+def outcome(job: Any) -> Outcome:
+    """What an ended job says of itself."""
+    tasks = {task.task_name: task for task in job.job_detail.task_details}
+    evaluate = outputs(tasks.get("evaluate"))
+    upload = outputs(tasks.get("upload-model"))
+    metrics = _artifact_metadata(tasks.get("evaluate"), "metrics")
+    metrics.pop("summary", None)
+    return Outcome(
+        state=_state(job),
+        steps=[step(task) for task in job.job_detail.task_details if _is_step(task)],
+        metrics=metrics,
+        verdict=msgspec.json.decode(evaluate["verdict"]) if "verdict" in evaluate else {},
+        release=upload.get("state"),
+        manifest=upload.get("manifest"),
+        sha256=upload.get("sha256"),
+        error=job.error.message,
+    )
+
+
+def step(task: Any) -> Step:
+    """A task's end as a Step."""
+    seconds = (task.end_time - task.start_time).total_seconds() if task.end_time else 0.0
+    metadata = dict(task.execution.metadata) if task.execution else {}
+    return Step(
+        name=task.task_name.replace("-", "_"),
+        state=task.state.name,
+        seconds=round(seconds, 2),
+        cached=bool(metadata.get("vertex-ai-pipelines-cached", False)),
+        summary=_summary(task),
+        error=task.error.message,
+    )
+
+
+def line(step: Step) -> str:
+    """A step as a person reads it."""
+    what = step.summary if step.state == "SUCCEEDED" else f"{step.state} · {step.error}"
+    return (
+        f"  {step.name:<14}{step.seconds:>5.1f} s{' (cached)' if step.cached else ''}   {what}".rstrip()
+    )
+
+
+def outputs(task: Any | None) -> dict[str, Any]:
+    """A task's output parameters, which Vertex AI keeps as `output:NAME` of its execution."""
+    metadata = dict(task.execution.metadata) if task and task.execution else {}
+    return {k.removeprefix("output:"): v for k, v in metadata.items() if k.startswith("output:")}
+
+
+def _looks(jobs: Jobs, name: str) -> Iterator[Any]:
+    """The job again and again, more seldom while nothing changes, the last time when it has ended."""
+    period, state, seen = FIRST_PERIOD, "", ""
+    while state not in ENDED:
+        job = jobs.find(name)
+        if job is None:
+            raise RetrainError(
+                f"there is no pipeline job {name}", "it was deleted while it was followed"
+            )
+        yield job
+        state, before = _state(job), seen
+        seen = str([(task.task_name, task.state.name) for task in job.job_detail.task_details])
+        if state not in ENDED:
+            period = min(period * GROWTH, LONGEST_PERIOD) if seen == before else FIRST_PERIOD
+            time.sleep(period)
+
+
+def _state(job: Any) -> str:
+    return str(job.state.name).removeprefix("PIPELINE_STATE_")
+
+
+def _is_step(task: Any) -> bool:
+    """Whether a task is a component's; Vertex AI also lists the pipeline and its conditions."""
+    return not task.task_name.startswith(("condition-", "for-loop-")) and bool(task.start_time)
+
+
+def _summary(task: Any) -> str:
+    found = [
+        str(artifact.metadata["summary"])
+        for artifacts in task.outputs.values()
+        for artifact in artifacts.artifacts
+        if artifact.metadata and "summary" in artifact.metadata
+    ]
+    return found[0] if found else str(outputs(task).get("manifest", "")).removesuffix("/manifest.json")
+
+
+def _artifact_metadata(task: Any | None, name: str) -> dict[str, Any]:
+    found = task.outputs[name].artifacts if task and name in task.outputs else []
+    return dict(found[0].metadata) if found else {}
+
+
+def _show_running(job: Any) -> None:
+    """On a terminal, the step that runs and for how long, on a line that the next one replaces."""
+    if not sys.stderr.isatty():
+        return
+    running = [t for t in job.job_detail.task_details if t.state.name == "RUNNING" and _is_step(t)]
+    names = [f"{t.task_name.replace('-', '_'):<14}{_age(t):>5.1f} s" for t in running]
+    sys.stderr.write(f"\r\033[K  {' · '.join(names)}" if names else "\r\033[K")
+    sys.stderr.flush()
+
+
+def _age(task: Any) -> float:
+    return float(max((datetime.now(UTC) - task.start_time).total_seconds(), 0.0))
+
+
+def _print(text: str) -> None:
+    clear = "\r\033[K" if sys.stderr.isatty() else ""
+    print(f"{clear}{text}", file=sys.stderr, flush=True)

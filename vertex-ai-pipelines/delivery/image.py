@@ -1,0 +1,211 @@
+"""What an image is: its content key, the local build, and the look-up from commit tag to digest."""
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from delivery.registry import Registry
+from flows.errors import InputError
+
+DOCKERFILE, IGNORE, LOCK = "Dockerfile", ".dockerignore", "poetry.lock"
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The last stage of the Dockerfile: what it copies from the tree, and its settings."""
+
+    copies: tuple[tuple[str, str], ...]  # (path in the tree, path in the image)
+    workdir: str
+    variables: tuple[str, ...]
+    user: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LocalImage:
+    """An image made without a container engine: the copied files as one layer, nothing below it."""
+
+    manifest: bytes
+    config: bytes
+    layer: bytes
+
+    @property
+    def digest(self) -> str:
+        """The manifest's digest, by which the image is used."""
+        return _digest(self.manifest)
+
+
+def content_key(root: Path, group: str = "base") -> str:
+    """The hash of everything that decides what the image holds: 64 hexadecimal digits."""
+    parts = {
+        DOCKERFILE: (root / DOCKERFILE).read_bytes(),
+        IGNORE: (root / IGNORE).read_bytes(),
+        "packages": _packages(root, group),
+        **{str(path): (root / path).read_bytes() for path in sorted(_all_files(root))},
+    }
+    whole = hashlib.sha256()
+    for name, data in parts.items():
+        whole.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+def files(root: Path) -> dict[str, Path]:
+    """Image path → file, exactly as the Dockerfile copies and .dockerignore lets through."""
+    kept = _kept(root)
+    found = {}
+    for source, target in recipe(root).copies:
+        for path in sorted(kept):
+            below = _below(path, source)
+            if below is not None:
+                found[str(PurePosixPath(target) / below)] = root / path
+    return found
+
+
+def recipe(root: Path) -> Recipe:
+    """The Dockerfile's last stage. Raises InputError where it has an instruction of no known form."""
+    stage = _last_stage(root / DOCKERFILE)
+    values = {
+        name: [v for n, v in stage if n == name] for name in ("COPY", "WORKDIR", "ENV", "USER", "CMD")
+    }
+    copies = [_copy(value) for value in values["COPY"] if not value.startswith("--from=")]
+    return Recipe(
+        copies=tuple(copies),
+        workdir=values["WORKDIR"][-1],
+        variables=tuple(pair for value in values["ENV"] for pair in value.split()),
+        user=values["USER"][-1],
+        command=tuple(json.loads(values["CMD"][-1])),
+    )
+
+
+def build_local(root: Path, group: str = "base") -> LocalImage:
+    """The image of the tree at `root` without its base and packages; the same tree, the same digest."""
+    layer = _layer(files(root))
+    plan = recipe(root)
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {
+            "User": plan.user,
+            "WorkingDir": plan.workdir,
+            "Env": list(plan.variables),
+            "Cmd": list(plan.command),
+            "Labels": {"retrain.content": content_key(root, group), "retrain.base": "none"},
+        },
+        "rootfs": {"type": "layers", "diff_ids": [_digest(gzip.decompress(layer))]},
+    }
+    encoded = json.dumps(config, sort_keys=True).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": _descriptor(CONFIG_TYPE, encoded),
+        "layers": [_descriptor(LAYER_TYPE, layer)],
+    }
+    return LocalImage(json.dumps(manifest, sort_keys=True).encode(), encoded, layer)
+
+
+def publish(registry: Registry, root: Path, group: str, commit: str) -> tuple[str, bool]:
+    """Put the local image into the registry and the commit's tag on it; returns digest and newness.
+
+    Content that is there already gets the tag without a build.
+    """
+    tag = f"content-{content_key(root, group)[:32]}"
+    found = registry.manifest(tag)
+    manifest, kind = found or (_push(registry, build_local(root, group), tag), MANIFEST_TYPE)
+    registry.push_manifest(commit, manifest, kind)
+    return _digest(manifest), found is None
+
+
+def resolve(registry: Registry, commit: str) -> str:
+    """The digest that the commit's tag names. Raises InputError where there is no such image."""
+    found = registry.manifest(commit)
+    if found is None:
+        raise InputError(
+            f"there is no image {registry.name}:{commit}",
+            "build this commit first (./scripts/build --push), or submit a commit of main",
+        )
+    return _digest(found[0])
+
+
+def _push(registry: Registry, image: LocalImage, tag: str) -> bytes:
+    registry.push_blob(image.layer, _digest(image.layer))
+    registry.push_blob(image.config, _digest(image.config))
+    registry.push_manifest(tag, image.manifest, MANIFEST_TYPE)
+    return image.manifest
+
+
+def _last_stage(path: Path) -> list[tuple[str, str]]:
+    from dockerfile_parse import DockerfileParser
+
+    parsed = DockerfileParser(fileobj=io.BytesIO(path.read_bytes())).structure
+    steps = [(step["instruction"], step["value"]) for step in parsed if step["instruction"] != "COMMENT"]
+    starts = [index for index, (name, _) in enumerate(steps) if name == "FROM"]
+    if not starts:
+        raise InputError(f"{path}: it has no FROM instruction")
+    return steps[starts[-1] + 1 :]
+
+
+def _copy(value: str) -> tuple[str, str]:
+    parts = value.split()
+    if len(parts) != 2 or value.startswith(("[", "--")):
+        raise InputError(f"{DOCKERFILE}: 'COPY {value}' is not of the form COPY SOURCE TARGET")
+    return parts[0].rstrip("/"), parts[1]
+
+
+def _kept(root: Path) -> set[Path]:
+    """What .dockerignore lets through, as Docker reads it, relative to `root`."""
+    from docker.utils.build import exclude_paths
+
+    lines = (root / IGNORE).read_text().splitlines()
+    patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    found = {Path(path) for path in exclude_paths(str(root), patterns)}
+    return {path for path in found if (root / path).is_file() and path.name not in (DOCKERFILE, IGNORE)}
+
+
+def _all_files(root: Path) -> set[Path]:
+    """The files of every COPY from the tree; the lock's part that counts is in the packages."""
+    return {path.relative_to(root) for path in files(root).values()}
+
+
+def _below(path: Path, source: str) -> Path | None:
+    """`path` relative to a COPY's source; a file that is itself the source keeps its name."""
+    if not path.is_relative_to(source):
+        return None
+    return path.relative_to(source) if path != Path(source) else Path(path.name)
+
+
+def _packages(root: Path, group: str) -> bytes:
+    """The locked packages of the image's group, with their hashes."""
+    wanted = {"main"} if group == "base" else {"main", group}
+    locked = tomllib.loads((root / LOCK).read_text())["package"]
+    chosen = [p for p in locked if wanted & set(p["groups"])]
+    lines = [f"{p['name']}=={p['version']} {json.dumps(p['files'], sort_keys=True)}" for p in chosen]
+    return "\n".join(sorted(lines)).encode()
+
+
+def _layer(content: dict[str, Path]) -> bytes:
+    """The files as a gzipped tar, sorted, without times and owners: the same files, the same bytes."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, path in sorted(content.items()):
+            data = path.read_bytes()
+            entry = tarfile.TarInfo(name.lstrip("/"))
+            entry.size, entry.mode = len(data), 0o644
+            tar.addfile(entry, io.BytesIO(data))
+    return gzip.compress(raw.getvalue(), mtime=0)
+
+
+def _digest(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def _descriptor(kind: str, data: bytes) -> dict[str, Any]:
+    return {"mediaType": kind, "digest": _digest(data), "size": len(data)}

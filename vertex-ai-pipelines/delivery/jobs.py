@@ -1,0 +1,64 @@
+"""Vertex AI pipeline jobs of one environment: create, find, look up."""
+
+from pathlib import Path
+from typing import Any
+
+from delivery.settings import Environment
+from flows.errors import RetrainError
+
+
+class Jobs:
+    """The environment's PipelineService, in its region."""
+
+    def __init__(self, environment: Environment) -> None:
+        from google.cloud.aiplatform_v1 import PipelineServiceClient
+
+        self._environment = environment
+        self.parent = environment.location
+        endpoint = f"{environment.region}-aiplatform.googleapis.com"
+        self._client = PipelineServiceClient(client_options={"api_endpoint": endpoint})
+
+    def find(self, name: str) -> Any | None:
+        """The job (google.cloud.aiplatform_v1.types.PipelineJob) of that resource name, or None."""
+        from google.api_core.exceptions import NotFound
+
+        try:
+            return self._client.get_pipeline_job(name=name)
+        except NotFound:
+            return None
+
+    def create(self, job_id: str, spec: Path, values: dict[str, Any], labels: dict[str, str]) -> None:
+        """Start the compiled pipeline `spec` with `values`; a job that is there already is success.
+
+        Raises RetrainError with Vertex AI's words where it refuses.
+        """
+        import yaml
+        from google.api_core.exceptions import AlreadyExists, GoogleAPICallError
+        from google.cloud.aiplatform_v1.types import PipelineJob
+
+        environment = self._environment
+        job = PipelineJob(
+            display_name=job_id,
+            pipeline_spec=yaml.safe_load(spec.read_text()),
+            labels=labels,
+            service_account=environment.pipeline_account,
+            runtime_config={
+                "gcs_output_directory": environment.pipeline_root,
+                "parameter_values": values,
+            },
+        )
+        try:
+            self._client.create_pipeline_job(
+                parent=self.parent, pipeline_job=job, pipeline_job_id=job_id
+            )
+        except AlreadyExists:
+            return
+        except GoogleAPICallError as error:
+            raise RetrainError(
+                f"Vertex AI in {self.parent} refused the pipeline job {job_id}: {error.message}",
+                "check the project, the region, and that this account may act as the pipeline's account",
+            ) from None
+
+    def cancel(self, name: str) -> None:
+        """Ask that the job stops."""
+        self._client.cancel_pipeline_job(name=name)

@@ -1,0 +1,63 @@
+"""Text from outside, made safe for a pull request's Markdown; and numbers made readable."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+LONGEST = 300  # characters of one piece of text from outside
+LIVELY = re.compile(r"([\\`*_{}\[\]|~])")
+
+
+def text(value: object) -> str:
+    """`value` on one line, with nothing in it that Markdown, HTML or GitHub would act on."""
+    plain = _line(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = LIVELY.sub(r"\\\1", plain)
+    # A mention or a reference begins at a word's start: a space without width takes that away.
+    return re.sub(r"(?<!\w)([@#])(?=\w)", "\\1\u200b", escaped)
+
+
+def code(value: object) -> str:
+    """`value` as a code span that also fits into a table's cell."""
+    return f"`{re.sub(r'[`|<>]', '?', _line(value))}`"
+
+
+def label(value: object) -> str:
+    """`value` as a quoted name in a Mermaid chart."""
+    return f'"{re.sub(r"[^A-Za-z0-9@._ %-]", "?", _line(value))}"'
+
+
+def number(value: float | None) -> str:
+    """Four digits for a share, thousands for a count, a dash for what is not there."""
+    if value is None:
+        return "–"
+    if float(value).is_integer():
+        return f"{int(value):,}"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table; its cells are Markdown already."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def bars(title: str, values: Mapping[str, float]) -> str:
+    """A bar chart that GitHub draws itself."""
+    top, bottom = max(0.0, *values.values()), min(0.0, *values.values())
+    margin = (top - bottom) * 0.1 or 1.0
+    low = bottom - margin if bottom < 0 else 0
+    lines = [
+        "```mermaid",
+        "xychart-beta",
+        f"    title {label(title)}",
+        f"    x-axis [{', '.join(label(name) for name in values)}]",
+        f"    y-axis {low:.4g} --> {top + margin:.4g}",
+        f"    bar [{', '.join(f'{value:.6g}' for value in values.values())}]",
+        "```",
+    ]
+    return "\n".join(lines)
+
+
+def _line(value: object) -> str:
+    one = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
+    return one if len(one) <= LONGEST else one[: LONGEST - 1] + "…"

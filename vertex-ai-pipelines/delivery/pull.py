@@ -1,0 +1,93 @@
+"""The one pull request of a release branch: find, open, update, label and comment it. Safe to repeat."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from delivery.branch import MAIN, RACE, LostRaceError, message_of
+from delivery.candidate import Candidate, candidate_of
+from flows.errors import InputError
+
+HOLD = "hold"
+MOST = 100  # pull requests of one branch that are looked at, the newest first
+
+
+@dataclass(frozen=True)
+class Pulls:
+    """The branch's open pull request, and the closed ones by the version that they proposed."""
+
+    open: Any | None = None
+    closed: dict[str, Any] = field(default_factory=dict)
+
+
+def find(repository: Any, branch: str) -> Pulls:
+    """The branch's pull requests towards main, from this repository and not from forks."""
+    owner = repository.full_name.split("/")[0]
+    found = repository.get_pulls(
+        state="all", sort="created", direction="desc", base=MAIN, head=f"{owner}:{branch}"
+    )
+    pulls = list(islice(found, MOST))
+    closed = [(proposed(pull), pull) for pull in reversed(pulls) if pull.state == "closed"]
+    return Pulls(
+        next((pull for pull in pulls if pull.state == "open"), None),
+        {candidate.version: pull for candidate, pull in closed if candidate},
+    )
+
+
+def proposed(pull: Any) -> Candidate | None:
+    """The candidate that a pull request's body names; None where its line is gone or broken."""
+    try:
+        return candidate_of(pull.body)
+    except InputError:
+        return None
+
+
+def under_review(pull: Any) -> str | None:
+    """Why the pull request may not change any more; None where it may."""
+    if HOLD in {label.name for label in pull.labels}:
+        return f"it has the label '{HOLD}'"
+    approval = next((review for review in pull.get_reviews() if review.state == "APPROVED"), None)
+    return f"{_login(approval)} has approved it" if approval else None
+
+
+def create(repository: Any, branch: str, title: str, body: str) -> Any:
+    """A new pull request towards main. Raises LostRaceError where there is one by now."""
+    from github import GithubException
+
+    try:
+        return repository.create_pull(base=MAIN, head=branch, title=title, body=body)
+    except GithubException as error:
+        if error.status not in RACE:
+            raise
+        raise LostRaceError(
+            f"{repository.full_name}: no pull request for {branch}: {message_of(error)}",
+            "start release-pr.yml again; if it stays so, look at that branch",
+        ) from None
+
+
+def label(pull: Any, names: Sequence[str]) -> None:
+    """The pull request has these labels, beside its others."""
+    there = {label.name for label in pull.labels}
+    missing = [name for name in names if name not in there]
+    if missing:
+        pull.add_to_labels(*missing)
+
+
+def announce(pull: Any, candidate: Candidate, reason: str) -> None:
+    """A comment, once a version, that `candidate` waits because of `reason`."""
+    mark = f"<!-- retrain waiting {candidate.version} -->"
+    if any(mark in (comment.body or "") for comment in pull.get_issue_comments()):
+        return
+    pull.create_issue_comment(
+        f"A newer candidate is there, `{candidate.version}`, and waits: {reason}.\n\n"
+        "When this pull request may change again (or is closed, or merged), propose it with\n\n"
+        "```\n"
+        f"gh workflow run release-pr.yml -f environment={candidate.environment}"
+        f" -f manifest={candidate.manifest} -f sha256={candidate.sha256}\n"
+        f"```\n\n{mark}\n"
+    )
+
+
+def _login(review: Any) -> str:
+    return str(review.user.login) if review.user else "somebody"

@@ -1,0 +1,149 @@
+"""settings.toml: where each environment is. Names of secrets, never their values."""
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from flows.errors import InputError
+from flows.tables import Table, convert, load_toml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+BUCKET = r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]"
+SHAPES = {
+    "repository": (r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", "OWNER/NAME"),
+    "name": (r"[a-z][a-z0-9-]{0,30}", "lower case letters, digits and '-', at most 31"),
+    "project": (r"[a-z][a-z0-9-]{4,28}[a-z0-9]", "a Google Cloud project id"),
+    "region": (r"[a-z]+-[a-z]+\d+", "a Google Cloud region such as europe-west1"),
+    "pipeline_root": (rf"gs://{BUCKET}(/[^/\s]+)*", "gs://BUCKET or gs://BUCKET/FOLDER"),
+    "serving_bucket": (rf"gs://{BUCKET}", "gs://BUCKET"),
+    "artifact_registry": (
+        r"[a-z0-9.-]+(:\d+)?(/[a-z0-9][a-z0-9._-]*)+",
+        "HOST/PROJECT/REPOSITORY, without https:// and without a tag",
+    ),
+    "pipeline_account": (
+        r"[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com",
+        "a service account's address: NAME@PROJECT.iam.gserviceaccount.com",
+    ),
+    "model_store": (rf"s3://{BUCKET}", "s3://BUCKET"),
+    "aws_region": (r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-west-1"),
+    "s3_role": (r"arn:aws[a-z-]*:iam::\d{12}:role/\S+", "arn:aws:iam::ACCOUNT:role/NAME"),
+    "s3_audience": (r"\S+", "a text without spaces"),
+    "s3_writer": (r"[A-Za-z0-9_-]{1,255}", "a secret's name"),
+    "s3_reader": (r"[A-Za-z0-9_-]{1,255}", "a secret's name"),
+    "github_notify": (r"[A-Za-z0-9_-]{1,255}", "a secret's name"),
+    "github_release": (r"[A-Za-z0-9_-]{1,255}", "a secret's name"),
+}
+
+
+class Secrets(Table):
+    """Names in the environment's Secret Manager. The AWS keys' are needed with s3_auth = "secret"."""
+
+    github_notify: str
+    github_release: str
+    s3_writer: str | None = None
+    s3_reader: str | None = None
+
+
+class Environment(Table):
+    """One place where flows are trained and served; `name` is its table's key."""
+
+    name: str
+    project: str
+    region: str
+    pipeline_root: str
+    serving_bucket: str
+    artifact_registry: str
+    pipeline_account: str
+    model_store: str
+    aws_region: str
+    secrets: Secrets
+    s3_auth: Literal["secret", "web-identity"] = "secret"
+    s3_role: str | None = None
+    s3_audience: str | None = None
+    train: bool = True
+    attest: Literal["off", "github", "kms"] = "off"
+
+    @property
+    def location(self) -> str:
+        """The Vertex AI parent of everything here: projects/PROJECT/locations/REGION."""
+        return f"projects/{self.project}/locations/{self.region}"
+
+    @property
+    def bucket(self) -> str:
+        """The model store's bucket, without s3://."""
+        return self.model_store.removeprefix("s3://")
+
+
+class Settings(Table):
+    """The repository on GitHub, and the environments by name."""
+
+    repository: str
+    environments: dict[str, Environment]
+    default_flow: str | None = None
+
+    def flow_by_default(self, flows: list[str]) -> str:
+        """The flow that is meant where none is named. Raises InputError where that is not said."""
+        if self.default_flow is None and len(flows) != 1:
+            raise InputError(f"name a flow: {', '.join(flows)}", "or set default_flow in settings.toml")
+        return self.default_flow or flows[0]
+
+    def environment(self, name: str) -> Environment:
+        """The environment `name`. Raises InputError that names the known ones."""
+        if name not in self.environments:
+            known = ", ".join(self.environments)
+            raise InputError(f"settings.toml has no environment '{name}'", f"name one of: {known}")
+        return self.environments[name]
+
+
+class _Toml(Table):
+    schema: Literal[1]
+    repository: str
+    environments: dict[str, dict[str, Any]]
+    default_flow: str | None = None
+
+
+def load(path: Path = ROOT / "settings.toml") -> Settings:
+    """The settings in `path`. Raises InputError that names file, key and expectation."""
+    where = str(path)
+    toml = convert(load_toml(path), _Toml, where)
+    _check_shapes({"repository": toml.repository}, where)
+    if not toml.environments:
+        raise InputError(f"{where}: it has no environment", "add a table [environments.NAME]")
+    environments = {name: _environment(name, table, where) for name, table in toml.environments.items()}
+    return Settings(
+        repository=toml.repository, environments=environments, default_flow=toml.default_flow
+    )
+
+
+def _environment(name: str, table: dict[str, Any], where: str) -> Environment:
+    where = f"{where} [environments.{name}]"
+    environment = convert({**table, "name": name}, Environment, where)
+    _check_shapes(msgspec.to_builtins(environment), where)
+    _check_shapes(msgspec.to_builtins(environment.secrets), f"{where[:-1]}.secrets]")
+    _check_s3(environment, where)
+    return environment
+
+
+def _check_shapes(table: dict[str, Any], where: str) -> None:
+    for key, (pattern, meaning) in SHAPES.items():
+        value = table.get(key)
+        if value is not None and not re.fullmatch(pattern, value):
+            raise InputError(f"{where}: {key} = '{value}' is not of the right form", f"write {meaning}")
+
+
+def _check_s3(environment: Environment, where: str) -> None:
+    """What `s3_auth` needs is there."""
+    secrets = environment.secrets
+    needed = {
+        "secret": {"secrets.s3_writer": secrets.s3_writer, "secrets.s3_reader": secrets.s3_reader},
+        "web-identity": {"s3_role": environment.s3_role, "s3_audience": environment.s3_audience},
+    }[environment.s3_auth]
+    missing = [key for key, value in needed.items() if value is None]
+    if missing:
+        raise InputError(
+            f"{where}: s3_auth = '{environment.s3_auth}' needs {' and '.join(missing)}",
+            "set it, or choose the other s3_auth",
+        )

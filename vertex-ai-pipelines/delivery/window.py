@@ -1,0 +1,53 @@
+"""Which rows a run reads: two literal moments, and the source table's last change."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from flows.config import Data
+from flows.contract import Window
+from flows.errors import InputError
+
+LATEST = "latest"
+
+
+def window(data: Data, project: str) -> Window:
+    """The window of [data] in flow.toml. Asks BigQuery when the table last changed.
+
+    Raises InputError where the table is not there or `until` is not a date.
+    """
+    snapshot = _last_change(data.table, project)
+    end = snapshot if data.until == LATEST else _midnight(data.until)
+    return Window(start=end - timedelta(days=data.days), end=end, snapshot=snapshot)
+
+
+def moment(time: datetime) -> str:
+    """A moment as it is written into parameters and manifests: 2026-11-21T08:45:00Z."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _midnight(text: str) -> datetime:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"flow.toml: [data] until = '{text}' is neither a date nor \"{LATEST}\"",
+            "write a date such as 2026-11-21",
+        ) from None
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _last_change(table: str, project: str) -> datetime:
+    from google.api_core.exceptions import Forbidden, NotFound
+    from google.cloud import bigquery
+
+    name = table if table.count(".") == 2 else f"{project}.{table}"
+    try:
+        found = bigquery.Client(project=project).get_table(name)
+    except ValueError as error:
+        raise InputError(f"flow.toml: [data] table = '{table}' is not a table's name: {error}") from None
+    except (NotFound, Forbidden) as error:
+        raise InputError(
+            f"BigQuery table {name}: {error.message}",
+            "name an existing table in flow.toml [data] table, and let this account read it",
+        ) from None
+    modified: datetime = found.modified
+    return modified

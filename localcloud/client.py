@@ -36,6 +36,7 @@ class Client:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
+        self._process: subprocess.Popen[bytes] | None = None
 
     def status(self) -> dict[str, Any] | None:
         """What the running local cloud says of itself; None where none runs."""
@@ -86,10 +87,19 @@ class Client:
             return False
         self.ask("POST", "/stop")
         deadline = time.monotonic() + STOP_SECONDS
-        while _alive(running["pid"]) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if _alive(running["pid"]):
+        while self._alive(running["pid"]) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if self._alive(running["pid"]):
             os.kill(running["pid"], signal.SIGKILL)
+        return True
+
+    def _alive(self, pid: int) -> bool:
+        if self._process is not None:
+            self._process.poll()  # a child of this very process stays until it is waited for
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
         return True
 
     def _state(self) -> dict[str, Any] | None:
@@ -146,24 +156,16 @@ class Client:
             )
 
     def _wait_until_up(self) -> dict[str, Any]:
+        process = self._process
+        assert process is not None
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                break
+        while time.monotonic() < deadline and process.poll() is None:
             found = self.status()
-            if found and found["pid"] == self._process.pid:
+            if found and found["pid"] == process.pid:
                 return found
             time.sleep(0.05)
         tail = "\n".join((self.root / "server.log").read_text().splitlines()[-15:])
         raise ClientError(f"the local cloud did not start; {self.root}/server.log ends with:\n{tail}")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _free(port: int) -> bool:

@@ -1,6 +1,7 @@
 """`python -m localcloud.serve WORLD ROOT PORT`: the local cloud in the foreground."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -8,4 +9,7 @@ from localcloud.cloud import World
 from localcloud.server import main
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[2]), World(**json.loads(sys.argv[1])), int(sys.argv[3])))
+    code = main(Path(sys.argv[2]), World(**json.loads(sys.argv[1])), int(sys.argv[3]))
+    sys.stdout.flush()
+    # All is closed: taking the interpreter and its libraries down would only take time.
+    os._exit(code)

@@ -52,12 +52,13 @@ class Server:
         self.github = GitHub(self.cloud, self._job_environment, _link_environment)
         self.github.ensure(*world.repository.split("/"))
         storage = Storage(self.cloud)
+        self.bigquery = BigQuery(self.cloud, storage)
         self.rpc = Rpc(
             self.cloud, [SecretManager(self.cloud), ResourceManager(self.cloud), self.pipelines]
         )
         services: list[Service] = [
             storage,
-            BigQuery(self.cloud, storage),
+            self.bigquery,
             Aws(self.cloud),
             OAuth(self.cloud),
             Metadata(self.cloud),
@@ -102,6 +103,7 @@ class Server:
         self.pipelines.close()
         self.github.close()
         self._grpc.stop(0)
+        self.bigquery.close()
         self.cloud.store.close()
 
     def _idle(self) -> bool:

@@ -1,0 +1,32 @@
+"""`./scripts/localcloud`: the local cloud's own command, with this project's world and contents."""
+
+import os
+import sys
+
+from laptop import provision
+from laptop.world import CLOUD, client, world
+from localcloud.__main__ import main as command
+
+STARTS = {"up", "env"}
+
+
+def main(argv: list[str]) -> int:
+    """The command; where it started the local cloud, what settings.toml names is put into it."""
+    names = world()
+    flags = [
+        *("--root", str(CLOUD), "--project", names.project, "--project-number", names.project_number),
+        *("--region", names.region, "--repository", names.repository, "--aws-region", names.aws_region),
+    ]
+    code = command([*flags, *argv])
+    if code == 0 and STARTS & set(argv[:1]) and not provision.done():
+        _provision()
+    return code
+
+
+def _provision() -> None:
+    os.environ.update(client().environment().over(dict(os.environ)))
+    provision.provision()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

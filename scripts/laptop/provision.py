@@ -1,0 +1,121 @@
+"""What a new local cloud lacks: buckets, secrets and the flows' sample tables, by the public APIs."""
+
+import hashlib
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from delivery.settings import ROOT, Environment
+from flows import config
+from laptop.world import CLOUD, client, local_environment
+
+MARK = CLOUD / "provisioned"
+APPS = {
+    "github_notify": {"actions": "write"},
+    "github_release": {"contents": "write", "pull_requests": "write"},
+}
+
+
+def done() -> bool:
+    """Whether this local cloud has all that today's settings and flows name."""
+    return MARK.exists() and MARK.read_text() == _fingerprint()
+
+
+def provision() -> None:
+    """Make what is missing; again: nothing. Runs in the owner's environment."""
+    environment = local_environment()
+    _buckets(environment)
+    _secrets(environment)
+    _tables(environment)
+    MARK.write_text(_fingerprint())
+
+
+def _fingerprint() -> str:
+    tables = {name: config.load(name).data.table for name in config.names()}
+    named = msgspec.json.encode([local_environment(), tables])
+    return hashlib.sha256(named).hexdigest()
+
+
+def _buckets(environment: Environment) -> None:
+    import boto3
+    from google.cloud import storage
+
+    google = storage.Client(project=environment.project)
+    for address in (environment.pipeline_root, environment.serving_bucket):
+        name = address.removeprefix("gs://").partition("/")[0]
+        if google.lookup_bucket(name) is None:
+            google.create_bucket(name, location=environment.region)
+    s3 = boto3.client("s3", region_name=environment.aws_region)
+    if environment.bucket not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
+        place = {"LocationConstraint": environment.aws_region}
+        s3.create_bucket(Bucket=environment.bucket, CreateBucketConfiguration=place)
+
+
+def _secrets(environment: Environment) -> None:
+    from google.cloud import secretmanager
+
+    manager = secretmanager.SecretManagerServiceClient()
+    parent = f"projects/{environment.project}"
+    known = {secret.name.rsplit("/", 1)[1] for secret in manager.list_secrets(parent=parent)}
+    for key, name in msgspec.to_builtins(environment.secrets).items():
+        if name in (None, *known):
+            continue
+        payload = json.dumps(_payload(key, name)).encode()
+        automatic: dict[str, Any] = {"replication": {"automatic": {}}}
+        manager.create_secret(parent=parent, secret_id=name, secret=automatic)
+        manager.add_secret_version(parent=f"{parent}/secrets/{name}", payload={"data": payload})
+
+
+def _payload(key: str, name: str) -> dict[str, Any]:
+    """A GitHub App's key, or an AWS user's."""
+    if key in APPS:
+        return client().ask("POST", f"/apps/{name}", APPS[key])
+    import boto3
+
+    iam = boto3.client("iam", region_name="us-east-1")
+    if name not in [user["UserName"] for user in iam.list_users()["Users"]]:
+        iam.create_user(UserName=name)
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    return {
+        "aws_access_key_id": made["AccessKeyId"],
+        "aws_secret_access_key": made["SecretAccessKey"],
+    }
+
+
+def _tables(environment: Environment) -> None:
+    from google.cloud import bigquery
+
+    google = bigquery.Client(project=environment.project)
+    for name in config.names():
+        if not (ROOT / "vertex-ai-pipelines" / "flows" / name / "sample.py").exists():
+            continue
+        table, path = importlib.import_module(f"flows.{name}.sample").table()
+        full = f"{environment.project}.{table}"
+        google.create_dataset(full.rpartition(".")[0], exists_ok=True)
+        if not _exists(google, full):
+            _load(google, full, path)
+
+
+def _exists(google: Any, table: str) -> bool:
+    from google.api_core.exceptions import NotFound
+
+    try:
+        google.get_table(table)
+    except NotFound:
+        return False
+    return True
+
+
+def _load(google: Any, table: str, path: Path) -> None:
+    from google.cloud import bigquery
+
+    options = bigquery.LoadJobConfig(
+        source_format=bigquery.SourceFormat.PARQUET, write_disposition="WRITE_TRUNCATE"
+    )
+    print(f"sample data   {table} · once", file=sys.stderr)
+    with path.open("rb") as file:
+        google.load_table_from_file(file, table, job_config=options).result()

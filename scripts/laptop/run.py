@@ -1,0 +1,194 @@
+"""`./scripts/run`: from the working tree to an open release pull request, on this machine."""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from delivery import settings
+from delivery.command import run
+from flows import config
+from laptop import provision, tree
+from laptop.report import released
+from laptop.world import CLOUD, ENVIRONMENT, ROOT, client, world
+
+CHECKOUTS = ROOT / "checkouts"
+WORDS = {
+    "proposed": "open",
+    "held": "waits, since its review has begun or it was closed",
+    "superseded": "has a newer candidate already",
+}
+KEPT = 3  # checkouts of earlier runs
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    main = argparse.ArgumentParser(prog="./scripts/run", description=__doc__)
+    main.add_argument("flow", nargs="?", metavar="FLOW", help="(default: settings.toml's default_flow)")
+    main.add_argument(
+        "--json", action="store_true", help="print one JSON object last on standard output"
+    )
+    return main
+
+
+def main(argv: list[str]) -> int:
+    """The main job; exit code 0 also where the gate says no."""
+    start = time.monotonic()
+    arguments = parser().parse_args(argv)
+    flow = config.load(arguments.flow or settings.load().flow_by_default(config.names())).name
+    enter_cloud()
+    taken = tree.take(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"])
+    checkout = check_out(taken.commit)
+    image = verb(checkout, "build", "--environment", ENVIRONMENT, "--push")
+    say(
+        "image", f"{image['group']}@{image['digest'][:13]}… · {'built' if image['new'] else 'unchanged'}"
+    )
+    job = train(checkout, flow)
+    result = follow_release(flow, job) | {"seconds": round(time.monotonic() - start, 1)}
+    finish(result)
+    if arguments.json:
+        print(json.dumps(result))
+    return 1 if result["state"] == "failed" else 0
+
+
+def enter_cloud() -> None:
+    """Start the local cloud, and make this process one of its clients."""
+    status = client().up(world(), None)
+    say("local cloud", f"127.0.0.1:{status['port']} · Google Cloud, AWS and GitHub in one process")
+    environment = client().environment()
+    outer = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment.over(outer))
+    if not provision.done():
+        provision.provision()
+
+
+def check_out(commit: str) -> Path:
+    """A clean checkout of the commit, as a workflow gets it, with this clone's packages."""
+    folder = CHECKOUTS / commit
+    if not (folder / ".git" / "complete").exists():
+        repository = tree.Tree(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"])
+        remove(folder)
+        folder.mkdir(parents=True)
+        repository.clone(commit, folder)
+        (folder / ".venv").symlink_to(settings.ROOT / ".venv")
+        (folder / ".git" / "complete").touch()
+    os.utime(folder)
+    for old in sorted(CHECKOUTS.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        remove(old)
+    return folder
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder, if it is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def train(checkout: Path, flow: str) -> dict[str, Any]:
+    """Submit the flow's pipeline and follow it to its end; each run is a trigger of its own."""
+    trigger = next_trigger()
+    arguments = ["--environment", ENVIRONMENT, "--trigger", trigger.isoformat(), "--wait"]
+    return verb(checkout, "submit", flow, *arguments) | {"trigger": trigger}
+
+
+def next_trigger() -> datetime:
+    """Now, to the second, which names the version: a later one than the last run's."""
+    path = CLOUD / "last-trigger"
+    now = datetime.now(UTC).replace(microsecond=0)
+    if path.exists() and now <= (last := datetime.fromisoformat(path.read_text())):
+        now = last + timedelta(seconds=1)
+        time.sleep(max(0.0, (now - datetime.now(UTC)).total_seconds()))
+    path.write_text(now.isoformat())
+    return now
+
+
+def verb(checkout: Path, name: str, *arguments: str) -> dict[str, Any]:
+    """One verb in the checkout, its progress shown; returns the JSON that it prints last.
+
+    Ends this program with the verb's exit code where it gave no answer; it has said why.
+    """
+    done = subprocess.run(
+        [f"./scripts/{name}", *arguments, "--json"],
+        cwd=checkout,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if not done.stdout.strip():
+        raise SystemExit(done.returncode or 1)
+    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer
+
+
+def follow_release(flow: str, job: dict[str, Any]) -> dict[str, Any]:
+    """The contract's object: the job, its model, and the pull request that came of it."""
+    common = {
+        "repository": os.environ["GITHUB_REPOSITORY"],
+        "flow": flow,
+        "environment": ENVIRONMENT,
+        **{key: job[key] for key in ("commit", "image", "pipeline_job")},
+        "steps": [
+            {key: step[key] for key in ("name", "state", "seconds", "cached")} for step in job["steps"]
+        ],
+        "metrics": job["metrics"],
+        "verdict": {"passed": False, "reasons": [], **job["verdict"]},
+        "model": model(job),
+        "pull_request": None,
+    }
+    if job["state"] != "SUCCEEDED":
+        show_failure(job)
+        return common | {"state": "failed"}
+    if not common["verdict"]["passed"]:
+        return common | {"state": "rejected"}
+    if job["release"] == "unchanged":
+        return common | {"state": "unchanged"}
+    found = released(flow, job["version"], job["trigger"])
+    if found["state"] == "failed":
+        say("failed", f"release-pr · ./scripts/localcloud logs run-{found.pop('run')}")
+    return common | found
+
+
+def model(job: dict[str, Any]) -> dict[str, str] | None:
+    """The model version that the job uploaded."""
+    if not job["manifest"]:
+        return None
+    return {"version": job["version"], "uri": job["manifest"], "sha256": job["sha256"]}
+
+
+def show_failure(job: dict[str, Any]) -> None:
+    """Where a failed step's whole log is."""
+    failed = [step["name"] for step in job["steps"] if step["state"] == "FAILED"]
+    name = job["pipeline_job"].rsplit("/", 1)[1]
+    for step in failed:
+        say("failed", f"{step} · ./scripts/localcloud logs {name}/{step.replace('_', '-')}")
+    if not failed:
+        say("failed", job["error"])
+
+
+def finish(result: dict[str, Any]) -> None:
+    """The last lines: what came of it, the time, and what to do next."""
+    state = result["state"]
+    if state == "rejected":
+        say("gate", "no: " + "; ".join(result["verdict"]["reasons"]))
+    elif state == "unchanged":
+        say("release", "none: these are the champion's very bytes")
+    elif result["pull_request"]:
+        number = result["pull_request"]["number"]
+        say("release", f"pull request #{number}, {WORDS[state]} · ./scripts/localcloud pr {number}")
+    print(f"{result['seconds']:.1f} s", file=sys.stderr)
+
+
+def say(what: str, text: str) -> None:
+    """One line of progress."""
+    print(f"{what:<14}{text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,147 @@
+"""The user's working tree as a commit on top of the local GitHub's main.
+
+All of it in an object folder of its own: the user's index, branches, remotes and .git stay untouched.
+"""
+
+import base64
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from delivery.settings import ROOT
+from flows.errors import RetrainError
+from laptop.world import ROOT as LOCAL
+
+GIT = LOCAL / "tree.git"
+RELEASES = "releases"
+SEEN = "refs/retrain/releases"  # the user's releases/ when the tree was last taken
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+SKIP = "[skip ci]"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The commit of main that holds the tree, and whether it had to be made."""
+
+    commit: str
+    new: bool
+
+
+def take(repository: str, token: str) -> Taken:
+    """Bring the working tree to main of `repository` on GitHub; the same tree makes no new commit.
+
+    releases/ is main's, unless the user changed it since the tree was last taken.
+    """
+    tree = Tree(repository, token)
+    main = tree.fetch_main()
+    own = tree.write()
+    releases = tree.releases_to_use(own, main)
+    whole = tree.with_releases(own, releases)
+    if main and tree.tree_of(main) == whole:
+        tree.remember(own)
+        return Taken(main, new=False)
+    unchanged = main is None or tree.releases_in(main) == releases
+    commit = tree.commit(whole, main, f"Working tree of {ROOT.name}{f' {SKIP}' if unchanged else ''}")
+    tree.push(commit)
+    tree.remember(own)
+    return Taken(commit, new=True)
+
+
+class Tree:
+    """git on the user's files with a folder, an index and an identity of its own."""
+
+    def __init__(self, repository: str, token: str) -> None:
+        self._url = f"https://github.com/{repository}.git"
+        basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+        self._environment = {
+            **os.environ,
+            "GIT_DIR": str(GIT),
+            "GIT_WORK_TREE": str(ROOT),
+            "GIT_INDEX_FILE": str(GIT / "index"),
+            "GIT_AUTHOR_NAME": "retrain run",
+            "GIT_AUTHOR_EMAIL": "run@retrain.invalid",
+            "GIT_COMMITTER_NAME": "retrain run",
+            "GIT_COMMITTER_EMAIL": "run@retrain.invalid",
+            # By the environment: a command line can be read by everybody on the machine.
+            "GIT_CONFIG_COUNT": "2",
+            "GIT_CONFIG_KEY_0": "http.https://github.com/.extraHeader",
+            "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
+            "GIT_CONFIG_KEY_1": "core.autocrlf",
+            "GIT_CONFIG_VALUE_1": "false",
+        }
+        if not (GIT / "complete").exists():
+            self._git("-c", "core.bare=false", "init", "--quiet")
+            self._git("hash-object", "-t", "tree", "-w", os.devnull)
+            (GIT / "complete").touch()
+
+    def fetch_main(self) -> str | None:
+        """main's commit on GitHub, fetched; None where main is not there yet."""
+        if not self._git("ls-remote", self._url, "refs/heads/main"):
+            return None
+        self._git("fetch", "--quiet", "--no-tags", self._url, "+refs/heads/main:refs/retrain/main")
+        return self._git("rev-parse", "refs/retrain/main")
+
+    def write(self) -> str:
+        """The working tree, without what .gitignore names, as a tree object."""
+        self._git("add", "--all", ".")
+        return self._git("write-tree")
+
+    def releases_to_use(self, own: str, main: str | None) -> str:
+        """main's releases/, unless the user's own changed since it was last taken."""
+        mine = self.releases_in(own)
+        seen = self._git("rev-parse", "--verify", "--quiet", SEEN, check=False) or mine
+        return mine if main is None or mine != seen else self.releases_in(main)
+
+    def releases_in(self, treeish: str) -> str:
+        """The tree object of releases/, the empty one where there is none."""
+        found = self._git("rev-parse", "--verify", "--quiet", f"{treeish}:{RELEASES}", check=False)
+        return found or EMPTY_TREE
+
+    def with_releases(self, tree: str, releases: str) -> str:
+        """`tree` with `releases` as its releases/."""
+        if self.releases_in(tree) == releases:
+            return tree
+        index = {"GIT_INDEX_FILE": str(GIT / "index.releases")}
+        self._git("read-tree", tree, more=index)
+        self._git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", RELEASES, more=index)
+        if releases != EMPTY_TREE:
+            self._git("read-tree", f"--prefix={RELEASES}/", releases, more=index)
+        return self._git("write-tree", more=index)
+
+    def tree_of(self, commit: str) -> str:
+        """A commit's tree."""
+        return self._git("rev-parse", f"{commit}^{{tree}}")
+
+    def commit(self, tree: str, parent: str | None, message: str) -> str:
+        """A commit of `tree` on `parent`."""
+        return self._git("commit-tree", tree, *(["-p", parent] if parent else []), "-m", message)
+
+    def push(self, commit: str) -> None:
+        """Move main to `commit`; refused where main has moved meanwhile."""
+        self._git("push", "--quiet", self._url, f"{commit}:refs/heads/main")
+
+    def remember(self, own: str) -> None:
+        """Note the user's releases/ as taken."""
+        self._git("update-ref", SEEN, self.releases_in(own))
+
+    def clone(self, commit: str, folder: Path) -> None:
+        """A checkout of `commit` in `folder`, from GitHub."""
+        plain = {"GIT_DIR": str(folder / ".git"), "GIT_WORK_TREE": str(folder)}
+        plain["GIT_INDEX_FILE"] = str(folder / ".git" / "index")
+        self._git("init", "--quiet", str(folder), more=plain)
+        self._git("fetch", "--quiet", "--depth=1", self._url, commit, more=plain)
+        self._git("checkout", "--quiet", "--detach", commit, more=plain)
+
+    def _git(self, *arguments: str, more: dict[str, str] | None = None, check: bool = True) -> str:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=ROOT,
+            env=self._environment | (more or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise RetrainError(f"git {arguments[0]}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout.strip()

@@ -35,6 +35,7 @@ class Jobs:
         self.sessions = uploads.Sessions(
             cloud, lambda record, _, data: self._insert(record["body"], data)
         )
+        self._end_interrupted()
 
     # -------------------------------------------------------------- calls
 
@@ -134,6 +135,15 @@ class Jobs:
         job["statistics"]["endTime"] = _millis()
         self._store.put("bq-job", name, job)
         return job
+
+    def _end_interrupted(self) -> None:
+        """What an earlier local cloud was at when it was killed has failed: nobody goes on with it."""
+        failure = {"reason": "stopped", "message": "The local cloud was stopped while this job ran."}
+        status = {"state": "DONE", "errorResult": failure, "errors": [failure]}
+        for name, job in self._store.list("bq-job"):
+            if job["status"]["state"] == "RUNNING":
+                ended = {"statistics": job["statistics"] | {"endTime": _millis()}, "status": status}
+                self._store.put("bq-job", name, job | ended)
 
     def _new(self, body: dict[str, Any]) -> Job:
         given = body.get("jobReference") or {}

@@ -72,8 +72,7 @@ class Client:
             running = self.status()
             if running is None:
                 self._check_world(world)
-                self._spawn(world, self._port(port))
-                running = self._wait_until_up()
+                running = self._start(world, port)
             elif port not in (None, running["port"]):
                 raise ClientError(
                     f"the local cloud already runs at port {running['port']}: stop it first (down)", 2
@@ -87,19 +86,12 @@ class Client:
             return False
         self.ask("POST", "/stop")
         deadline = time.monotonic() + STOP_SECONDS
-        while self._alive(running["pid"]) and time.monotonic() < deadline:
+        while is_alive(running["pid"]) and time.monotonic() < deadline:
             time.sleep(0.02)
-        if self._alive(running["pid"]):
+        if is_alive(running["pid"]):
             os.kill(running["pid"], signal.SIGKILL)
-        return True
-
-    def _alive(self, pid: int) -> bool:
         if self._process is not None:
-            self._process.poll()  # a child of this very process stays until it is waited for
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
+            self._process.wait()
         return True
 
     def _state(self) -> dict[str, Any] | None:
@@ -140,7 +132,17 @@ class Client:
         free = [port for port in [*candidates, DEFAULT_PORT] if _free(port)]
         return free[0] if free else free_port()
 
-    def _spawn(self, world: World, port: int) -> None:
+    def _start(self, world: World, wanted: int | None) -> dict[str, Any]:
+        """Where another clone takes the port meanwhile, and it was not asked for: any that is free."""
+        port = self._port(wanted)
+        try:
+            return self._spawn(world, port)
+        except ClientError:
+            if wanted is not None or _free(port):
+                raise
+            return self._spawn(world, free_port())
+
+    def _spawn(self, world: World, port: int) -> dict[str, Any]:
         (self.root / "port").write_text(str(port))
         arguments = [json.dumps(asdict(world)), str(self.root), str(port)]
         here = str(Path(__file__).parent.parent)
@@ -154,6 +156,7 @@ class Client:
                 stderr=log,
                 start_new_session=True,
             )
+        return self._wait_until_up()
 
     def _wait_until_up(self) -> dict[str, Any]:
         process = self._process
@@ -172,6 +175,17 @@ def _free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         return _binds(probe, port)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of that number runs."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # a child of this very process stays until it is waited for
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def free_port() -> int:

@@ -6,9 +6,11 @@ Reads the job's folder from standard input; writes events.jsonl and logs/TASK.lo
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,7 +88,7 @@ class Step(task_handler_interface.ITaskHandler):  # type: ignore[misc]
     def __init__(
         self, image: str, full_command: list[str], env_vars: dict[str, str] | None = None, **_: Any
     ) -> None:
-        self._image, self._command = image, full_command
+        self._image, self._command = image, _without_install(full_command)
         self._variables = env_vars or {}
 
     def run(self) -> status.Status:
@@ -152,6 +154,12 @@ def _below(root: str, value: str) -> str:
     """A variable of the image: the paths in it that are the image's own, as they lie here."""
     parts = value.split(":")
     return ":".join(root + p if p.startswith("/") and Path(root + p).exists() else p for p in parts)
+
+
+def _without_install(command: list[str]) -> list[str]:
+    """A lightweight component's first words install packages: here only what is there can be used."""
+    installs = command[:2] == ["sh", "-c"] and len(command) > 3 and "pip install" in command[2]
+    return command[3:] if installs else command
 
 
 def _executor_input(argument: str) -> dict[str, Any] | None:
@@ -293,11 +301,19 @@ def run(job: Job) -> int:
     return 0
 
 
+def end_with_cloud() -> None:
+    """A job does not outlive its cloud, however that ended: kill this process and its steps."""
+    while os.read(0, 1):  # not sys.stdin: its lock would be held when the interpreter ends
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
 def main() -> int:
     """Wait for the folder of a job, then run it."""
     folder = sys.stdin.readline().strip()
     if not folder:
         return 0
+    threading.Thread(target=end_with_cloud, daemon=True).start()
     os.chdir(folder)
     return run(Job(Path(folder)))
 

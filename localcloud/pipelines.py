@@ -49,7 +49,7 @@ class Worker:
         """Start on the job in `folder`."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{folder}\n".encode())
-        self.process.stdin.close()
+        self.process.stdin.flush()  # and left open: its end tells the worker that the cloud is gone
 
     def kill(self) -> None:
         """End the worker and every step that it started."""

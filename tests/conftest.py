@@ -13,6 +13,7 @@ import pytest
 from localcloud.client import Client, free_port
 from localcloud.cloud import World
 from localcloud.environment import Environment
+from tests.clone import Clone, Ended, clone
 
 ROOT = Path(__file__).parents[1]
 WORLD = World("test-project", "100000000009", "europe-west1", "acme/tests", "eu-west-1")
@@ -35,13 +36,14 @@ def owner(cloud: Client) -> Environment:
 
 
 @pytest.fixture(scope="session")
-def program(owner: Environment) -> Program:
+def program(owner: Environment, tmp_path_factory: pytest.TempPathFactory) -> Program:
     """Runs a program with unmodified SDKs; what it leaves in `answer` comes back."""
 
     def run(code: str) -> Any:
-        whole = f"import json, os, sys\nanswer = None\n{code}\nprint(json.dumps(answer))"
+        file = tmp_path_factory.mktemp("program") / "program.py"
+        file.write_text(f"import json, os, sys\nanswer = None\n{code}\nprint(json.dumps(answer))")
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", whole],
+            [sys.executable, "-W", "ignore", str(file)],
             env=owner.over(dict(os.environ)),
             capture_output=True,
             text=True,
@@ -52,3 +54,16 @@ def program(owner: Environment) -> Program:
         return json.loads(done.stdout.splitlines()[-1])
 
     return run
+
+
+@pytest.fixture(scope="session")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    """A fresh clone, for what is told of a first run."""
+    with clone(tmp_path_factory.mktemp("newcomer")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def first(newcomer: Clone) -> Ended:
+    """The newcomer's first run, from the tree as it is."""
+    return newcomer.run()

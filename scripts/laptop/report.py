@@ -7,9 +7,11 @@ from typing import Any
 
 from delivery import releases
 from delivery.candidate import candidate_of
+from flows.errors import RetrainError
 from laptop.world import ENVIRONMENT
 
 WORKFLOW = "release-pr.yml"
+LONGEST = 20 * 60.0  # seconds that the workflow may take; it gives up by itself before
 PERIOD = 0.2  # seconds between two looks at the workflow's runs
 SECOND = timedelta(seconds=1)  # GitHub's times have no smaller part
 
@@ -40,13 +42,17 @@ def _repository() -> Any:
 
 
 def _wait(repository: Any, since: datetime) -> list[Any]:
-    """The workflow's runs since a moment, once all of them have ended."""
+    """The workflow's runs since a moment, once all of them have ended. Raises RetrainError."""
     workflow = repository.get_workflow(WORKFLOW)
-    while True:
+    deadline = time.monotonic() + LONGEST
+    while time.monotonic() < deadline:
         runs = [run for run in workflow.get_runs()[:20] if run.created_at >= since]
         if runs and all(run.status == "completed" for run in runs):
             return runs
         time.sleep(PERIOD)
+    raise RetrainError(
+        f"{WORKFLOW} has not ended in {LONGEST / 60:.0f} minutes", "look at ./scripts/localcloud logs"
+    )
 
 
 def _state(pull: Any, version: str) -> str | None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any
 from delivery import settings
 from delivery.command import run
 from flows import config
+from flows.errors import RetrainError
 from laptop import provision, tree
 from laptop.report import released
 from laptop.world import CLOUD, ENVIRONMENT, ROOT, client, world
+from localcloud.client import is_alive
 
 CHECKOUTS = ROOT / "checkouts"
 WORDS = {
@@ -101,8 +104,8 @@ def next_trigger() -> datetime:
     """Now, to the second, which names the version: a later one than the last run's."""
     path = CLOUD / "last-trigger"
     now = datetime.now(UTC).replace(microsecond=0)
-    if path.exists() and now <= (last := datetime.fromisoformat(path.read_text())):
-        now = last + timedelta(seconds=1)
+    if path.exists() and now == datetime.fromisoformat(path.read_text()):
+        now += timedelta(seconds=1)
         time.sleep(max(0.0, (now - datetime.now(UTC)).total_seconds()))
     path.write_text(now.isoformat())
     return now
@@ -113,18 +116,38 @@ def verb(checkout: Path, name: str, *arguments: str) -> dict[str, Any]:
 
     Ends this program with the verb's exit code where it gave no answer; it has said why.
     """
-    done = subprocess.run(
-        [f"./scripts/{name}", *arguments, "--json"],
-        cwd=checkout,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if not done.stdout.strip():
-        raise SystemExit(done.returncode or 1)
-    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            [f"./scripts/{name}", *arguments, "--json"],
+            cwd=checkout,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            text=True,
+        )
+        watch(process)
+        output.seek(0)
+        lines = output.read().strip().splitlines()
+    if not lines:
+        raise SystemExit(process.returncode or 1)
+    answer: dict[str, Any] = json.loads(lines[-1])
     return answer
+
+
+def watch(process: "subprocess.Popen[str]") -> None:
+    """Wait for `process`. Raises RetrainError at once where the local cloud ends meanwhile."""
+    status = client().status()
+    while process.poll() is None and status and is_alive(status["pid"]):
+        time.sleep(0.05)
+    if status and is_alive(status["pid"]):
+        return
+    process.kill()
+    process.wait()
+    log = CLOUD / "server.log"
+    tail = log.read_text().splitlines()[-10:] if log.exists() else []
+    raise RetrainError(
+        "\n".join(["the local cloud has ended", *tail]),
+        "call ./scripts/run again: it starts it anew, with all that it held",
+    )
 
 
 def follow_release(flow: str, job: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +174,12 @@ def follow_release(flow: str, job: dict[str, Any]) -> dict[str, Any]:
         return common | {"state": "unchanged"}
     found = released(flow, job["version"], job["trigger"])
     if found["state"] == "failed":
-        say("failed", f"release-pr · ./scripts/localcloud logs run-{found.pop('run')}")
+        number = found.pop("run")
+        logs = f"release-pr · ./scripts/localcloud logs run-{number}"
+        say(
+            "failed",
+            logs if number else f"release-pr ended well, but no pull request names {job['version']}",
+        )
     return common | found
 
 

@@ -4,8 +4,11 @@ All of it in an object folder of its own: the user's index, branches, remotes an
 """
 
 import base64
+import contextlib
+import fcntl
 import os
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +21,16 @@ RELEASES = "releases"
 SEEN = "refs/retrain/releases"  # the user's releases/ when the tree was last taken
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 SKIP = "[skip ci]"
+# What a git that calls this, from a hook, says of its own repository.
+FOREIGN = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,22 @@ def take(repository: str, token: str) -> Taken:
 
     releases/ is main's, unless the user changed it since the tree was last taken.
     """
-    tree = Tree(repository, token)
+    with _alone():
+        return _take(Tree(repository, token))
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One run at a time; what a killed one left locked is unlocked."""
+    GIT.mkdir(parents=True, exist_ok=True)
+    with (GIT / "alone").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in [*GIT.glob("*.lock"), *GIT.glob("refs/**/*.lock")]:
+            left.unlink()
+        yield
+
+
+def _take(tree: "Tree") -> Taken:
     main = tree.fetch_main()
     own = tree.write()
     releases = tree.releases_to_use(own, main)
@@ -55,7 +83,7 @@ class Tree:
         self._url = f"https://github.com/{repository}.git"
         basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
         self._environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in FOREIGN},
             "GIT_DIR": str(GIT),
             "GIT_WORK_TREE": str(ROOT),
             "GIT_INDEX_FILE": str(GIT / "index"),
@@ -71,7 +99,7 @@ class Tree:
             "GIT_CONFIG_VALUE_1": "false",
         }
         if not (GIT / "complete").exists():
-            self._git("-c", "core.bare=false", "init", "--quiet")
+            self._git("init", "--quiet")
             self._git("hash-object", "-t", "tree", "-w", os.devnull)
             (GIT / "complete").touch()
 

@@ -579,3 +579,16 @@ def test_it_is_quick_with_a_real_table(client: bigquery.Client, shop: Any, stora
     ).result()
     export(client, "gs://data/bigout/*.parquet", "SELECT a, t FROM shop.big", format="PARQUET")
     assert time.monotonic() - started < 10
+
+
+def test_job_of_a_killed_local_cloud_has_failed(tmp_path: Path) -> None:
+    cloud = new_cloud(tmp_path)
+    running = {"status": {"state": "RUNNING"}, "statistics": {"startTime": "1"}}
+    cloud.store.put("bq-job", "a", running)
+    service = BigQuery(cloud, Storage(cloud))
+    job = cloud.store.get("bq-job", "a") or {}
+    service.close()
+    cloud.store.close()
+    assert job["status"]["state"] == "DONE"
+    assert "was stopped" in job["status"]["errorResult"]["message"]
+    assert set(job["statistics"]) == {"startTime", "endTime"}

@@ -149,3 +149,28 @@ answer = [job.create_time.isoformat() for job in jobs]
     )
     assert len(answer) >= 2
     assert answer == sorted(answer, reverse=True)
+
+
+LIGHT = """
+@dsl.component
+def make(n: int, data: dsl.Output[dsl.Dataset]) -> float:
+    with open(data.path, "w") as file:
+        file.write("x" * n)
+    data.metadata["size"] = n
+    return n / 2
+
+@dsl.component
+def count(data: dsl.Input[dsl.Dataset], half: float) -> str:
+    return f"{len(open(data.path).read())} {data.metadata['size']} {half}"
+
+@dsl.pipeline(name="light")
+def light(n: int) -> str:
+    made = make(n=n)
+    return count(data=made.outputs["data"], half=made.outputs["Output"]).output
+"""
+
+
+def test_lightweight_components_pass_artifacts_and_install_nothing(program: Program) -> None:
+    answer = run(program, LIGHT, "shown(submit(light, n=6))")
+    assert answer["errors"] == {}
+    assert answer["outputs"]["count"] == {"output:Output": "6 6.0 3.0"}

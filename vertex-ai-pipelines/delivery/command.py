@@ -6,6 +6,7 @@ from collections.abc import Callable
 from flows.errors import RetrainError
 
 INTERRUPTED = 130
+VENDORS = ("google.", "grpc", "requests", "urllib3", "botocore", "github", "kfp")
 
 
 def run(main: Callable[[list[str]], int]) -> int:
@@ -15,6 +16,12 @@ def run(main: Callable[[list[str]], int]) -> int:
     except RetrainError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except Exception as error:
+        if not type(error).__module__.startswith(VENDORS):
+            raise
+        # What a service said and nobody foresaw: its words help, our call stack does not.
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        return RetrainError.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

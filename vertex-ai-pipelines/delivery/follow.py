@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from delivery.jobs import Jobs
+from delivery.pipeline import STEPS
 from flows.errors import RetrainError
 
 FIRST_PERIOD, LONGEST_PERIOD, GROWTH = 0.1, 5.0, 1.15  # seconds between two looks
@@ -51,7 +52,7 @@ def follow(jobs: Jobs, name: str) -> Outcome:
     shown: set[str] = set()
     for job in _looks(jobs, name):
         for task in job.job_detail.task_details:
-            if task.state.name in ENDED_TASK and _is_step(task) and task.task_name not in shown:
+            if _has_ended(task) and task.task_name not in shown:
                 shown.add(task.task_name)
                 _print(line(step(task)))
         _show_running(job)
@@ -62,14 +63,14 @@ def follow(jobs: Jobs, name: str) -> Outcome:
 
 def outcome(job: Any) -> Outcome:
     """What an ended job says of itself."""
-    tasks = {task.task_name: task for task in job.job_detail.task_details}
+    tasks = {_name(task): task for task in job.job_detail.task_details if _has_ended(task)}
     evaluate = outputs(tasks.get("evaluate"))
-    upload = outputs(tasks.get("upload-model"))
+    upload = outputs(tasks.get("upload_model"))
     metrics = _artifact_metadata(tasks.get("evaluate"), "metrics")
     metrics.pop("summary", None)
     return Outcome(
         state=_state(job),
-        steps=[step(task) for task in job.job_detail.task_details if _is_step(task)],
+        steps=[step(tasks[name]) for name in STEPS if name in tasks],
         metrics=metrics,
         verdict=msgspec.json.decode(evaluate["verdict"]) if "verdict" in evaluate else {},
         release=upload.get("state"),
@@ -84,10 +85,11 @@ def step(task: Any) -> Step:
     seconds = (task.end_time - task.start_time).total_seconds() if task.end_time else 0.0
     metadata = dict(task.execution.metadata) if task.execution else {}
     return Step(
-        name=task.task_name.replace("-", "_"),
+        name=_name(task),
         state=task.state.name,
         seconds=round(seconds, 2),
-        cached=bool(metadata.get("vertex-ai-pipelines-cached", False)),
+        # Vertex AI calls a step whose outputs come from the cache skipped.
+        cached=task.state.name == "SKIPPED" or bool(metadata.get("vertex-ai-pipelines-cached", False)),
         summary=_summary(task),
         error=task.error.message,
     )
@@ -95,7 +97,8 @@ def step(task: Any) -> Step:
 
 def line(step: Step) -> str:
     """A step as a person reads it."""
-    what = step.summary if step.state == "SUCCEEDED" else f"{step.state} · {step.error}"
+    bad = step.state in ("FAILED", "CANCELLED")
+    what = " · ".join(filter(None, (step.state, step.error))) if bad else step.summary
     return (
         f"  {step.name:<14}{step.seconds:>5.1f} s{' (cached)' if step.cached else ''}   {what}".rstrip()
     )
@@ -128,9 +131,17 @@ def _state(job: Any) -> str:
     return str(job.state.name).removeprefix("PIPELINE_STATE_")
 
 
+def _name(task: Any) -> str:
+    return str(task.task_name).replace("-", "_")
+
+
 def _is_step(task: Any) -> bool:
-    """Whether a task is a component's; Vertex AI also lists the pipeline and its conditions."""
-    return not task.task_name.startswith(("condition-", "for-loop-")) and bool(task.start_time)
+    """Whether a task is a component's that ran; the pipeline and its condition are listed too."""
+    return _name(task) in STEPS and bool(task.start_time)
+
+
+def _has_ended(task: Any) -> bool:
+    return _is_step(task) and task.state.name in ENDED_TASK
 
 
 def _summary(task: Any) -> str:
@@ -145,7 +156,7 @@ def _summary(task: Any) -> str:
 
 def _artifact_metadata(task: Any | None, name: str) -> dict[str, Any]:
     found = task.outputs[name].artifacts if task and name in task.outputs else []
-    return dict(found[0].metadata) if found else {}
+    return dict(found[0].metadata or {}) if found else {}
 
 
 def _show_running(job: Any) -> None:
@@ -153,7 +164,7 @@ def _show_running(job: Any) -> None:
     if not sys.stderr.isatty():
         return
     running = [t for t in job.job_detail.task_details if t.state.name == "RUNNING" and _is_step(t)]
-    names = [f"{t.task_name.replace('-', '_'):<14}{_age(t):>5.1f} s" for t in running]
+    names = [f"{_name(t):<14}{_age(t):>5.1f} s" for t in running]
     sys.stderr.write(f"\r\033[K  {' · '.join(names)}" if names else "\r\033[K")
     sys.stderr.flush()
 

@@ -7,27 +7,17 @@ import json
 import tarfile
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from delivery.dockerfile import DOCKERFILE, recipe
 from delivery.registry import Registry
 from flows.errors import InputError
 
-DOCKERFILE, IGNORE, LOCK = "Dockerfile", ".dockerignore", "poetry.lock"
+IGNORE, LOCK = ".dockerignore", "poetry.lock"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The last stage of the Dockerfile: what it copies from the tree, and its settings."""
-
-    copies: tuple[tuple[str, str], ...]  # (path in the tree, path in the image)
-    workdir: str
-    variables: tuple[str, ...]
-    user: str
-    command: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -47,8 +37,8 @@ class LocalImage:
 def content_key(root: Path, group: str = "base") -> str:
     """The hash of everything that decides what the image holds: 64 hexadecimal digits."""
     parts = {
-        DOCKERFILE: (root / DOCKERFILE).read_bytes(),
-        IGNORE: (root / IGNORE).read_bytes(),
+        DOCKERFILE: _read(root, DOCKERFILE),
+        IGNORE: _read(root, IGNORE),
         "packages": _packages(root, group),
         **{str(path): (root / path).read_bytes() for path in sorted(_all_files(root))},
     }
@@ -59,31 +49,20 @@ def content_key(root: Path, group: str = "base") -> str:
 
 
 def files(root: Path) -> dict[str, Path]:
-    """Image path → file, exactly as the Dockerfile copies and .dockerignore lets through."""
-    kept = _kept(root)
-    found = {}
-    for source, target in recipe(root).copies:
-        for path in sorted(kept):
-            below = _below(path, source)
-            if below is not None:
-                found[str(PurePosixPath(target) / below)] = root / path
+    """Image path → file, exactly as the Dockerfile copies and .dockerignore lets through.
+
+    Raises InputError for a COPY that copies nothing: a container engine would refuse it too.
+    """
+    kept, found = sorted(_kept(root)), dict[str, Path]()
+    for copy in recipe(root).copies:
+        placed = {place: root / path for path in kept if (place := copy.place(path))}
+        if not placed:
+            raise InputError(
+                f"{DOCKERFILE}: '{copy}' copies nothing",
+                f"name a file or folder that is there and that {IGNORE} lets through; no patterns",
+            )
+        found |= placed
     return found
-
-
-def recipe(root: Path) -> Recipe:
-    """The Dockerfile's last stage. Raises InputError where it has an instruction of no known form."""
-    stage = _last_stage(root / DOCKERFILE)
-    values = {
-        name: [v for n, v in stage if n == name] for name in ("COPY", "WORKDIR", "ENV", "USER", "CMD")
-    }
-    copies = [_copy(value) for value in values["COPY"] if not value.startswith("--from=")]
-    return Recipe(
-        copies=tuple(copies),
-        workdir=values["WORKDIR"][-1],
-        variables=tuple(pair for value in values["ENV"] for pair in value.split()),
-        user=values["USER"][-1],
-        command=tuple(json.loads(values["CMD"][-1])),
-    )
 
 
 def build_local(root: Path, group: str = "base") -> LocalImage:
@@ -142,29 +121,11 @@ def _push(registry: Registry, image: LocalImage, tag: str) -> bytes:
     return image.manifest
 
 
-def _last_stage(path: Path) -> list[tuple[str, str]]:
-    from dockerfile_parse import DockerfileParser
-
-    parsed = DockerfileParser(fileobj=io.BytesIO(path.read_bytes())).structure
-    steps = [(step["instruction"], step["value"]) for step in parsed if step["instruction"] != "COMMENT"]
-    starts = [index for index, (name, _) in enumerate(steps) if name == "FROM"]
-    if not starts:
-        raise InputError(f"{path}: it has no FROM instruction")
-    return steps[starts[-1] + 1 :]
-
-
-def _copy(value: str) -> tuple[str, str]:
-    parts = value.split()
-    if len(parts) != 2 or value.startswith(("[", "--")):
-        raise InputError(f"{DOCKERFILE}: 'COPY {value}' is not of the form COPY SOURCE TARGET")
-    return parts[0].rstrip("/"), parts[1]
-
-
 def _kept(root: Path) -> set[Path]:
     """What .dockerignore lets through, as Docker reads it, relative to `root`."""
     from docker.utils.build import exclude_paths
 
-    lines = (root / IGNORE).read_text().splitlines()
+    lines = _read(root, IGNORE).decode().splitlines()
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     found = {Path(path) for path in exclude_paths(str(root), patterns)}
     return {path for path in found if (root / path).is_file() and path.name not in (DOCKERFILE, IGNORE)}
@@ -175,17 +136,10 @@ def _all_files(root: Path) -> set[Path]:
     return {path.relative_to(root) for path in files(root).values()}
 
 
-def _below(path: Path, source: str) -> Path | None:
-    """`path` relative to a COPY's source; a file that is itself the source keeps its name."""
-    if not path.is_relative_to(source):
-        return None
-    return path.relative_to(source) if path != Path(source) else Path(path.name)
-
-
 def _packages(root: Path, group: str) -> bytes:
     """The locked packages of the image's group, with their hashes."""
     wanted = {"main"} if group == "base" else {"main", group}
-    locked = tomllib.loads((root / LOCK).read_text())["package"]
+    locked = tomllib.loads(_read(root, LOCK).decode())["package"]
     chosen = [p for p in locked if wanted & set(p["groups"])]
     lines = [f"{p['name']}=={p['version']} {json.dumps(p['files'], sort_keys=True)}" for p in chosen]
     return "\n".join(sorted(lines)).encode()
@@ -201,6 +155,13 @@ def _layer(content: dict[str, Path]) -> bytes:
             entry.size, entry.mode = len(data), 0o644
             tar.addfile(entry, io.BytesIO(data))
     return gzip.compress(raw.getvalue(), mtime=0)
+
+
+def _read(root: Path, name: str) -> bytes:
+    try:
+        return (root / name).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{name}: there is no such file in {root}") from None
 
 
 def _digest(data: bytes) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 from delivery.settings import Environment
 from flows.errors import RetrainError
 
+PATIENCE = 60  # seconds
+
 
 class Jobs:
     """The environment's PipelineService, in its region."""
@@ -19,11 +21,15 @@ class Jobs:
         self._client = PipelineServiceClient(client_options={"api_endpoint": endpoint})
 
     def find(self, name: str) -> Any | None:
-        """The job (google.cloud.aiplatform_v1.types.PipelineJob) of that resource name, or None."""
+        """The job (google.cloud.aiplatform_v1.types.PipelineJob) of that resource name, or None.
+
+        A service that cannot answer just now is asked again for a minute.
+        """
         from google.api_core.exceptions import NotFound
+        from google.api_core.retry import Retry
 
         try:
-            return self._client.get_pipeline_job(name=name)
+            return self._client.get_pipeline_job(name=name, retry=Retry(timeout=PATIENCE), timeout=30)
         except NotFound:
             return None
 

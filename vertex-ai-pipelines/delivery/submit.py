@@ -169,7 +169,11 @@ def _github(environment: Environment) -> str:
 
 
 def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        what = f"'{text}' is not a time; it looks like 2026-11-21T08:45:00Z"
+        raise argparse.ArgumentTypeError(what) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 

@@ -12,11 +12,17 @@ LATEST = "latest"
 def window(data: Data, project: str) -> Window:
     """The window of [data] in flow.toml. Asks BigQuery when the table last changed.
 
-    Raises InputError where the table is not there or `until` is not a date.
+    Raises InputError where the table is not there, `until` is not a date or `days` leads nowhere.
     """
     snapshot = _last_change(data.table, project)
     end = snapshot if data.until == LATEST else _midnight(data.until)
-    return Window(start=end - timedelta(days=data.days), end=end, snapshot=snapshot)
+    try:
+        start = end - timedelta(days=data.days)
+    except OverflowError:
+        raise InputError(
+            f"flow.toml: [data] days = {data.days} begins before all time", "write fewer days"
+        ) from None
+    return Window(start=start, end=end, snapshot=snapshot)
 
 
 def moment(time: datetime) -> str:
@@ -39,11 +45,14 @@ def _last_change(table: str, project: str) -> datetime:
     from google.api_core.exceptions import Forbidden, NotFound
     from google.cloud import bigquery
 
+    if table.count(".") not in (1, 2):
+        raise InputError(
+            f"flow.toml: [data] table = '{table}' is not a table's name",
+            "write DATASET.TABLE, or PROJECT.DATASET.TABLE",
+        )
     name = table if table.count(".") == 2 else f"{project}.{table}"
     try:
         found = bigquery.Client(project=project).get_table(name)
-    except ValueError as error:
-        raise InputError(f"flow.toml: [data] table = '{table}' is not a table's name: {error}") from None
     except (NotFound, Forbidden) as error:
         raise InputError(
             f"BigQuery table {name}: {error.message}",

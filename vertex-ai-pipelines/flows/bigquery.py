@@ -110,7 +110,8 @@ def _run(statement: str, window: Window, project: str) -> None:
 def _refuse(error: Any, project: str) -> NoReturn:
     from google.api_core import exceptions
 
-    message = str(error.message)
+    # The client repeats the message behind its reason, then adds location and job.
+    message = str(error.message).splitlines()[0].partition("; reason:")[0]
     if isinstance(error, exceptions.BadRequest):
         raise InputError(
             f"BigQuery refuses the flow's query: {message}", "mend the flow's query.sql"

@@ -14,6 +14,7 @@ from flows.tables import Table, convert, load_toml
 
 FLOWS = Path(__file__).parent
 Share = Annotated[float, Meta(gt=0, lt=1)]
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # also a Python module, a label and part of a job's id
 Unsafe = re.compile(r'["\\\x00-\x1f]')
 
 
@@ -119,6 +120,11 @@ def names(flows: Path = FLOWS) -> list[str]:
 
 def load(name: str, flows: Path = FLOWS) -> FlowConfig:
     """The flow `name`. Raises InputError that names file, key and expectation."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"'{name}' is no flow's name",
+            "use lower case letters, digits and '_', at most 40, a letter first",
+        )
     if name not in names(flows):
         known = ", ".join(names(flows))
         raise InputError(f"there is no flow '{name}'", f"name one of: {known}")
@@ -207,7 +213,10 @@ def _query(path: Path, where: str) -> str:
     try:
         return path.read_text()
     except OSError:
-        raise InputError(f"{where}: [data] query names '{path.name}', which cannot be read") from None
+        raise InputError(
+            f"{where}: [data] query names '{path.name}', which cannot be read",
+            "name a file that lies beside flow.toml",
+        ) from None
 
 
 def _timezone(name: str, where: str) -> str:

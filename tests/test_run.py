@@ -1,0 +1,397 @@
+"""The main job, told in chapters: each is a fixture that goes on where the one before it ended."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clone import FLOW, SHORT, Clone, Ended
+
+pytestmark = pytest.mark.slow
+
+STEPS = ["get_data", "preprocess", "train", "evaluate", "upload_model"]
+RELEASES = "releases/local/recommender.toml"
+BRANCH = "release/local/recommender"
+KEYS = {
+    "repository",
+    "flow",
+    "environment",
+    "commit",
+    "image",
+    "pipeline_job",
+    "state",
+    "steps",
+    "metrics",
+    "verdict",
+    "model",
+    "pull_request",
+    "seconds",
+}
+HELD = """
+import boto3
+from google.cloud import bigquery
+bucket = boto3.client("s3").list_objects_v2(Bucket="retrain-local-models")
+table = bigquery.Client().get_table("retail.transactions")
+answer = {
+    "objects": {found["Key"]: found["ETag"] for found in bucket["Contents"]},
+    "table": [table.num_rows, [field.name for field in table.schema]],
+}
+"""
+PULL = """
+from github import Auth, Github
+repository = Github(auth=Auth.Token(os.environ["GITHUB_TOKEN"])).get_repo("acme/models")
+pulls = [
+    {
+        "number": pull.number,
+        "title": pull.title,
+        "body": pull.body,
+        "state": pull.state,
+        "head": pull.head.sha,
+        "labels": sorted(label.name for label in pull.labels),
+    }
+    for pull in repository.get_pulls(state="all")
+]
+answer = pulls
+"""
+MERGE = """
+from github import Auth, Github
+repository = Github(auth=Auth.Token(os.environ["GITHUB_TOKEN"])).get_repo("acme/models")
+answer = repository.get_pull(1).merge().merged
+"""
+TAKE = """
+sys.path[:0] = ["vertex-ai-pipelines", "scripts", os.getcwd()]
+from laptop import tree
+taken = tree.take(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"])
+answer = {"commit": taken.commit, "new": taken.new}
+"""
+# The public SDKs as anybody calls them: nothing of this repository.
+TOUR = """
+import boto3
+from github import Auth, Github
+from google.cloud import aiplatform, secretmanager, storage
+aiplatform.init(location="europe-west1")
+jobs = aiplatform.PipelineJob.list()
+secrets = secretmanager.SecretManagerServiceClient().list_secrets(parent="projects/retrain-local")
+pull = Github(auth=Auth.Token(os.environ["GITHUB_TOKEN"])).get_repo("acme/models").get_pull(1)
+answer = {
+    "jobs": [job.state.name for job in jobs],
+    "secrets": sorted(secret.name.rpartition("/")[2] for secret in secrets),
+    "google": sorted(bucket.name for bucket in storage.Client().list_buckets()),
+    "aws": [bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]],
+    "pull": pull.title,
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def untouched(newcomer: Clone) -> dict[str, str]:
+    """The user's own files, git's among them, before anything has run."""
+    return files(newcomer.folder)
+
+
+@pytest.fixture(scope="module")
+def done(untouched: dict[str, str], first: Ended) -> dict[str, Any]:
+    """What the first run printed for programs."""
+    assert first.code == 0, first
+    return first.answer
+
+
+@pytest.fixture(scope="module")
+def opened(newcomer: Clone, done: dict[str, Any]) -> dict[str, Any]:
+    """The pull request that it opened, and what real git says of its branch."""
+    return one_pull(newcomer) | {"changes": changes(newcomer)}
+
+
+@pytest.fixture(scope="module")
+def held(newcomer: Clone, opened: dict[str, Any]) -> dict[str, Any]:
+    """What the local cloud holds then; it is stopped after that."""
+    found: dict[str, Any] = newcomer.program(HELD)
+    assert newcomer.verb("localcloud", "down").code == 0
+    return found
+
+
+@pytest.fixture(scope="module")
+def again(newcomer: Clone, held: dict[str, Any]) -> dict[str, Any]:
+    """A second run of the same tree, which starts the local cloud by itself."""
+    ended = newcomer.run()
+    assert ended.code == 0, ended
+    return ended.answer | {"pull": one_pull(newcomer), "changes": changes(newcomer)}
+
+
+@pytest.fixture(scope="module")
+def popular(newcomer: Clone, again: dict[str, Any]) -> dict[str, Any]:
+    """A run with another algorithm, on less data."""
+    newcomer.write(f"{FLOW}/flow.toml", *SHORT)
+    newcomer.write(f"{FLOW}/flow.toml", 'algorithm = "svd"', 'algorithm = "popularity"')
+    ended = newcomer.run()
+    assert ended.code == 0, ended
+    return ended.answer | {"pull": one_pull(newcomer)}
+
+
+@pytest.fixture(scope="module")
+def refused(newcomer: Clone, popular: dict[str, Any]) -> tuple[Ended, dict[str, Any]]:
+    """A run that the gate refuses."""
+    with newcomer.edited(f"{FLOW}/flow.toml", "floor = 0.03", "floor = 0.9"):
+        ended = newcomer.run()
+    return ended, one_pull(newcomer)
+
+
+@pytest.fixture(scope="module")
+def merged(newcomer: Clone, refused: tuple[Ended, dict[str, Any]]) -> str:
+    """main's releases file after PyGithub merged the pull request."""
+    assert newcomer.program(MERGE) is True
+    return on_main(newcomer, RELEASES)
+
+
+@pytest.fixture(scope="module")
+def kept(newcomer: Clone, merged: str) -> dict[str, Any]:
+    """The run after that: the champion's very bytes once more."""
+    ended = newcomer.run()
+    assert ended.code == 0, ended
+    return ended.answer | {"on_main": on_main(newcomer, RELEASES), "err": ended.err}
+
+
+def test_answer_is_the_contracts(done: dict[str, Any]) -> None:
+    assert set(done) == KEYS
+    assert (done["repository"], done["flow"], done["environment"]) == (
+        "acme/models",
+        "recommender",
+        "local",
+    )
+    assert (done["state"], done["verdict"]["passed"]) == ("proposed", True)
+    assert [step["name"] for step in done["steps"]] == STEPS
+    for step in done["steps"]:
+        assert set(step) == {"name", "state", "seconds", "cached"}
+        assert step["state"] == "SUCCEEDED"
+    assert 0.03 < done["metrics"]["ndcg@10"] < 1
+    assert set(done["model"]) == {"version", "uri", "sha256"}
+    assert done["pull_request"] == {
+        "number": 1,
+        "url": "https://github.com/acme/models/pull/1",
+        "branch": BRANCH,
+        "created": True,
+    }
+    assert re.fullmatch("[0-9a-f]{40}", done["commit"])
+    assert re.fullmatch(r"europe-west1-docker\.pkg\.dev/\S+@sha256:[0-9a-f]{64}", done["image"])
+    assert done["pipeline_job"].endswith(f"/pipelineJobs/recommender-{done['model']['version']}")
+    assert re.fullmatch(r"v\d{8}-\d{6}-" + done["commit"][:7], done["model"]["version"])
+    assert 0 < sum(step["seconds"] for step in done["steps"]) < done["seconds"]
+
+
+def test_progress_is_short_and_on_standard_error(first: Ended, done: dict[str, Any]) -> None:
+    lines = first.err.splitlines()
+    assert len(lines) <= 25, first.err
+    assert first.out.count("\n") == 1
+    for step in STEPS:
+        assert sum(line.startswith(f"  {step} ") for line in lines) == 1, first.err
+    assert any(line.startswith("release ") and "pull request #1, open" in line for line in lines)
+    assert "\033" not in first.err
+    assert "\r" not in first.err
+
+
+def test_nothing_of_the_users_is_touched(
+    newcomer: Clone, untouched: dict[str, str], opened: dict[str, Any]
+) -> None:
+    assert newcomer.git("status", "--porcelain", "--", f":!{FLOW}/flow.toml", ":!releases") == ""
+    assert newcomer.git("branch", "--all", "--format=%(refname)") == "refs/heads/main"
+    assert newcomer.git("remote") == ""
+    assert newcomer.home() == []
+    after = files(newcomer.folder)
+    edited = {f"{FLOW}/flow.toml", RELEASES, ".git/index"}  # `git status` itself refreshes the index
+    assert {name for name in after | untouched if after.get(name) != untouched.get(name)} <= edited
+
+
+def test_manifest_names_files_whose_hashes_match(newcomer: Clone, done: dict[str, Any]) -> None:
+    bucket, _, key = done["model"]["uri"].removeprefix("s3://").partition("/")
+    folder = key.removesuffix("manifest.json")
+    code = f"""
+import boto3, hashlib
+s3 = boto3.client("s3")
+keys = [found["Key"] for found in s3.list_objects_v2(Bucket="{bucket}", Prefix="{folder}")["Contents"]]
+bodies = {{key: s3.get_object(Bucket="{bucket}", Key=key)["Body"].read() for key in keys}}
+answer = {{
+    "hashes": {{key: [hashlib.sha256(body).hexdigest(), len(body)] for key, body in bodies.items()}},
+    "manifest": bodies["{key}"].decode(),
+}}
+"""
+    found = newcomer.program(code)
+    manifest = json.loads(found["manifest"])
+    named = {folder + name: [file["sha256"], file["bytes"]] for name, file in manifest["files"].items()}
+    assert found["hashes"] == named | {key: [done["model"]["sha256"], len(found["manifest"].encode())]}
+    assert manifest["version"] == done["model"]["version"]
+    assert manifest["metrics"] == done["metrics"]
+    assert (manifest["commit"], manifest["image"]) == (done["commit"], done["image"])
+    assert manifest["pipeline_job"].rpartition("/")[2] == done["pipeline_job"].rpartition("/")[2]
+    assert manifest["data"]["rows"] > 1_000_000
+
+
+def test_pull_request_changes_one_file(opened: dict[str, Any]) -> None:
+    assert opened["changes"] == [RELEASES]
+    assert (opened["number"], opened["state"]) == (1, "open")
+    assert opened["labels"] == ["recommender", "release"]
+
+
+def test_pull_request_has_the_evidence(done: dict[str, Any], opened: dict[str, Any]) -> None:
+    body = opened["body"]
+    shown = f"{done['metrics']['ndcg@10']:.4f}"
+    assert re.search(rf"^\| .*ndcg@10.*\| .*{re.escape(shown)}", body, re.M), body
+    assert done["verdict"]["reasons"][0] in body
+    last = re.fullmatch(r"<!-- retrain (\{.*\}) -->", body.rstrip().splitlines()[-1])
+    assert last, body
+    model = done["model"]
+    assert json.loads(last[1]) == {
+        "schema": 1,
+        "flow": "recommender",
+        "environment": "local",
+        "version": model["version"],
+        "manifest": model["uri"],
+        "sha256": model["sha256"],
+    }
+
+
+def test_second_run_updates_the_same_pull_request(
+    done: dict[str, Any], opened: dict[str, Any], again: dict[str, Any]
+) -> None:
+    assert again["state"] == "proposed"
+    assert again["pull_request"] == {**done["pull_request"], "created": False}
+    assert again["model"]["version"] > done["model"]["version"]
+    assert again["model"]["version"] in again["pull"]["title"]
+    assert again["commit"] == done["commit"], "the same tree makes no new commit"
+    assert again["image"] == done["image"], "the same files are the same image"
+    assert again["changes"] == [RELEASES]
+    assert again["metrics"] == done["metrics"]
+
+
+def test_same_input_gives_the_same_bytes(
+    newcomer: Clone, done: dict[str, Any], again: dict[str, Any]
+) -> None:
+    assert model_files(newcomer, again) == model_files(newcomer, done)
+
+
+def test_restart_keeps_everything(
+    newcomer: Clone, held: dict[str, Any], opened: dict[str, Any], again: dict[str, Any]
+) -> None:
+    now = newcomer.program(HELD)
+    assert now["table"] == held["table"]
+    assert held["objects"].items() <= now["objects"].items()
+    assert again["pull"]["number"] == opened["number"]
+
+
+def test_any_sdk_program_works_in_a_shell(newcomer: Clone, again: dict[str, Any]) -> None:
+    program = f"import json, os\n{TOUR}\nprint(json.dumps(answer))"
+    python = newcomer.folder / ".venv" / "bin" / "python"
+    line = f'eval "$(./scripts/localcloud env)" && exec {python} -W ignore -c "$0"'
+    ended = newcomer.command("bash", "-c", line, program, inside=False)
+    assert ended.code == 0, ended
+    answer = ended.answer
+    assert set(answer["jobs"]) <= {"PIPELINE_STATE_SUCCEEDED"}
+    assert len(answer["jobs"]) >= 2
+    assert answer["secrets"] == ["github-notify-app", "github-release-app", "s3-reader", "s3-writer"]
+    assert answer["google"] == ["retrain-local-pipelines", "retrain-local-serving"]
+    assert answer["aws"] == ["retrain-local-models"]
+    assert answer["pull"].startswith("Release recommender v")
+
+
+def test_another_algorithm_is_one_line(popular: dict[str, Any], again: dict[str, Any]) -> None:
+    assert popular["state"] == "proposed"
+    assert popular["pull_request"]["number"] == 1
+    assert popular["metrics"]["ndcg@10"] < again["metrics"]["ndcg@10"]
+    assert popular["commit"] != again["commit"]
+    assert popular["image"] == again["image"], "flow.toml is no part of the image"
+
+
+def test_gate_refuses_by_name_and_changes_nothing(
+    popular: dict[str, Any], refused: tuple[Ended, dict[str, Any]]
+) -> None:
+    ended, pull = refused
+    assert ended.code == 0, ended
+    answer = ended.answer
+    assert set(answer) == KEYS
+    assert answer["state"] == "rejected"
+    assert answer["verdict"]["passed"] is False
+    assert any("floor 0.9" in reason for reason in answer["verdict"]["reasons"]), answer["verdict"]
+    assert answer["verdict"]["reasons"][0] in ended.err
+    assert (answer["model"], answer["pull_request"]) == (None, None)
+    assert "upload_model" not in [step["name"] for step in answer["steps"]]
+    assert pull == popular["pull"]
+
+
+def test_merging_releases(popular: dict[str, Any], merged: str) -> None:
+    assert f'version = "{popular["model"]["version"]}"' in merged
+    assert f'sha256 = "{popular["model"]["sha256"]}"' in merged
+    assert "traffic = 100" in merged
+
+
+def test_run_after_a_merge_keeps_it_and_sees_its_own_bytes(merged: str, kept: dict[str, Any]) -> None:
+    assert kept["on_main"] == merged
+    assert (kept["state"], kept["pull_request"]) == ("unchanged", None)
+    assert kept["model"]["sha256"] not in merged, "it is a new version, with the same files"
+    assert "champion's very bytes" in kept["err"]
+
+
+def test_users_own_edit_of_releases_is_taken(newcomer: Clone, merged: str, kept: dict[str, Any]) -> None:
+    path = newcomer.folder / RELEASES
+    path.parent.mkdir(parents=True)
+    path.write_text(f"# reviewed by hand\n{merged}\n")
+    assert newcomer.program(TAKE)["new"] is True
+    assert on_main(newcomer, RELEASES).startswith("# reviewed by hand")
+    assert newcomer.program(TAKE)["new"] is False
+
+
+def files(folder: Path) -> dict[str, str]:
+    """The hashes of all files that are the user's."""
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    names = {path.relative_to(folder): path for path in found}
+    own = {n: p for n, p in names.items() if n.parts[0] not in (".local", ".venv")}
+    return {
+        str(name): hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in own.items()
+        if "__pycache__" not in name.parts
+    }
+
+
+def one_pull(clone: Clone) -> dict[str, Any]:
+    """The one pull request there is."""
+    pulls = clone.program(PULL)
+    assert len(pulls) == 1, pulls
+    return dict(pulls[0])
+
+
+def changes(clone: Clone) -> list[str]:
+    """The files that the release branch changes, as real git says."""
+    fetch(clone)
+    return clone.git("-C", "../github.git", "diff", "--name-only", f"main...{BRANCH}").splitlines()
+
+
+def on_main(clone: Clone, path: str) -> str:
+    """A file of main on the local GitHub."""
+    fetch(clone)
+    return clone.git("-C", "../github.git", "show", f"main:{path}")
+
+
+def fetch(clone: Clone) -> None:
+    """The local GitHub's branches into a repository beside the clone."""
+    clone.git("init", "--quiet", "--bare", "../github.git")
+    token = clone.environment().set["GITHUB_TOKEN"]
+    url = f"https://x-access-token:{token}@github.com/acme/models.git"
+    clone.git(
+        "-C",
+        "../github.git",
+        "fetch",
+        "--quiet",
+        "--prune",
+        url,
+        "+refs/heads/*:refs/heads/*",
+        inside=True,
+    )
+
+
+def model_files(clone: Clone, answer: dict[str, Any]) -> dict[str, Any]:
+    """The files that a run's manifest names, with their hashes."""
+    bucket, _, key = answer["model"]["uri"].removeprefix("s3://").partition("/")
+    code = f"import boto3\nanswer = boto3.client('s3').get_object(Bucket={bucket!r}, Key={key!r})"
+    found = clone.program(f"{code}['Body'].read().decode()")
+    return dict(json.loads(found)["files"])

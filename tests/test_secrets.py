@@ -8,7 +8,10 @@ import pytest
 from tests.clone import Clone, Ended
 from tests.leaks import lines, places, values
 
-KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0\nAAAA\n-----END PRIVATE KEY-----\n"
+# In pieces: it should look like a key to the code under test, not to whoever searches this file.
+EDGE = "-----{} PRIVATE KEY-----"
+KEY = f"{EDGE.format('BEGIN')}\nMIIEvQIBADANBgkqhkiG9w0\nAAAA\n{EDGE.format('END')}\n"
+KEY_ID = "AKIA" + "0123456789ABCDEF"
 
 
 @pytest.mark.slow
@@ -25,8 +28,8 @@ def test_a_run_leaves_no_secret_behind(newcomer: Clone, first: Ended) -> None:
 
 
 def test_search_finds_what_is_planted(tmp_path: Path) -> None:
-    secret = lines([KEY, "AKIA0123456789ABCDEF"])
-    assert secret == ["MIIEvQIBADANBgkqhkiG9w0", "AKIA0123456789ABCDEF"]
+    secret = lines([KEY, KEY_ID])
+    assert secret == ["MIIEvQIBADANBgkqhkiG9w0", KEY_ID]
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / "train.log").write_text(f"key: {secret[0]}")
     (tmp_path / "calls.log").write_bytes(b"\xff\x00 Authorization: ghs_" + b"a" * 36)

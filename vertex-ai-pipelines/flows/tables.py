@@ -38,7 +38,9 @@ def load_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file", "is it misspelt, or not checked out?") from None
+        raise InputError(
+            f"{path}: there is no such file", "is it misspelt, or not checked out?"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid TOML: {error}", "mend that line") from None
 

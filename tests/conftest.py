@@ -18,6 +18,15 @@ from tests.clone import Clone, Ended, clone
 ROOT = Path(__file__).parents[1]
 WORLD = World("test-project", "100000000009", "europe-west1", "acme/tests", "eu-west-1")
 Program = Callable[[str], Any]
+SERVERS = {"cloud", "hub", "newcomer"}  # fixtures that start a server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever talks to a server is left out by ./scripts/test --fast."""
+    for item in items:
+        served = SERVERS & set(getattr(item, "fixturenames", ()))
+        if served or "localcloud" in item.path.relative_to(ROOT).parts:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

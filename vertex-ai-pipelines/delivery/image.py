@@ -140,6 +140,12 @@ def _packages(root: Path, group: str) -> bytes:
     """The locked packages of the image's group, with their hashes."""
     wanted = {"main"} if group == "base" else {"main", group}
     locked = tomllib.loads(_read(root, LOCK).decode())["package"]
+    known = {name for package in locked for name in package["groups"]}
+    if unknown := wanted - known:
+        raise InputError(
+            f"{LOCK} has no dependency group '{unknown.pop()}'",
+            f"name base or one of: {', '.join(sorted(known))}",
+        )
     chosen = [p for p in locked if wanted & set(p["groups"])]
     lines = [f"{p['name']}=={p['version']} {json.dumps(p['files'], sort_keys=True)}" for p in chosen]
     return "\n".join(sorted(lines)).encode()

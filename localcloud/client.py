@@ -39,21 +39,30 @@ class Client:
         self._process: subprocess.Popen[bytes] | None = None
 
     def status(self) -> dict[str, Any] | None:
-        """What the running local cloud says of itself; None where none runs."""
+        """What the running local cloud says of itself; None where none runs.
+
+        Another clone's may listen at the port that a dead one left behind: that is none of ours.
+        """
         state = self._state()
         try:
-            return self.ask("GET", "/status") if state else None
-        except (OSError, HTTPException, ValueError):
+            found = self.ask("GET", "/status") if state else None
+        except (OSError, HTTPException, ValueError, ClientError):
             return None
+        return found if found and found["root"] == str(self.root) else None
 
     def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """One call on the inner plane. Raises ClientError with its message where it refuses."""
-        port = (self._state() or {"port": 0})["port"]
-        connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        state = self._state()
+        if state is None:
+            raise ClientError("the local cloud is not running\n  mend: ./scripts/localcloud up")
+        connection = HTTPConnection("127.0.0.1", state["port"], timeout=30)
         with contextlib.closing(connection):
             data = json.dumps(body or {})
             connection.request(
-                method, f"http://localcloud.internal{path}", data, {"Host": "localcloud.internal"}
+                method,
+                f"http://localcloud.internal{path}",
+                data,
+                {"Host": "localcloud.internal", "X-Key": state["key"]},
             )
             response = connection.getresponse()
             answer: dict[str, Any] = json.loads(response.read())
@@ -103,7 +112,8 @@ class Client:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Two commands that start it at once: the second finds it running."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        # It holds secrets: nobody else on the machine may look.
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.root / "start.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

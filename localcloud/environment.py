@@ -31,21 +31,16 @@ UNSET = (
     "GCE_METADATA_IP",
     "GCE_METADATA_ROOT",
     "NO_GCE_CHECK",
-    "CLOUDSDK_CORE_PROJECT",
-    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
-    "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE",
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_SESSION_TOKEN",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_ENDPOINT_URL_STS",
     "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_REGION",
     "GH_TOKEN",
     "GITHUB_API_URL",
 )
+UNSET_PREFIXES = ("AWS_ENDPOINT_URL", "CLOUDSDK_")
 # Set for the person at the keyboard alone: any other caller must not inherit them.
 PERSONAL = (
     "GOOGLE_CLOUD_PROJECT",
@@ -67,12 +62,15 @@ class Environment:
 
     def over(self, outer: dict[str, str]) -> dict[str, str]:
         """`outer` with this environment laid over it."""
-        kept = {key: value for key, value in outer.items() if key not in self.unset}
+        kept = {key: value for key, value in outer.items() if not self._unsets(key)}
         return kept | self.set
+
+    def _unsets(self, name: str) -> bool:
+        return name in self.unset or name.startswith(UNSET_PREFIXES)
 
     def shell(self) -> str:
         """Lines for `eval`."""
-        lines = [f"unset {name}" for name in self.unset if name in os.environ]
+        lines = [f"unset {name}" for name in os.environ if self._unsets(name)]
         lines += [f"export {name}={shlex.quote(value)}" for name, value in self.set.items()]
         return "\n".join(lines)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from localcloud.environment import environment
 from localcloud.errors import ApiError
-from localcloud.http import Request, Response, Route, google_error
+from localcloud.http import Handler, Request, Response, Route, google_error
 from localcloud.identity import key_file
 
 if TYPE_CHECKING:
@@ -27,12 +27,23 @@ class Internal:
 
     def routes(self) -> list[Route]:
         """The calls that are served."""
-        return [
+        table = [
             Route("GET", "/status", self.status),
             Route("POST", "/stop", self.stop),
             Route("GET", "/environment", self.environment),
             Route("POST", "/apps/{name}", self.app),
         ]
+        return [Route(route.method, route.path, self._guarded(route.handler)) for route in table]
+
+    def _guarded(self, handler: Handler) -> Handler:
+        """A step or another user of the machine must not become the owner."""
+
+        def handle(request: Request) -> Response:
+            if not secrets.compare_digest(request.headers.get("x-key", ""), self._server.key):
+                raise ApiError("PERMISSION_DENIED", "only the local cloud's own command may ask this")
+            return handler(request)
+
+        return handle
 
     def refuse(self, request: Request, error: ApiError) -> Response:
         """As Google's services refuse."""
@@ -40,7 +51,13 @@ class Internal:
 
     def status(self, _request: Request) -> Response:
         """Who this is, and what it refused to let out."""
-        body = {"pid": os.getpid(), "port": self._cloud.port, "world": asdict(self._cloud.world)}
+        cloud = self._cloud
+        body = {
+            "pid": os.getpid(),
+            "port": cloud.port,
+            "root": str(cloud.root),
+            "world": asdict(cloud.world),
+        }
         return Response(body | {"refused": self._server.proxy.refused[-20:]})
 
     def stop(self, _request: Request) -> Response:
@@ -57,6 +74,13 @@ class Internal:
     def app(self, request: Request) -> Response:
         """A GitHub App with the permissions of the body, installed in the repository; a fresh key."""
         return Response(self._server.github.register_app(request.params["name"], request.json()))
+
+    def _github_token(self) -> str:
+        """The owner's one token: it does not expire."""
+        known = self._cloud.store.get("owner", "github")
+        token = known["token"] if known else self._server.github.person_token(OWNER_LABEL)
+        self._cloud.store.put("owner", "github", {"token": token})
+        return str(token)
 
     def _personal(self) -> dict[str, str]:
         """The owner's own credentials, made once; only this local cloud knows them."""
@@ -77,5 +101,5 @@ class Internal:
             "AWS_SECRET_ACCESS_KEY": keys["secret"],
             "AWS_DEFAULT_REGION": world.aws_region,
             "GITHUB_REPOSITORY": world.repository,
-            "GITHUB_TOKEN": self._server.github.person_token(OWNER_LABEL),
+            "GITHUB_TOKEN": self._github_token(),
         }

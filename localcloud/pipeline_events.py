@@ -97,6 +97,7 @@ def _end_job(job: types.PipelineJob, event: dict[str, Any], tasks: list[Task]) -
     for task in tasks:
         if task.state == Task.State.RUNNING:
             task.state, task.end_time = TASK_STATES[event["state"]], job.end_time
+    job.error = None
     if event["state"] == "FAILED":
         failed = ", ".join(t.task_name for t in tasks if t.state == Task.State.FAILED)
         message = f"The DAG failed because some tasks failed. The failed tasks are: [{failed}]."

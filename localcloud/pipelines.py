@@ -69,7 +69,7 @@ class Pipelines:
 
     def __init__(self, cloud: Cloud, registry: Registry) -> None:
         self._cloud, self._store, self._registry = cloud, cloud.store, registry
-        self._lock = threading.Lock()
+        self._lock, self._starting = threading.Lock(), threading.Lock()
         self._running: dict[str, Worker] = {}
         self._spare: Worker | None = Worker(cloud)
         self._end_orphans()
@@ -108,11 +108,12 @@ class Pipelines:
         job.state = State.PIPELINE_STATE_RUNNING
         job.display_name = job.display_name or job_id
         job.service_account = job.service_account or f"{number}-compute@developer.gserviceaccount.com"
-        with self._lock, self._store.transaction():
+        with self._starting:
             if self._store.get("pipeline-job", job.name):
                 raise ApiError("ALREADY_EXISTS", f"PipelineJob {job.name} already exists.")
+            # In this order: who finds the record finds a folder and a worker, too.
+            self._start(job, spec)
             self._save(job)
-        self._start(job, spec)
         return job
 
     def get_pipeline_job(self, request: types.GetPipelineJobRequest, _: Caller) -> types.PipelineJob:
@@ -189,6 +190,7 @@ class Pipelines:
 
     def _start(self, job: types.PipelineJob, spec: dict[str, Any]) -> None:
         folder = self.folder(job.name)
+        shutil.rmtree(folder, ignore_errors=True)  # of a start that was broken off
         (folder / "logs").mkdir(parents=True)
         label = self._cloud.label(f"job-{folder.name}", job.service_account)
         order = {
@@ -223,6 +225,7 @@ class Pipelines:
         if worker:
             worker.kill()
         event = {"event": "job", "state": state, "error": error, "t": self._cloud.now()}
+        self.folder(job.name).mkdir(parents=True, exist_ok=True)
         with (self.folder(job.name) / "events.jsonl").open("a") as events:
             events.write("\n" + json.dumps(event) + "\n")
         apply_events(job, read_events(self.folder(job.name)))

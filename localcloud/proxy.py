@@ -13,6 +13,14 @@ from localcloud.authority import Authority
 
 HEAD_LIMIT = 1 << 20
 CHUNK = 1 << 16
+# What ends a connection without a word: it broke off, or it was no HTTP at all.
+HANGUPS = (
+    ConnectionError,
+    asyncio.IncompleteReadError,
+    asyncio.LimitOverrunError,
+    ssl.SSLError,
+    ValueError,
+)
 
 
 class Origin(NamedTuple):
@@ -36,9 +44,7 @@ class Proxy:
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client's connection, to its end."""
-        with contextlib.suppress(
-            ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ssl.SSLError
-        ):
+        with contextlib.suppress(*HANGUPS):
             await self._serve(reader, writer)
         with contextlib.suppress(Exception):
             writer.close()

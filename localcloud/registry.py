@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import tarfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ class Registry:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud, self._store = cloud, cloud.store
+        self._unpacking = threading.Lock()
 
     def routes(self) -> list[Route]:
         """The calls that are served; names hold slashes."""
@@ -133,8 +135,9 @@ class Registry:
         manifest = json.loads(self._store.blob(row["blob"]))
         config = json.loads(self._store.blob(manifest["config"]["digest"].removeprefix("sha256:")))
         root = self._cloud.root / "images" / str(digest).removeprefix("sha256:")[:16]
-        if not root.exists():
-            self._unpack(manifest["layers"], root)
+        with self._unpacking:
+            if not root.exists():
+                self._unpack(manifest["layers"], root)
         return root, config.get("config", {})
 
     def _unpack(self, layers: list[dict[str, Any]], root: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -69,6 +70,7 @@ class Server:
             *self.rpc.rest,
         ]
         self.router = Router(services)
+        self.key = secrets.token_urlsafe(32)  # who can read state.json may use the inner plane
         self.last_call = time.monotonic()
         self.stopping = threading.Event()
         self.calls = (root / "calls.log").open("a", buffering=1)
@@ -93,7 +95,7 @@ class Server:
             self.proxy.handle, sock=_listen(self.cloud.port), limit=1 << 20
         )
         async with door:
-            _write_state(self.cloud.root, self.cloud.port)
+            _write_state(self.cloud.root, self.cloud.port, self.key)
             while not self.stopping.is_set() and not self._idle():
                 await asyncio.sleep(0.05)
 
@@ -208,15 +210,18 @@ def _link_environment(workspace: Path) -> None:
     (workspace / ".venv").symlink_to(sys.prefix)
 
 
-def _write_state(root: Path, port: int) -> None:
+def _write_state(root: Path, port: int, key: str) -> None:
     part = root / "state.json.part"
-    part.write_text(json.dumps({"pid": os.getpid(), "port": port}))
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
+    part.write_text(json.dumps({"pid": os.getpid(), "port": port, "key": key}))
     part.replace(root / "state.json")
 
 
 def main(root: Path, world: World, port: int) -> int:
     """Serve in the foreground until stopped by a signal, a call or idleness."""
-    (root / "empty").mkdir(parents=True, exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (root / "empty").mkdir(exist_ok=True)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     (root / "world.json").write_text(json.dumps(asdict(world)))
     server = Server(root, world, port)

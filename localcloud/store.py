@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from localcloud.errors import ApiError
+
+HASH = re.compile(r"[0-9a-f]{64}")
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
   kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)
@@ -102,5 +106,7 @@ class Store:
         return self.blob_path(name).read_bytes()
 
     def blob_path(self, name: str) -> Path:
-        """The file that holds the bytes of that hash."""
+        """The file that holds the bytes of that hash. Raises INVALID_ARGUMENT for what is no hash."""
+        if not HASH.fullmatch(name):
+            raise ApiError("INVALID_ARGUMENT", f"'{name}' is not a SHA-256 hash")
         return self._blobs / name[:2] / name

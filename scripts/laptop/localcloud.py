@@ -1,10 +1,10 @@
 """`./scripts/localcloud`: the local cloud's own command, with this project's world and contents."""
 
-import os
 import sys
 
+from delivery.command import run
 from laptop import provision
-from laptop.world import CLOUD, client, world
+from laptop.world import CLOUD, world
 from localcloud.__main__ import main as command
 
 STARTS = {"up", "env"}
@@ -18,15 +18,10 @@ def main(argv: list[str]) -> int:
         *("--region", names.region, "--repository", names.repository, "--aws-region", names.aws_region),
     ]
     code = command([*flags, *argv])
-    if code == 0 and STARTS & set(argv[:1]) and not provision.done():
-        _provision()
+    if code == 0 and STARTS & set(argv[:1]):
+        provision.enter()
     return code
 
 
-def _provision() -> None:
-    os.environ.update(client().environment().over(dict(os.environ)))
-    provision.provision()
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(main))

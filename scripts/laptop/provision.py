@@ -1,8 +1,10 @@
 """What a new local cloud lacks: buckets, secrets and the flows' sample tables, by the public APIs."""
 
+import fcntl
 import hashlib
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,22 @@ APPS = {
     "github_notify": {"actions": "write"},
     "github_release": {"contents": "write", "pull_requests": "write"},
 }
+
+
+def enter() -> None:
+    """Make this process a client of the running local cloud, which gets all that is named.
+
+    One process at a time: an App's key that two made at once would be one too many.
+    """
+    environment = client().environment().over(dict(os.environ))
+    os.environ.clear()
+    os.environ.update(environment)
+    if done():
+        return
+    with (CLOUD / "provision.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done():
+            provision()
 
 
 def done() -> bool:
@@ -62,12 +80,14 @@ def _secrets(environment: Environment) -> None:
     parent = f"projects/{environment.project}"
     known = {secret.name.rsplit("/", 1)[1] for secret in manager.list_secrets(parent=parent)}
     for key, name in msgspec.to_builtins(environment.secrets).items():
-        if name in (None, *known):
+        secret = f"{parent}/secrets/{name}"
+        if name is None or (name in known and list(manager.list_secret_versions(parent=secret))):
             continue
         payload = json.dumps(_payload(key, name)).encode()
         automatic: dict[str, Any] = {"replication": {"automatic": {}}}
-        manager.create_secret(parent=parent, secret_id=name, secret=automatic)
-        manager.add_secret_version(parent=f"{parent}/secrets/{name}", payload={"data": payload})
+        if name not in known:
+            manager.create_secret(parent=parent, secret_id=name, secret=automatic)
+        manager.add_secret_version(parent=secret, payload={"data": payload})
 
 
 def _payload(key: str, name: str) -> dict[str, Any]:

@@ -25,7 +25,8 @@ def released(flow: str, version: str, trigger: datetime) -> dict[str, Any]:
     for pull in repository.get_pulls(state="all", head=head, sort="created", direction="desc"):
         state = _state(pull, version)
         if state:
-            created = pull.created_at >= trigger - SECOND
+            # An update adds a commit; times alone cannot tell two runs within a second.
+            created = pull.commits == 1 and pull.created_at >= trigger - SECOND
             named = {"number": pull.number, "url": pull.html_url, "branch": branch, "created": created}
             return {"state": state, "pull_request": named}
     failed = [run.id for run in runs if run.conclusion != "success"]

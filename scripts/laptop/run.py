@@ -15,11 +15,11 @@ from typing import Any
 from delivery import settings
 from delivery.command import run
 from flows import config
-from flows.errors import RetrainError
+from flows.errors import InputError, RetrainError
 from laptop import provision, tree
 from laptop.report import released
 from laptop.world import CLOUD, ENVIRONMENT, ROOT, client, world
-from localcloud.client import is_alive
+from localcloud.client import ClientError, is_alive
 
 CHECKOUTS = ROOT / "checkouts"
 WORDS = {
@@ -62,14 +62,14 @@ def main(argv: list[str]) -> int:
 
 def enter_cloud() -> None:
     """Start the local cloud, and make this process one of its clients."""
-    status = client().up(world(), None)
+    try:
+        status = client().up(world(), None)
+    except ClientError as error:
+        raise (InputError if error.exit_code == InputError.exit_code else RetrainError)(
+            str(error)
+        ) from None
     say("local cloud", f"127.0.0.1:{status['port']} · Google Cloud, AWS and GitHub in one process")
-    environment = client().environment()
-    outer = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(environment.over(outer))
-    if not provision.done():
-        provision.provision()
+    provision.enter()
 
 
 def check_out(commit: str) -> Path:

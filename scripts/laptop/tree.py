@@ -44,7 +44,7 @@ class Taken:
 def take(repository: str, token: str) -> Taken:
     """Bring the working tree to main of `repository` on GitHub; the same tree makes no new commit.
 
-    releases/ is main's, unless the user changed it since the tree was last taken.
+    releases/ is main's, but for files that the user changed since the tree was last taken.
     """
     with _alone():
         return _take(Tree(repository, token))
@@ -116,10 +116,19 @@ class Tree:
         return self._git("write-tree")
 
     def releases_to_use(self, own: str, main: str | None) -> str:
-        """main's releases/, unless the user's own changed since it was last taken."""
+        """main's releases/ with those files on top that the user changed since they were last taken."""
         mine = self.releases_in(own)
+        if main is None:
+            return mine
         seen = self._git("rev-parse", "--verify", "--quiet", SEEN, check=False) or mine
-        return mine if main is None or mine != seen else self.releases_in(main)
+        index = {"GIT_INDEX_FILE": str(GIT / "index.releases")}
+        self._git("read-tree", self.releases_in(main), more=index)
+        for line in self._git("diff-tree", "-r", "--no-renames", seen, mine).splitlines():
+            facts, _, path = line.partition("\t")
+            _, mode, _, blob, status = facts.split()
+            change = ["--force-remove"] if status == "D" else ["--add", "--cacheinfo", mode, blob]
+            self._git("update-index", *change, path, more=index)
+        return self._git("write-tree", more=index)
 
     def releases_in(self, treeish: str) -> str:
         """The tree object of releases/, the empty one where there is none."""

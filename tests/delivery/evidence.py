@@ -109,7 +109,8 @@ def job(of: Manifest | None = None, **changed: Any) -> Any:
     made = of or manifest()
     outputs = {"output:manifest": address(made.version), "output:sha256": sha256(made)}
     parameters = {"version": made.version, "commit": made.commit, "image": made.image}
-    executors = {"exec-upload-model": {"container": {"image": made.image}}}
+    command = ["python", "-m", "flows", "upload_model"]
+    executors = {"exec-upload-model": {"container": {"image": made.image, "command": command}}}
     name = made.pipeline_job.split("/")[-1]
     good: dict[str, Any] = {
         "name": f"projects/123456789012/locations/europe-west1/pipelineJobs/{name}",

@@ -12,7 +12,7 @@ from delivery import claim, cost
 from delivery.claim import MismatchError
 from flows.config import Data, FlowConfig, Gate, Machine, Serving, Train
 from flows.errors import RetrainError
-from tests.delivery.evidence import candidate, environment, evidence, job, manifest, sha256
+from tests.delivery.evidence import IMAGE, candidate, environment, evidence, job, manifest, sha256
 
 OTHER = f"elsewhere.pkg.dev/x/y@sha256:{'3' * 64}"
 
@@ -121,6 +121,11 @@ def test_what_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, answer: A
         ended(monkeypatch, Jobs(answer))
 
 
+def steps(**executors: Any) -> dict[str, Any]:
+    """A job's pipeline with these steps."""
+    return {"pipeline_spec": {"deploymentSpec": {"executors": executors}}}
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -131,10 +136,13 @@ def test_what_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, answer: A
         ({"state": "PIPELINE_STATE_CANCELLED"}, "CANCELLED"),
         ({"service_account": "me@retrain-local.iam.gserviceaccount.com"}, "service account is 'me@"),
         ({"runtime_config": {}}, "parameter version is None"),
+        (steps(x={"container": {"image": OTHER}}), "image in x is 'elsewhere"),
         (
-            {"pipeline_spec": {"deploymentSpec": {"executors": {"x": {"container": {"image": OTHER}}}}}},
-            "step's image is 'elsewhere",
+            steps(x={"container": {"image": IMAGE, "command": ["sh", "-c", "curl"]}}),
+            "command in x is 'sh",
         ),
+        (steps(x={"customJob": {}}), "image in x is None"),
+        (steps(), "having steps is False"),
         ({"job_detail": {}}, "upload_model output manifest is None"),
     ],
 )

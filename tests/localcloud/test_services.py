@@ -1,5 +1,7 @@
 """The services of the local cloud, asked by unmodified clients through the proxy."""
 
+from pathlib import Path
+
 import pytest
 
 from localcloud.client import Client
@@ -149,3 +151,42 @@ answer = [project.text, project.headers["metadata-flavor"], token.status_code]
 """
     )
     assert answer == [WORLD.project, "Google", 404]
+
+
+def test_a_blob_is_named_by_its_hash_and_by_nothing_else(program: Program) -> None:
+    answer = program(
+        """
+from google.auth import default
+from google.auth.transport.requests import AuthorizedSession
+session = AuthorizedSession(default(scopes=["https://www.googleapis.com/auth/cloud-platform"])[0])
+base = "https://europe-west1-docker.pkg.dev/v2/test-project/retrain/base/blobs"
+names = ("%2Fetc%2Fpasswd", "..%2F..%2Fowner.json")
+answer = [session.get(f"{base}/{name}").status_code for name in names]
+"""
+    )
+    assert answer == [400, 400]
+
+
+def test_a_step_cannot_ask_the_inner_plane(program: Program, cloud: Client) -> None:
+    answer = program(
+        """
+import requests
+answer = [requests.get("http://localcloud.internal/environment", headers=headers).status_code
+          for headers in ({}, {"X-Key": "guess"})]
+"""
+    )
+    assert answer == [403, 403]
+    assert "GITHUB_TOKEN" in cloud.ask("GET", "/environment")["set"]
+
+
+def test_what_a_dead_one_left_behind_is_not_another_ones(cloud: Client, tmp_path: Path) -> None:
+    other = Client(tmp_path)
+    (tmp_path / "state.json").write_text((cloud.root / "state.json").read_text())
+    assert other.status() is None
+    assert other.down() is False
+    assert cloud.status() is not None
+
+
+def test_what_it_holds_is_the_owners_alone(cloud: Client) -> None:
+    assert (cloud.root / "state.json").stat().st_mode & 0o077 == 0
+    assert cloud.root.stat().st_mode & 0o077 == 0

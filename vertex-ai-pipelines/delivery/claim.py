@@ -1,11 +1,13 @@
 """Is the claim true: did our own pipeline job, as it should run, make this manifest?"""
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 from delivery.candidate import Candidate
 from delivery.follow import ENDED, outputs
 from delivery.jobs import Jobs
+from delivery.pipeline import STEPS
 from delivery.settings import Environment
 from flows.errors import RetrainError
 from flows.manifest import Manifest
@@ -13,6 +15,7 @@ from flows.manifest import Manifest
 WAIT = 15 * 60.0  # seconds: upload_model is the last step, so the job ends soon after
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.2, 15.0, 1.5
 UPLOAD = "upload-model"
+COMMANDS = {f"python -m flows {step}" for step in STEPS}
 
 
 class MismatchError(RetrainError):
@@ -53,8 +56,7 @@ def check(job: Any, manifest: Manifest, candidate: Candidate, environment: Envir
     parameters = dict(job.runtime_config.parameter_values)
     for field in ("version", "commit", "image"):
         _same(job.name, f"parameter {field}", parameters.get(field), {getattr(manifest, field)})
-    for image in _images(job):
-        _same(job.name, "step's image", image, {manifest.image})
+    _check_steps(job, manifest, environment)
     made = upload_outputs(job)
     for field in ("manifest", "sha256"):
         _same(job.name, f"upload_model output {field}", made.get(field), {getattr(candidate, field)})
@@ -99,21 +101,27 @@ def _look(jobs: Jobs, name: str) -> Any | None:
     return job
 
 
-def _same(job: str, what: str, found: object, expected: set[str]) -> None:
+def _same(job: str, what: str, found: object, expected: Collection[object]) -> None:
     if found not in expected:
-        wanted = " or ".join(sorted(expected))
+        wanted = " or ".join(sorted(map(str, expected)))
         raise MismatchError(
             f"{job}: its {what} is {found!r}, expected {wanted!r}",
             "this manifest was not made by that job as it should run: find out who started this",
         )
 
 
-def _images(job: Any) -> list[str]:
-    """The images of the steps, as the submitted pipeline has them."""
+def _check_steps(job: Any, manifest: Manifest, environment: Environment) -> None:
+    """That every step ran our own program, in an image of our own registry."""
+    registry = manifest.image.rpartition("/")[0]
+    _same(job.name, "image's registry", registry, {environment.artifact_registry})
     deployment = dict(job.pipeline_spec or {}).get("deploymentSpec") or {}
-    executors = dict(deployment.get("executors") or {}).values()
-    containers = [executor["container"] for executor in executors if "container" in executor]
-    return [str(container["image"]) for container in containers]
+    executors = dict(deployment.get("executors") or {})
+    _same(job.name, "having steps", bool(executors), {True})
+    for name, executor in executors.items():
+        container = dict(executor).get("container") or {}
+        _same(job.name, f"image in {name}", container.get("image"), {manifest.image})
+        command = " ".join(map(str, container.get("command") or ()))
+        _same(job.name, f"command in {name}", command, COMMANDS)
 
 
 def _state(job: Any) -> str:

@@ -1,5 +1,6 @@
 """The environment's model store, as a release reads it: a manifest, and the files that it names."""
 
+import sys
 from typing import Protocol
 
 from delivery.candidate import Candidate
@@ -53,10 +54,11 @@ class ModelStore:
                 )
 
     def released(self, entry: Entry) -> Manifest | None:
-        """A released model's manifest; None where it cannot be read any more."""
+        """A released model's manifest; None, and a line that says why, where it cannot be read."""
         try:
             return self._read(entry.manifest.split("/", 3)[3], entry.sha256, entry.manifest)
-        except RetrainError:
+        except RetrainError as error:
+            print(f"released model {entry.version}: {error}", file=sys.stderr)
             return None
 
     def _read(self, key: str, sha256: str, where: str) -> Manifest:

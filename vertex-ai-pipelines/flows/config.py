@@ -1,5 +1,6 @@
 """flow.toml: the one description of a flow. This module reads and validates it."""
 
+import difflib
 import re
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ from flows.tables import Table, convert, load_toml
 
 FLOWS = Path(__file__).parent
 Share = Annotated[float, Meta(gt=0, lt=1)]
+MACHINES = ("default", "get_data", "preprocess", "train", "evaluate", "upload_model")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # also a Python module, a label and part of a job's id
 Unsafe = re.compile(r'["\\\x00-\x1f]')
 
@@ -159,6 +161,7 @@ def parse(name: str, raw: dict[str, Any], own: type[Table], path: Path) -> FlowC
         serving_overrides=overrides,
     )
     _refuse_unsafe(config, where)
+    _refuse_contradictions(config, where)
     return config
 
 
@@ -238,6 +241,23 @@ def _refuse_unsafe(config: FlowConfig, where: str) -> None:
                     f"{where}: {key} = {value!r} holds a quote, a backslash or a control character",
                     "choose a name without them",
                 )
+
+
+def _refuse_contradictions(config: FlowConfig, where: str) -> None:
+    """What each key alone cannot show: names of steps, an ascending ladder, replicas in order."""
+    for name in config.resources:
+        if name not in MACHINES:
+            near = difflib.get_close_matches(name, MACHINES, n=1)
+            hint = f"nearest known key: {near[0]}" if near else f"known keys: {', '.join(MACHINES)}"
+            raise InputError(f"{where}: unknown key '{name}' at [resources]; {hint}")
+    for serving in (config.serving, *config.serving_overrides.values()):
+        if list(serving.ladder) != sorted(set(serving.ladder)):
+            raise InputError(f"{where}: [serving] ladder = {list(serving.ladder)} does not ascend")
+        if serving.min_replicas > serving.max_replicas:
+            raise InputError(
+                f"{where}: [serving] min_replicas = {serving.min_replicas} is more than"
+                f" max_replicas = {serving.max_replicas}"
+            )
 
 
 def _strings(table: dict[str, Any]) -> list[tuple[str, str]]:

@@ -43,7 +43,7 @@ def get(client: Any, address: Address, limit: int) -> bytes:
 
 def download(client: Any, address: Address, path: Path, expected: File) -> None:
     """Fetch an object to `path`. Raises RetrainError where it is not, byte for byte, `expected`."""
-    with path.open("wb") as file:
+    with path.open("wb") as file, _named(address):
         found = _stream(client, address, file.write)
     if found != expected:
         raise RetrainError(

@@ -28,11 +28,6 @@ class Table(msgspec.Struct, metaclass=_KeywordOnly, frozen=True, forbid_unknown_
     """A frozen record that refuses unknown keys and wrong types."""
 
 
-def read_toml(path: Path, kind: type[T]) -> T:
-    """The file at `path` as a `kind`. Raises InputError that names file, key and expectation."""
-    return convert(load_toml(path), kind, str(path))
-
-
 def load_toml(path: Path) -> dict[str, Any]:
     """The file's raw tables. Raises InputError where it is absent or is not TOML."""
     try:

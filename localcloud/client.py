@@ -48,7 +48,7 @@ class Client:
             found = self.ask("GET", "/status") if state else None
         except (OSError, HTTPException, ValueError, ClientError):
             return None
-        return found if found and found["root"] == str(self.root) else None
+        return found if found and found.get("root") == str(self.root) else None
 
     def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """One call on the inner plane. Raises ClientError with its message where it refuses."""
@@ -62,7 +62,7 @@ class Client:
                 method,
                 f"http://localcloud.internal{path}",
                 data,
-                {"Host": "localcloud.internal", "X-Key": state["key"]},
+                {"Host": "localcloud.internal", "X-Key": state.get("key", "")},
             )
             response = connection.getresponse()
             answer: dict[str, Any] = json.loads(response.read())

@@ -20,6 +20,7 @@ def print_logs(root: Path, what: str | None, lines: int) -> int:
     if what is None:
         for name, path in known.items():
             print(f"{name:60} {path.stat().st_size:>10,} bytes")
+        print("\n./scripts/localcloud logs NAME prints one, or all steps of a pipeline job")
         return 0
     chosen = {name: path for name, path in known.items() if name == what or name.startswith(f"{what}/")}
     if not chosen:

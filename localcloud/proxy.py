@@ -13,9 +13,10 @@ from localcloud.authority import Authority
 
 HEAD_LIMIT = 1 << 20
 CHUNK = 1 << 16
-# What ends a connection without a word: it broke off, or it was no HTTP at all.
+# What ends a connection without a word: it broke off, was no HTTP at all, or this process ends.
 HANGUPS = (
     ConnectionError,
+    asyncio.CancelledError,
     asyncio.IncompleteReadError,
     asyncio.LimitOverrunError,
     ssl.SSLError,

@@ -1,9 +1,11 @@
 """`./scripts/run`: from the working tree to an open release pull request, on this machine."""
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from delivery import settings
-from delivery.command import run
+from delivery.command import INTERRUPTED, run
 from flows import config
 from flows.errors import InputError, RetrainError
 from laptop import provision, tree
@@ -27,6 +29,7 @@ WORDS = {
     "held": "waits, since its review has begun or it was closed",
     "superseded": "has a newer candidate already",
 }
+PATIENCE = 3.0  # seconds for a verb to end by itself
 KEPT = 3  # checkouts of earlier runs
 
 
@@ -136,18 +139,36 @@ def verb(checkout: Path, name: str, *arguments: str) -> dict[str, Any]:
 def watch(process: "subprocess.Popen[str]") -> None:
     """Wait for `process`. Raises RetrainError at once where the local cloud ends meanwhile."""
     status = client().status()
-    while process.poll() is None and status and is_alive(status["pid"]):
-        time.sleep(0.05)
+    try:
+        while process.poll() is None and status and is_alive(status["pid"]):
+            time.sleep(0.05)
+    except KeyboardInterrupt:
+        stop(process)
+        raise SystemExit(INTERRUPTED) from None
     if status and is_alive(status["pid"]):
         return
     process.kill()
     process.wait()
-    log = CLOUD / "server.log"
-    tail = log.read_text().splitlines()[-10:] if log.exists() else []
     raise RetrainError(
-        "\n".join(["the local cloud has ended", *tail]),
+        "the local cloud was stopped, or has ended (./scripts/localcloud logs server)",
         "call ./scripts/run again: it starts it anew, with all that it held",
     )
+
+
+def stop(process: "subprocess.Popen[str]") -> None:
+    """End an interrupted verb: a terminal has interrupted it, too; whoever signals us alone has not."""
+    if not ends(process):
+        process.send_signal(signal.SIGINT)
+    if not ends(process):
+        process.kill()
+        process.wait()
+
+
+def ends(process: "subprocess.Popen[str]") -> bool:
+    """Whether it ends within some seconds."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=PATIENCE)
+    return process.returncode is not None
 
 
 def follow_release(flow: str, job: dict[str, Any]) -> dict[str, Any]:
@@ -210,7 +231,7 @@ def finish(result: dict[str, Any]) -> None:
     elif result["pull_request"]:
         number = result["pull_request"]["number"]
         say("release", f"pull request #{number}, {WORDS[state]} · ./scripts/localcloud pr {number}")
-    print(f"{result['seconds']:.1f} s", file=sys.stderr)
+    say("total", f"{result['seconds']:.1f} s")
 
 
 def say(what: str, text: str) -> None:

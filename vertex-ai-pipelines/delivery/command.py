@@ -1,11 +1,13 @@
 """How every verb ends: an exit code, and one clear error on standard error."""
 
+import os
 import sys
 from collections.abc import Callable
 
 from flows.errors import RetrainError
 
 INTERRUPTED = 130
+PIPE_CLOSED = 141
 VENDORS = ("google.", "grpc", "requests", "urllib3", "botocore", "github", "kfp")
 
 
@@ -16,6 +18,10 @@ def run(main: Callable[[list[str]], int]) -> int:
     except RetrainError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # `… | head` has what it wanted; what Python still holds back for it would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     except Exception as error:
         if not type(error).__module__.startswith(VENDORS):
             raise

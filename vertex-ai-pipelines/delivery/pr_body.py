@@ -175,7 +175,7 @@ def _console(job: str) -> str:
 
 
 def _undo(evidence: Evidence) -> str:
-    before = "Before merging: close this pull request; it is not proposed again. "
+    before = "Before merging: close this pull request; this version is not proposed again. "
     hold = "The label `hold` keeps newer candidates out of it. "
     if evidence.current is None:
         return f"{before}{hold}After merging: revert it; nothing serves then."

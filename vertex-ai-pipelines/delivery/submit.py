@@ -67,10 +67,20 @@ def main(argv: list[str]) -> int:
     submitted = submit(flow, environment, Trigger(time, head(settings.ROOT)), arguments.again)
     print(f"pipeline      {submitted['pipeline_job'].rsplit('/', 1)[1]}", file=sys.stderr)
     if arguments.wait:
-        submitted |= asdict(follow.follow(Jobs(environment), submitted["pipeline_job"]))
+        submitted |= _follow(Jobs(environment), submitted["pipeline_job"])
     if arguments.json:
         print(json.dumps(submitted))
     return 1 if submitted.get("state") in ("FAILED", "CANCELLED") else 0
+
+
+def _follow(jobs: Jobs, name: str) -> dict[str, Any]:
+    """The job's outcome; who stops waiting stops the job."""
+    try:
+        return asdict(follow.follow(jobs, name))
+    except KeyboardInterrupt:
+        jobs.cancel(name)
+        print(f"\ncancelled     {name.rsplit('/', 1)[1]}", file=sys.stderr)
+        raise
 
 
 def submit(flow: FlowConfig, environment: Environment, trigger: Trigger, again: bool) -> dict[str, Any]:

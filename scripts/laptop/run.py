@@ -149,10 +149,12 @@ def watch(process: "subprocess.Popen[str]") -> None:
         return
     process.kill()
     process.wait()
-    raise RetrainError(
-        "the local cloud was stopped, or has ended (./scripts/localcloud logs server)",
-        "call ./scripts/run again: it starts it anew, with all that it held",
-    )
+    mend = "call ./scripts/run again: it starts it anew, with all that it held"
+    if not (CLOUD / "state.json").exists():  # it takes that with it where its end is asked for
+        raise RetrainError("the local cloud was stopped", mend)
+    log = CLOUD / "server.log"
+    tail = log.read_text().splitlines()[-10:] if log.exists() else []
+    raise RetrainError("\n".join(["the local cloud has ended; its log ends with:", *tail]), mend)
 
 
 def stop(process: "subprocess.Popen[str]") -> None:

@@ -106,6 +106,7 @@ def test_a_local_cloud_that_ends_ends_the_run(
 ) -> None:
     folder = checkout("echo $$ > part; mv part pid; exec sleep 60")
     (tmp_path / "server.log").write_text("it fell over\n")
+    (tmp_path / "state.json").touch()
     monkeypatch.setattr(run, "CLOUD", tmp_path)
     monkeypatch.setattr(run, "is_alive", lambda pid: not (tmp_path / "pid").exists())
     with pytest.raises(RetrainError, match=r"the local cloud has ended(.|\n)*it fell over(.|\n)*mend"):
@@ -294,7 +295,7 @@ def test_the_last_lines_say_what_came_of_it(
     reasons = {"passed": False, "reasons": ["worse", "too few"]}
     run.finish({"state": state, "pull_request": pull, "verdict": reasons, "seconds": 14.23})
     said = capsys.readouterr()
-    assert said.err.splitlines() == [*([line] if line else []), "14.2 s"]
+    assert said.err.splitlines() == [*([line] if line else []), "total         14.2 s"]
     assert said.out == ""
 
 

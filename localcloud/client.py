@@ -93,7 +93,8 @@ class Client:
         running = self.status()
         if running is None:
             return False
-        self.ask("POST", "/stop")
+        with contextlib.suppress(OSError, HTTPException):  # it may be gone before it has answered
+            self.ask("POST", "/stop")
         deadline = time.monotonic() + STOP_SECONDS
         while is_alive(running["pid"]) and time.monotonic() < deadline:
             time.sleep(0.02)

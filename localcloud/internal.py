@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from localcloud.server import Server
 
 OWNER_LABEL = "owner"
+ANSWERED = 0.1  # seconds in which an answer has gone out
 
 
 class Internal:
@@ -62,7 +64,7 @@ class Internal:
 
     def stop(self, _request: Request) -> Response:
         """Stop after this answer."""
-        self._server.stopping.set()
+        threading.Timer(ANSWERED, self._server.stopping.set).start()
         return Response({})
 
     def environment(self, _request: Request) -> Response:

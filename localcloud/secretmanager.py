@@ -1,18 +1,28 @@
 """Secret Manager: secrets, their versions, and access to a payload."""
 
+import hashlib
+import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 import google_crc32c
 from google.cloud.secretmanager_v1 import types
-from google.protobuf import empty_pb2
+from google.iam.v1 import iam_policy_pb2, policy_pb2
+from google.protobuf import empty_pb2, json_format
 
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
+from localcloud.paging import page, passes
 from localcloud.rpc import Caller, RpcHandler
 
 State: TypeAlias = types.SecretVersion.State
+SECRET_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+VERSION_ID = re.compile(r"[A-Za-z0-9_-]+")
+LARGEST = 65536  # bytes of a payload
+PAGE = 25000
+CHANGEABLE = ("labels", "annotations", "version_aliases", "expire_time", "ttl", "topics", "rotation")
 
 
 class SecretManager:
@@ -30,56 +40,113 @@ class SecretManager:
             "CreateSecret": self.create_secret,
             "GetSecret": self.get_secret,
             "ListSecrets": self.list_secrets,
+            "UpdateSecret": self.update_secret,
             "DeleteSecret": self.delete_secret,
             "AddSecretVersion": self.add_secret_version,
             "GetSecretVersion": self.get_secret_version,
             "ListSecretVersions": self.list_secret_versions,
             "AccessSecretVersion": self.access_secret_version,
-            "DisableSecretVersion": lambda request, _: self._change(request.name, State.DISABLED),
-            "EnableSecretVersion": lambda request, _: self._change(request.name, State.ENABLED),
-            "DestroySecretVersion": lambda request, _: self._change(request.name, State.DESTROYED),
+            "DisableSecretVersion": lambda request, _: self._change(request, State.DISABLED),
+            "EnableSecretVersion": lambda request, _: self._change(request, State.ENABLED),
+            "DestroySecretVersion": lambda request, _: self._change(request, State.DESTROYED),
+            "GetIamPolicy": self.get_iam_policy,
+            "SetIamPolicy": self.set_iam_policy,
+            "TestIamPermissions": self.permissions,
         }
 
     def create_secret(self, request: types.CreateSecretRequest, _: Caller) -> types.Secret:
         """A secret without versions."""
         name = f"{self._parent(request.parent)}/secrets/{request.secret_id}"
+        if not SECRET_ID.fullmatch(request.secret_id):
+            raise ApiError("INVALID_ARGUMENT", f"Secret ids must match {SECRET_ID.pattern}.")
+        if not types.Replication.pb(request.secret.replication).WhichOneof("replication"):
+            raise ApiError("INVALID_ARGUMENT", "secret.replication cannot be empty.")
         with self._store.transaction():
             if self._store.get("secret", name):
                 raise ApiError("ALREADY_EXISTS", f"Secret [{name}] already exists.")
             secret = types.Secret(request.secret, name=name, create_time=datetime.now(UTC))
-            self._store.put("secret", name, types.Secret.to_dict(secret))
-        return secret
+            return self._save(secret)
 
     def get_secret(self, request: types.GetSecretRequest, _: Caller) -> types.Secret:
         """A secret without its payloads."""
-        return types.Secret(self._secret(request.name), ignore_unknown_fields=True)
+        return _shown(self._secret(request.name))
 
     def list_secrets(self, request: types.ListSecretsRequest, _: Caller) -> types.ListSecretsResponse:
-        """All secrets of a project, by name."""
+        """The secrets of a project that pass the filter, by name, in pages."""
         rows = self._store.list("secret", f"{self._parent(request.parent)}/secrets/")
-        secrets = [types.Secret(row, ignore_unknown_fields=True) for _, row in rows]
-        return types.ListSecretsResponse(secrets=secrets, total_size=len(secrets))
+        secrets = [_shown(row) for _, row in rows]
+        found = [one for one in secrets if passes(request.filter, _fields(one))]
+        some, token = page(found, request.page_size, request.page_token, PAGE)
+        return types.ListSecretsResponse(secrets=some, next_page_token=token, total_size=len(found))
+
+    def update_secret(self, request: types.UpdateSecretRequest, _: Caller) -> types.Secret:
+        """The fields that the mask names, replaced."""
+        paths = request.update_mask.paths
+        if not paths or not set(paths) <= set(CHANGEABLE):
+            words = f"update_mask must name some of {', '.join(CHANGEABLE)}; it is [{', '.join(paths)}]."
+            raise ApiError("INVALID_ARGUMENT", words)
+        with self._store.transaction():
+            secret = _shown(self._secret(request.secret.name))
+            _same_etag(request.secret.etag, secret.etag)
+            numbers = {
+                self._number(secret.name, str(n)) for n in request.secret.version_aliases.values()
+            }
+            if "version_aliases" in paths and 0 in numbers:
+                raise ApiError("FAILED_PRECONDITION", "An alias names a version that does not exist.")
+            for path in paths:
+                setattr(secret, path, getattr(request.secret, path))
+            return self._save(secret)
 
     def delete_secret(self, request: types.DeleteSecretRequest, _: Caller) -> empty_pb2.Empty:
-        """The secret and all its versions."""
-        name = self._secret(request.name)["name"]
+        """The secret, all its versions and its policy."""
         with self._store.transaction():
-            for key, _version in self._store.list("secret-version", f"{name}/versions/"):
+            found = _shown(self._secret(request.name))
+            _same_etag(request.etag, found.etag)
+            for key, _version in self._store.list("secret-version", f"{found.name}/versions/"):
                 self._store.delete("secret-version", key)
-            self._store.delete("secret", name)
+            self._store.delete("secret-policy", found.name)
+            self._store.delete("secret", found.name)
         return empty_pb2.Empty()
+
+    def get_iam_policy(self, request: iam_policy_pb2.GetIamPolicyRequest, _: Caller) -> Any:
+        """The secret's policy; empty until one is set."""
+        row = self._store.get("secret-policy", self._secret(request.resource)["name"])
+        return json_format.ParseDict(row or {"etag": "ACAB"}, policy_pb2.Policy())
+
+    def set_iam_policy(self, request: iam_policy_pb2.SetIamPolicyRequest, caller: Caller) -> Any:
+        """Replace the policy, unless another one came between (its etag says so)."""
+        with self._store.transaction():
+            before = self.get_iam_policy(
+                iam_policy_pb2.GetIamPolicyRequest(resource=request.resource), caller
+            )
+            if request.policy.etag not in (b"", before.etag):
+                raise ApiError("ABORTED", "There were concurrent policy changes: read it again.")
+            policy = policy_pb2.Policy(version=1, bindings=request.policy.bindings)
+            policy.etag = hashlib.sha256(before.etag + policy.SerializeToString()).digest()[:8]
+            name = self._secret(request.resource)["name"]
+            self._store.put("secret-policy", name, json_format.MessageToDict(policy))
+        return policy
+
+    def permissions(self, request: iam_policy_pb2.TestIamPermissionsRequest, _: Caller) -> Any:
+        """Whoever gets this far may do it."""
+        self._secret(request.resource)
+        return iam_policy_pb2.TestIamPermissionsResponse(permissions=request.permissions)
 
     def add_secret_version(
         self, request: types.AddSecretVersionRequest, _: Caller
     ) -> types.SecretVersion:
         """A new enabled version with the payload."""
         data = request.payload.data
+        if not 0 < len(data) <= LARGEST:
+            words = f"Secret payloads have 1 to {LARGEST} bytes; this one has {len(data)}."
+            raise ApiError("INVALID_ARGUMENT", words)
         if request.payload.data_crc32c not in (0, google_crc32c.value(data)):
             raise ApiError("INVALID_ARGUMENT", "The payload's checksum does not match its data.")
         with self._store.transaction():
             name = self._secret(request.parent)["name"]
             number = len(self._store.list("secret-version", f"{name}/versions/")) + 1
             record = {"number": number, "state": int(State.ENABLED), "created": self._cloud.now()}
+            record |= {"checked": "data_crc32c" in request.payload}
             self._write(name, record | {"data": data.hex()})
         return self._version(f"{name}/versions/{number}", record)
 
@@ -92,11 +159,15 @@ class SecretManager:
     def list_secret_versions(
         self, request: types.ListSecretVersionsRequest, _: Caller
     ) -> types.ListSecretVersionsResponse:
-        """All versions of a secret, newest first."""
+        """The versions of a secret that pass the filter, newest first, in pages."""
         name = self._secret(request.parent)["name"]
         rows = [row for _, row in self._store.list("secret-version", f"{name}/versions/")][::-1]
         versions = [self._version(f"{name}/versions/{row['number']}", row) for row in rows]
-        return types.ListSecretVersionsResponse(versions=versions, total_size=len(versions))
+        found = [one for one in versions if passes(request.filter, _version_fields(one))]
+        some, token = page(found, request.page_size, request.page_token, PAGE)
+        return types.ListSecretVersionsResponse(
+            versions=some, next_page_token=token, total_size=len(found)
+        )
 
     def access_secret_version(
         self, request: types.AccessSecretVersionRequest, _: Caller
@@ -110,14 +181,26 @@ class SecretManager:
         payload = types.SecretPayload(data=data, data_crc32c=google_crc32c.value(data))
         return types.AccessSecretVersionResponse(name=name, payload=payload)
 
-    def _change(self, name: str, state: State) -> types.SecretVersion:
+    def _change(self, request: Any, state: State) -> types.SecretVersion:
         with self._store.transaction():
-            full, record = self._find(name)
+            full, record = self._find(request.name)
+            _same_etag(request.etag, self._version(full, record).etag)
+            if record["state"] == State.DESTROYED:
+                words = f"Secret Version [{full}] is in DESTROYED state."
+                raise ApiError("FAILED_PRECONDITION", words)
             record |= {"state": int(state)}
             if state == State.DESTROYED:
-                record |= {"data": ""}
+                record |= {"data": "", "destroyed": self._cloud.now()}
             self._write(full.rsplit("/versions/", 1)[0], record)
         return self._version(full, record)
+
+    def _save(self, secret: types.Secret) -> types.Secret:
+        """Write a secret down; its record always carries what a client may see."""
+        if secret.ttl:
+            secret.expire_time, secret.ttl = datetime.now(UTC) + secret.ttl, None
+        record = json.loads(types.Secret.to_json(secret, preserving_proto_field_name=True))
+        self._store.put("secret", secret.name, record)
+        return _shown(record)
 
     def _write(self, secret: str, record: dict[str, Any]) -> None:
         self._store.put("secret-version", f"{secret}/versions/{record['number']:06d}", record)
@@ -140,18 +223,75 @@ class SecretManager:
         return found
 
     def _find(self, name: str) -> tuple[str, dict[str, Any]]:
-        """A version by number or `latest`: its full name and record."""
+        """A version by number, alias or `latest`: its full name and record."""
         secret, _, version = name.partition("/versions/")
         full = self._secret(secret)["name"]
-        rows = [row for _, row in self._store.list("secret-version", f"{full}/versions/")]
-        wanted = rows[-1:] if version == "latest" else [r for r in rows if str(r["number"]) == version]
-        if not wanted:
+        if not VERSION_ID.fullmatch(version):
+            raise ApiError("INVALID_ARGUMENT", f"The version '{version}' is no number and no alias.")
+        rows = self._store.list("secret-version", f"{full}/versions/")
+        number = rows[-1][1]["number"] if rows and version == "latest" else self._number(full, version)
+        found = self._store.get("secret-version", f"{full}/versions/{number:06d}")
+        if not found:
             missing = f"Secret [{full}] not found or has no versions."
             other = f"Secret Version [{full}/versions/{version}] not found."
             raise ApiError("NOT_FOUND", missing if version == "latest" else other)
-        return f"{full}/versions/{wanted[0]['number']}", wanted[0]
+        return f"{full}/versions/{number}", found
+
+    def _number(self, secret: str, version: str) -> int:
+        """The number of a version that is there, named by number or alias; 0 where it is not."""
+        aliases = _shown(self._secret(secret)).version_aliases
+        number = int(version) if version.isdigit() else int(aliases.get(version, 0))
+        return number if self._store.get("secret-version", f"{secret}/versions/{number:06d}") else 0
 
     @staticmethod
     def _version(name: str, record: dict[str, Any]) -> types.SecretVersion:
-        created = datetime.fromisoformat(record["created"])
-        return types.SecretVersion(name=name, state=State(record["state"]), create_time=created)
+        destroyed = record.get("destroyed")
+        made = types.SecretVersion(
+            name=name,
+            state=State(record["state"]),
+            create_time=datetime.fromisoformat(record["created"]),
+            destroy_time=datetime.fromisoformat(destroyed) if destroyed else None,
+            replication_status={"automatic": {}},
+            client_specified_payload_checksum=record.get("checked", False),
+        )
+        made.etag = _etag(types.SecretVersion.serialize(made))
+        return made
+
+
+def _etag(data: bytes) -> str:
+    return f'"{hashlib.sha256(data).hexdigest()[:14]}"'
+
+
+def _same_etag(given: str, actual: str) -> None:
+    if given not in ("", actual):
+        words = f"The etag {given} is not that of the current state, {actual}."
+        raise ApiError("FAILED_PRECONDITION", words)
+
+
+def _shown(record: dict[str, Any]) -> types.Secret:
+    """A secret as a client sees it; records of an older local cloud have times in another form."""
+    secret = types.Secret.from_json(json.dumps(record), ignore_unknown_fields=True)
+    secret.etag = ""
+    secret.etag = _etag(json.dumps(types.Secret.to_dict(secret), sort_keys=True).encode())
+    return secret
+
+
+def _fields(secret: types.Secret) -> Any:
+    """What a filter may ask of a secret."""
+    record = types.Secret.to_dict(secret)
+
+    def value(name: str) -> str:
+        group, _, key = name.partition(".")
+        found = record.get(group, "")
+        return str(found.get(key, "")) if key and isinstance(found, dict) else _words(found)
+
+    return value
+
+
+def _words(found: Any) -> str:
+    return " ".join(f"{k} {v}" for k, v in found.items()) if isinstance(found, dict) else str(found)
+
+
+def _version_fields(version: types.SecretVersion) -> Any:
+    fields = {"name": version.name, "state": State(version.state).name, "etag": version.etag}
+    return lambda name: fields.get(name, "")

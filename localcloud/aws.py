@@ -1,14 +1,19 @@
 """AWS: moto answers S3, STS and IAM; what S3 holds is kept in the store, since moto forgets it."""
 
 import io
+import re
 import threading
 from typing import Any
 from urllib.parse import unquote, urlencode
+from xml.sax.saxutils import unescape
 
+from localcloud import s3_state
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
 from localcloud.http import Request, Response, Route
 
+KEYS = re.compile(rb"<Key>(.*?)</Key>", re.DOTALL)
+FORM_KEY = re.compile(rb'name="key"\r\n\r\n(.*?)\r\n')
 ACCOUNT = "123456789012"  # moto's
 DENIED = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -29,6 +34,7 @@ class Aws:
         from moto.server import DomainDispatcherApplication, create_backend_app
 
         self._store, self._world = cloud.store, cloud.world
+        s3_state.read_chunks_quickly()
         self._app = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         self._restore()
@@ -45,15 +51,28 @@ class Aws:
     def serve(self, request: Request) -> Response:
         """One call; what it changed in S3 is written down before the answer."""
         s3 = ".s3." in f".{request.host}"
-        if s3 and "authorization" not in request.headers and "X-Amz-Signature" not in request.query:
+        if s3 and not _signed(request):
             raise ApiError("PERMISSION_DENIED", "Access Denied", reason="AccessDenied")
         if not s3 or request.method in ("GET", "HEAD"):
             return self._moto(request)
         with self._lock:
+            self._check_upload(request)
             response = self._moto(request)
             if response.status < 300:
-                self._keep(_bucket(request))
+                self._keep(request)
         return response
+
+    def _check_upload(self, request: Request) -> None:
+        """What moto does not look at: an upload that is not there, and If-None-Match at its end."""
+        held = self._backend.buckets.get(_bucket(request))
+        if held is None or "uploadId" not in request.query:
+            return
+        if request.query["uploadId"] not in held.multiparts:
+            raise ApiError("NOT_FOUND", "The specified upload does not exist.", reason="NoSuchUpload")
+        absent = request.method == "POST" and request.headers.get("if-none-match") == "*"
+        if absent and held.keys.get(_names(request)[0]) is not None:
+            words = "At least one of the pre-conditions you specified did not hold"
+            raise ApiError("FAILED_PRECONDITION", words, status=412, reason="PreconditionFailed")
 
     def _moto(self, request: Request) -> Response:
         from werkzeug.test import run_wsgi_app
@@ -68,38 +87,67 @@ class Aws:
 
         return s3_backends[ACCOUNT]["aws"]
 
-    def _keep(self, bucket: str) -> None:
-        """Make the store's records of a bucket equal to what moto holds."""
+    def _keep(self, request: Request) -> None:
+        """Write down what a call has changed: a bucket's settings, or the objects that it names."""
+        bucket = _bucket(request)
         held = self._backend.buckets.get(bucket)
         with self._store.transaction():
-            known = {key: row["etag"] for key, row in self._store.list("s3-object", f"{bucket}/")}
             if held is None:
-                self._store.delete("s3-bucket", bucket)
-            else:
-                self._store.put("s3-bucket", bucket, {"region": held.region_name})
-            now = {f"{bucket}/{name}": key for name, key in held.keys.items()} if held else {}
-            for name in known.keys() - now.keys():
-                self._store.delete("s3-object", name)
-            for name, key in now.items():
-                if known.get(name) != key.etag:
-                    self._store.put("s3-object", name, self._record(key))
+                self._forget(bucket)
+                return
+            names = _names(request)
+            for name in names:
+                self._keep_object(held, name)
+            if not names:
+                self._store.put("s3-bucket", bucket, s3_state.frozen_bucket(held))
 
-    def _record(self, key: Any) -> dict[str, Any]:
-        return {
-            "blob": self._store.put_blob(key.value),
-            "etag": key.etag,
-            "metadata": dict(key.metadata),
-            "checksum": [key.checksum_algorithm, key.checksum_value],
-        }
+    def _keep_object(self, bucket: Any, name: str) -> None:
+        versions = bucket.keys.getlist(name, default=[])
+        if versions:
+            record = s3_state.frozen_object(versions, self._backend.tagger, self._store.put_blob)
+            self._store.put("s3-object", f"{bucket.name}/{name}", record)
+        else:
+            self._store.delete("s3-object", f"{bucket.name}/{name}")
+
+    def _forget(self, bucket: str) -> None:
+        self._store.delete("s3-bucket", bucket)
+        for name, _ in self._store.list("s3-object", f"{bucket}/"):
+            self._store.delete("s3-object", name)
 
     def _restore(self) -> None:
         for bucket, row in self._store.list("s3-bucket"):
-            self._backend.create_bucket(bucket, row["region"])
+            s3_state.thaw_bucket(self._backend.create_bucket(bucket, row["region"]), row)
         for name, row in self._store.list("s3-object"):
             bucket, _, key = name.partition("/")
-            held = self._backend.put_object(bucket, key, self._store.blob(row["blob"]))
-            held.set_metadata(row["metadata"], replace=True)
-            held.checksum_algorithm, held.checksum_value = row["checksum"]
+            held = self._backend.buckets[bucket]
+            row = row if "versions" in row else s3_state.of_earlier(key, row)
+            versions = s3_state.thawed_object(row, held, self._backend.tagger, self._store.blob)
+            held.keys.setlist(key, versions)
+
+
+def _names(request: Request) -> list[str]:
+    """The keys that a call may have changed."""
+    path = unquote(request.path).removeprefix("/")
+    if _bucket(request) == path.partition("/")[0] and not _virtual(request):
+        path = path.partition("/")[2]
+    if path:
+        return [path]
+    if "delete" in request.query:
+        return [unescape(key.decode()) for key in KEYS.findall(request.body)]
+    return [key.decode() for key in FORM_KEY.findall(request.body)] if request.method == "POST" else []
+
+
+def _virtual(request: Request) -> bool:
+    return ".s3" in request.host
+
+
+def _signed(request: Request) -> bool:
+    """Whether a call carries a signature: in a header, in its address (either version), or in a form."""
+    presigned = {"X-Amz-Signature", "Signature"} & request.query.keys()
+    form = request.method == "POST" and "multipart/form-data" in request.headers.get("content-type", "")
+    return (
+        "authorization" in request.headers or bool(presigned) or (form and b"ignature" in request.body)
+    )
 
 
 def _bucket(request: Request) -> str:

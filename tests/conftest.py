@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +46,15 @@ def owner(cloud: Client) -> Environment:
 
 
 @pytest.fixture(scope="session")
-def program(owner: Environment, tmp_path_factory: pytest.TempPathFactory) -> Program:
-    """Runs a program with unmodified SDKs; what it leaves in `answer` comes back."""
+def run_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Client, str], Any]:
+    """Runs a program with unmodified SDKs in a local cloud; what it leaves in `answer` comes back."""
 
-    def run(code: str) -> Any:
+    def run(cloud: Client, code: str) -> Any:
         file = tmp_path_factory.mktemp("program") / "program.py"
         file.write_text(f"import json, os, sys\nanswer = None\n{code}\nprint(json.dumps(answer))")
         done = subprocess.run(
             [sys.executable, "-W", "ignore", str(file)],
-            env=owner.over(dict(os.environ)),
+            env=cloud.environment().over(dict(os.environ)),
             capture_output=True,
             text=True,
             timeout=120,
@@ -63,6 +64,12 @@ def program(owner: Environment, tmp_path_factory: pytest.TempPathFactory) -> Pro
         return json.loads(done.stdout.splitlines()[-1])
 
     return run
+
+
+@pytest.fixture(scope="session")
+def program(cloud: Client, run_in: Callable[[Client, str], Any]) -> Program:
+    """Runs a program in the tests' own local cloud."""
+    return partial(run_in, cloud)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,103 @@
+"""S3: what was acknowledged is there after a restart, whatever it was."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.client import Client, free_port
+from tests.conftest import WORLD, Program
+
+pytestmark = pytest.mark.slow
+
+
+def test_objects_keep_everything_over_a_restart(tmp_path: Path, run_in: Any) -> None:
+    client = Client(tmp_path / "cloud")
+    client.up(WORLD, free_port())
+    before = run_in(client, WRITE + SHOW)
+    client.down()
+    client.up(WORLD, free_port())
+    after = run_in(client, SHOW)
+    client.down()
+    assert after == before
+    assert before["etag"].endswith('-2"')
+    assert before["metadata"] == {"a": "2"}
+    assert before["tags"] == [{"Key": "k", "Value": "v"}]
+    assert (before["old"], before["versioning"], before["policy"]) == ("1", "Enabled", True)
+
+
+WRITE = """
+import boto3, io
+from boto3.s3.transfer import TransferConfig
+s3 = boto3.client("s3")
+s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+parts = TransferConfig(multipart_threshold=5 << 20, multipart_chunksize=5 << 20)
+s3.upload_fileobj(io.BytesIO(bytes(6 << 20)), "kept", "big", Config=parts)
+s3.put_object(Bucket="kept", Key="a b/ü+%.txt", Body=b"x", Metadata={"a": "1"}, Tagging="k=v")
+s3.copy_object(Bucket="kept", Key="changed", CopySource="kept/big", Metadata={"a": "2"},
+    MetadataDirective="REPLACE")
+s3.put_object(Bucket="kept", Key="gone<&>", Body=b"x")
+s3.delete_objects(Bucket="kept", Delete={"Objects": [{"Key": "gone<&>"}]})
+s3.put_bucket_policy(Bucket="kept", Policy='{"Version": "2012-10-17", "Statement": []}')
+s3.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+s3.put_object(Bucket="kept", Key="versions", Body=b"1")
+s3.put_object(Bucket="kept", Key="versions", Body=b"2")
+"""
+SHOW = """
+import boto3
+s3 = boto3.client("s3")
+versions = s3.list_object_versions(Bucket="kept", Prefix="versions")["Versions"]
+old = next(one["VersionId"] for one in versions if not one["IsLatest"])
+answer = {
+    "etag": s3.head_object(Bucket="kept", Key="big")["ETag"],
+    "time": str(s3.head_object(Bucket="kept", Key="big")["LastModified"]),
+    "size": len(s3.get_object(Bucket="kept", Key="big")["Body"].read()),
+    "metadata": s3.head_object(Bucket="kept", Key="changed")["Metadata"],
+    "tags": s3.get_object_tagging(Bucket="kept", Key="a b/ü+%.txt")["TagSet"],
+    "keys": [one["Key"] for one in s3.list_objects_v2(Bucket="kept")["Contents"]],
+    "old": s3.get_object(Bucket="kept", Key="versions", VersionId=old)["Body"].read().decode(),
+    "versioning": s3.get_bucket_versioning(Bucket="kept")["Status"],
+    "policy": bool(s3.get_bucket_policy(Bucket="kept")["Policy"]),
+}
+"""
+
+
+def test_an_upload_in_parts_ends_as_at_aws(program: Program) -> None:
+    answer = program("""
+import boto3
+from botocore.exceptions import ClientError
+s3 = boto3.client("s3")
+s3.create_bucket(Bucket="parts", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+s3.put_object(Bucket="parts", Key="there", Body=b"x")
+upload = {"Bucket": "parts", "Key": "there"}
+upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+etag = s3.upload_part(**upload, PartNumber=1, Body=b"y")["ETag"]
+answer = []
+for change in ({"IfNoneMatch": "*"}, {"UploadId": "no-such-upload"}):
+    try:
+        parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+        s3.complete_multipart_upload(**{**upload, **change}, MultipartUpload=parts)
+    except ClientError as error:
+        answer.append(error.response["Error"]["Code"])
+""")
+    assert answer == ["PreconditionFailed", "NoSuchUpload"]
+
+
+def test_signatures_in_addresses_and_forms_count(program: Program) -> None:
+    answer = program("""
+import boto3, requests
+from botocore.config import Config
+answer = []
+boto3.client("s3").create_bucket(
+    Bucket="signed", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+for version in ("s3", "s3v4"):
+    s3 = boto3.client("s3", config=Config(signature_version=version))
+    params = {"Bucket": "signed", "Key": "p q/ü.txt"}
+    s3.put_object(**params, Body=b"pre")
+    answer.append(requests.get(s3.generate_presigned_url("get_object", Params=params)).text)
+form = s3.generate_presigned_post("signed", "posted")
+sent = requests.post(form["url"], data=form["fields"], files={"file": b"form"})
+answer += [sent.status_code, s3.get_object(Bucket="signed", Key="posted")["Body"].read().decode()]
+answer.append(requests.get("https://signed.s3.eu-west-1.amazonaws.com/posted").status_code)
+""")
+    assert answer == ["pre", "pre", 204, "form", 403]

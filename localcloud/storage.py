@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from localcloud import storage_download, uploads
+from localcloud import storage_batch, storage_download, uploads
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
-from localcloud.http import Handler, Request, Response, Route, google_error
+from localcloud.http import Handler, Request, Response, Route, Router, google_error
 from localcloud.storage_list import page
 from localcloud.storage_objects import API, DOWNLOAD, Conditions, Objects, Resource, missing
 from localcloud.storage_xml import MultipartUploads
@@ -59,6 +59,8 @@ class Storage:
     def routes(self) -> list[Route]:
         """Every call that is served."""
         table: list[tuple[str, str, Handler]] = [
+            ("GET", "/storage/v1/projects/{project}/serviceAccount", self.service_account),
+            ("POST", "/batch/storage/v1", self.batch),
             ("POST", BUCKETS, self.create_bucket),
             ("GET", BUCKETS, self.list_buckets),
             ("GET", BUCKET, self.get_bucket),
@@ -80,6 +82,7 @@ class Storage:
             ("POST", UPLOADS, self.upload),
             ("PUT", UPLOADS, self._sessions.put),
             ("DELETE", UPLOADS, self._sessions.cancel),
+            ("GET", "/{bucket}/{name*}", self.download),
             ("POST", "/{bucket}/{name*}", self._xml.post),
             ("PUT", "/{bucket}/{name*}", self._xml.put_part),
             ("DELETE", "/{bucket}/{name*}", self._xml.abort),
@@ -108,8 +111,20 @@ class Storage:
 
     def list_buckets(self, request: Request) -> Response:
         """buckets.list"""
-        found = self._objects.buckets(request.query.get("prefix", ""))
-        return Response({"kind": "storage#buckets", "items": found})
+        query = request.query
+        found, _, token = page(self._objects.buckets(query.get("prefix", "")), query)
+        body = {"kind": "storage#buckets", "items": found}
+        return Response(body | ({"nextPageToken": token} if token else {}))
+
+    def batch(self, request: Request) -> Response:
+        """Many calls in one."""
+        return storage_batch.answer(request, Router([self]))
+
+    def service_account(self, _: Request) -> Response:
+        """projects.serviceAccount.get"""
+        number = self._cloud.world.project_number
+        address = f"service-{number}@gs-project-accounts.iam.gserviceaccount.com"
+        return Response({"kind": "storage#serviceAccount", "email_address": address})
 
     def get_bucket(self, request: Request) -> Response:
         """buckets.get"""
@@ -187,6 +202,9 @@ class Storage:
     def compose(self, request: Request) -> Response:
         """objects.compose: up to 32 objects, end to end; the result has no MD5."""
         body, bucket = request.json(), request.params["bucket"]
+        if not 0 < len(body["sourceObjects"]) <= 32:
+            words = "The number of source components provided must be from 1 to 32."
+            raise ApiError("INVALID_ARGUMENT", words, reason="invalid")
         parts = [self._source(bucket, source) for source in body["sourceObjects"]]
         data = b"".join(self._objects.data(part) for part in parts)
         head = {"contentType": parts[0]["contentType"]} | (body.get("destination") or {})

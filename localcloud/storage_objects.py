@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from localcloud.errors import ApiError
 
 API = "https://www.googleapis.com/storage/v1"
 DOWNLOAD = "https://storage.googleapis.com/download/storage/v1"
+BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 MULTI_REGIONS = ("US", "EU", "ASIA")
 SETTABLE = (
     *("contentType", "contentEncoding", "contentDisposition", "contentLanguage", "cacheControl"),
@@ -83,7 +85,9 @@ class Objects:
 
     def create_bucket(self, wanted: Resource) -> Resource:
         """A new bucket. Raises ALREADY_EXISTS."""
-        name, location = wanted["name"], wanted.get("location", "US").upper()
+        name, location = wanted.get("name", ""), wanted.get("location", "US").upper()
+        if not BUCKET_NAME.fullmatch(name):
+            raise ApiError("INVALID_ARGUMENT", f"Invalid bucket name: '{name}'", reason="invalid")
         now = self._cloud.now()
         made = {
             "kind": "storage#bucket",
@@ -112,6 +116,9 @@ class Objects:
             bucket = self.bucket(name)
             conditions.check(bucket)
             merged = {**bucket, **changes, "name": name, "location": bucket["location"]}
+            # A label is removed by None; one that is not named stays.
+            labels = {**bucket.get("labels", {}), **(changes.get("labels") or {})}
+            merged["labels"] = {key: value for key, value in labels.items() if value is not None} or None
             return self._save_bucket({key: value for key, value in merged.items() if value is not None})
 
     def delete_bucket(self, name: str) -> None:
@@ -200,7 +207,10 @@ class Objects:
         return self._save({**found, **own})
 
     def delete(self, found: Resource) -> None:
-        """Remove an object (its bytes stay: others may have the same)."""
+        """Remove an object (its bytes stay: others may have the same). Raises where it is held."""
+        if found.get("temporaryHold") or found.get("eventBasedHold"):
+            words = f"Object '{found['bucket']}/{found['name']}' is under active hold"
+            raise ApiError("PERMISSION_DENIED", f"{words} and cannot be deleted.", reason="forbidden")
         self._store.delete("object", f"{found['bucket']}/{found['name']}")
 
     def _save(self, record: Resource) -> Resource:

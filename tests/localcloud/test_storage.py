@@ -299,3 +299,43 @@ def test_python_api(service: Storage, bucket: Any) -> None:
     assert service.read("data", "p/1") == service.path("data", "p/1").read_bytes() == b"one"
     assert service.names("data", "p/") == ["p/1"]
     assert bucket.get_blob("p/1").content_type == "text/plain"
+
+
+def test_a_batch_is_many_calls_in_one(client: storage.Client, bucket: Any) -> None:
+    names = ("a b/ü", "b#?")
+    for name in names:
+        bucket.blob(name).upload_from_string("x")
+    with client.batch():
+        for name in names:
+            blob = bucket.blob(name)
+            blob.metadata = {"in": "batch"}
+            blob.patch()
+    assert [one.metadata for one in client.list_blobs("data")] == [{"in": "batch"}] * 2
+    with pytest.raises(exceptions.NotFound), client.batch():
+        bucket.delete_blob("not there")
+
+
+def test_what_the_service_refuses(client: storage.Client, bucket: Any) -> None:
+    for name in ("AB", "a", "has space"):
+        with pytest.raises(exceptions.BadRequest):
+            client.create_bucket(name)
+    held = bucket.blob("held")
+    held.upload_from_string("x")
+    with pytest.raises(exceptions.BadRequest):
+        bucket.blob("many").compose([held] * 33)
+    held.temporary_hold = True
+    held.patch()
+    with pytest.raises(exceptions.Forbidden):
+        held.delete()
+
+
+def test_labels_go_and_buckets_come_in_pages(client: storage.Client, bucket: Any) -> None:
+    bucket.labels = {"a": "b"}
+    bucket.patch()
+    bucket.labels = {}
+    bucket.patch()
+    assert client.get_bucket("data").labels == {}
+    for number in range(3):
+        client.create_bucket(f"page-{number}")
+    pages = client.list_buckets(prefix="page-", page_size=2).pages
+    assert [[one.name for one in page] for page in pages] == [["page-0", "page-1"], ["page-2"]]

@@ -20,6 +20,7 @@ from kfp import dsl, local
 from kfp.local import (
     executor_input_utils,
     executor_output_utils,
+    importer_handler,
     pipeline_orchestrator,
     status,
     subprocess_task_handler,
@@ -28,7 +29,11 @@ from kfp.local import (
 from kfp.local.orchestrator import enhanced_dag_orchestrator, task_executor
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from localcloud.pipeline_files import Mount
+from localcloud.pipeline_values import mend_empty_values, mend_placeholders, whole
+
 Kind = pipeline_spec_pb2.ParameterType.ParameterTypeEnum
+EXECUTOR, STEP_MAIN = "python3 -m kfp.dsl.executor_main", Path(__file__).with_name("step_main.py")
 TAIL = 8192  # bytes of a log in which an error's last line is looked for
 
 
@@ -37,8 +42,12 @@ class Job:
 
     def __init__(self, folder: Path) -> None:
         order = json.loads((folder / "job.json").read_text())
-        self.folder, self.root = folder, f"{folder}/root"
-        self.uri, self.images, self.environment = order["root"], order["images"], order["environment"]
+        # kfp keeps artifacts below the folder that stands for gs://, at their own addresses.
+        self.folder, self.mount = folder, Mount(folder / "gcs", order["environment"])
+        self.root, self.uri = f"{folder}/gcs/", "gs://"
+        self.output_root = self.root + order["root"].removeprefix("gs://")
+        self.images, self.environment = order["images"], order["environment"]
+        self.placeholders = order["placeholders"]
         self.arguments = order["arguments"]
         self.spec = json_format.ParseDict(order["spec"], pipeline_spec_pb2.PipelineSpec())
         self.task = ""
@@ -123,7 +132,9 @@ class Step(task_handler_interface.ITaskHandler):  # type: ignore[misc]
     def _outside(self, argument: str) -> str:
         """An executor input names gs:// addresses; other arguments stay as they are."""
         found = _executor_input(argument)
-        return json.dumps(self.job.outside(found)) if found and self._known() else argument
+        if found:
+            return json.dumps(self.job.outside(found))
+        return argument.replace(EXECUTOR, f"{sys.executable} -P {STEP_MAIN}")
 
     def _translate_outputs(self) -> None:
         inputs = [found for found in map(_executor_input, self._command) if found]
@@ -146,7 +157,7 @@ class Step(task_handler_interface.ITaskHandler):  # type: ignore[misc]
         root = known["root"] if known else ""
         image = {key: _below(root, value) for key, value in pairs if key != "PATH"}
         here = {"PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
-        homes = {"HOME": scratch, "TMPDIR": scratch}
+        homes = {"HOME": scratch, "TMPDIR": scratch, "LOCALCLOUD_GCS": self.job.root}
         return {**here, **image, **homes, **self.job.environment, **self._variables}
 
 
@@ -179,6 +190,9 @@ def mend(job: Job) -> None:
     _mend_outputs()
     _mend_integers(job)
     _mend_conditions()
+    _mend_importers(job)
+    mend_placeholders(job.placeholders)
+    mend_empty_values()
     _tell_of_tasks(job)
 
 
@@ -202,8 +216,9 @@ def _mend_integers(job: Job) -> None:
     def to_dict(executor_input: Any, component_spec: Any) -> dict[str, Any]:
         found: dict[str, Any] = original(executor_input, component_spec)
         values = found.get("inputs", {}).get("parameterValues", {})
-        whole = {k: int(v) for k, v in values.items() if isinstance(v, float) and job.is_integer(k)}
-        values.update(whole)
+        for name, value in values.items():
+            if isinstance(value, list | dict) or job.is_integer(name):
+                values[name] = whole(value)
         return found
 
     executor_input_utils.executor_input_to_dict = to_dict
@@ -230,6 +245,17 @@ def _mend_conditions() -> None:
     enhanced_dag_orchestrator.ConditionEvaluator._resolve_pipeline_channel = staticmethod(resolve)
 
 
+def _mend_importers(job: Job) -> None:
+    """An imported artifact is fetched: kfp expects it below /gcs/."""
+    original = importer_handler.get_importer_uri
+
+    def uri(*arguments: Any, **named: Any) -> str:
+        found = str(original(*arguments, **named))
+        return job.mount.pull(found) if found.startswith("gs://") else found
+
+    importer_handler.get_importer_uri = uri
+
+
 def _tell_of_tasks(job: Job) -> None:
     original = task_executor.execute_single_task
 
@@ -244,6 +270,8 @@ def _tell_of_tasks(job: Job) -> None:
         good = state == status.Status.SUCCESS
         words = "" if good else _last_words(job.log(task_name))
         facts = _outputs(job, outputs)
+        for found in (artifact for some in facts["artifacts"].values() for artifact in some):
+            job.mount.push(found["uri"])
         job.tell("end", task=task_name, state="SUCCEEDED" if good else "FAILED", error=words, **facts)
         return outputs, state
 
@@ -291,7 +319,7 @@ def run(job: Job) -> int:
     """Run the job to its end; returns the process's exit code."""
     mend(job)
     runner = local.SubprocessRunner(use_venv=False)
-    local.init(runner, pipeline_root=job.root, raise_on_error=True)
+    local.init(runner, pipeline_root=job.output_root, raise_on_error=True)
     try:
         pipeline_orchestrator.run_local_pipeline(job.spec, job.arguments)
     except Exception as error:

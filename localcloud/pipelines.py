@@ -1,5 +1,6 @@
 """Vertex AI pipeline jobs: kept as records, run by one worker process each."""
 
+import hashlib
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from localcloud.cloud import Cloud
 from localcloud.environment import environment
 from localcloud.errors import ApiError
 from localcloud.pipeline_events import apply_events, read_events
+from localcloud.pipeline_filter import matches, ordered
 from localcloud.registry import Registry
 from localcloud.rpc import Caller, RpcHandler
 
@@ -128,7 +130,7 @@ class Pipelines:
         rows = [row for _, row in self._store.list("pipeline-job", prefix)]
         jobs = [self._current(_job(row)) for row in rows]
         found = [job for job in jobs if matches(job, request.filter)]
-        found.sort(key=lambda job: str(job.create_time), reverse="asc" not in request.order_by.split())
+        found = ordered(found, request.order_by)
         start, size = int(request.page_token or 0), request.page_size or PAGE
         following = str(start + size) if start + size < len(found) else ""
         page = found[start : start + size]
@@ -199,6 +201,7 @@ class Pipelines:
                 "parameterValues", {}
             ),
             "root": _output_root(job),
+            "placeholders": _placeholders(job),
             "environment": environment(self._cloud.root, self._cloud.port, label).set,
             "images": {image: self._image(image) for image in _images(spec)},
         }
@@ -253,6 +256,20 @@ def _output_root(job: types.PipelineJob) -> str:
     return f"{job.runtime_config.gcs_output_directory.rstrip('/')}/{number}/{job_id}"
 
 
+def _placeholders(job: types.PipelineJob) -> dict[str, str]:
+    """What kfp's placeholders stand for in this job."""
+    time = f"{job.create_time:%Y-%m-%dT%H:%M:%SZ}"
+    number = str(int.from_bytes(hashlib.sha256(job.name.encode()).digest()[:7], "big"))
+    return {
+        "{{$.pipeline_job_name}}": job.name.rsplit("/", 1)[1],
+        "{{$.pipeline_job_resource_name}}": job.name,
+        "{{$.pipeline_job_uuid}}": number,
+        "{{$.pipeline_job_create_time_utc}}": time,
+        "{{$.pipeline_job_schedule_time_utc}}": time,
+        "{{$.pipeline_root}}": job.runtime_config.gcs_output_directory,
+    }
+
+
 def _check(request: types.CreatePipelineJobRequest, spec: dict[str, Any]) -> None:
     """Refuse what Vertex AI refuses before it starts anything."""
     if request.pipeline_job_id and not JOB_ID.fullmatch(request.pipeline_job_id):
@@ -277,34 +294,3 @@ def _check(request: types.CreatePipelineJobRequest, spec: dict[str, Any]) -> Non
         raise ApiError(
             "INVALID_ARGUMENT", f"Parameters that the pipeline does not have: {', '.join(unknown)}."
         )
-
-
-def matches(job: types.PipelineJob, text: str) -> bool:
-    """Whether a job passes a filter: comparisons of fields joined by AND."""
-    clauses = [clause.strip() for clause in re.split(r"\bAND\b", text) if clause.strip()]
-    return all(_clause(job, clause) for clause in clauses)
-
-
-def _clause(job: types.PipelineJob, clause: str) -> bool:
-    found = re.fullmatch(r'([\w.\-]+)\s*(!=|=|:)\s*"?([^"]*)"?', clause)
-    if not found:
-        raise ApiError("INVALID_ARGUMENT", f"The filter's clause '{clause}' is not one that is served.")
-    field, sign, wanted = found.groups()
-    value = _field(job, field)
-    pattern = re.escape(wanted).replace(r"\*", ".*")
-    return (re.fullmatch(pattern, value) is not None) != (sign == "!=")
-
-
-def _field(job: types.PipelineJob, name: str) -> str:
-    fields: dict[str, Callable[[], str]] = {
-        "display_name": lambda: job.display_name,
-        "pipeline_name": lambda: str(job.pipeline_spec["pipelineInfo"]["name"]),
-        "pipeline_job_user_id": lambda: job.name.rsplit("/", 1)[1],
-        "state": lambda: State(job.state).name,
-        "service_account": lambda: job.service_account,
-    }
-    if name.startswith("labels."):
-        return str(job.labels.get(name.removeprefix("labels."), ""))
-    if name not in fields:
-        raise ApiError("INVALID_ARGUMENT", f"The filter's field '{name}' is not one that is served.")
-    return fields[name]()

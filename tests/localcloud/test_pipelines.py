@@ -174,3 +174,92 @@ def test_lightweight_components_pass_artifacts_and_install_nothing(program: Prog
     answer = run(program, LIGHT, "shown(submit(light, n=6))")
     assert answer["errors"] == {}
     assert answer["outputs"]["count"] == {"output:Output": "6 6.0 3.0"}
+
+
+LIGHTWEIGHT = """
+from kfp.dsl import Dataset, Input, Output
+from typing import Optional
+plain = dsl.component(base_image="python:3.12")
+
+@plain
+def make(data: Output[Dataset]):
+    open(data.path, "w").write("made")
+
+@plain
+def read(data: Input[Dataset]) -> str:
+    return data.uri[:5] + open(data.path).read()
+
+@plain
+def say(word: str) -> str:
+    return word
+
+@plain
+def kinds(some: list, table: dict, word: Optional[str] = None) -> str:
+    return f"{some} {table} {word}"
+"""
+
+
+def test_artifacts_are_in_the_bucket_and_imported_from_it(program: Program) -> None:
+    answer = program(
+        SUBMIT
+        + LIGHTWEIGHT
+        + """
+@dsl.pipeline(name="artifacts")
+def artifacts(uri: str):
+    read(data=make().outputs["data"])
+    read(data=dsl.importer(artifact_uri=uri, artifact_class=Dataset).output)
+
+google = storage.Client()
+bucket = google.lookup_bucket("runs") or google.create_bucket("runs")
+bucket.blob("given/x").upload_from_string("given")
+job = submit(artifacts, uri="gs://runs/given/x")
+told = shown(job)
+uri = next(t for t in job.task_details if t.task_name == "make").outputs["data"].artifacts[0].uri
+outputs = [told["outputs"][name].get("output:Output") for name in ("read", "read-2")]
+answer = [told["errors"], *sorted(map(str, outputs)),
+    storage.Blob.from_uri(uri, client=google).download_as_text()]
+"""
+    )
+    assert answer == [{}, "gs://given", "gs://made", "made"]
+
+
+def test_placeholders_and_values_are_those_of_vertex(program: Program) -> None:
+    name, resource, root, kinds = program(
+        SUBMIT
+        + LIGHTWEIGHT
+        + """
+@dsl.pipeline(name="values")
+def values(some: list = [1, 2.5], table: dict = {"k": [2]}, word: Optional[str] = None):
+    say(word=dsl.PIPELINE_JOB_NAME_PLACEHOLDER)
+    say(word=dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER)
+    say(word=dsl.PIPELINE_ROOT_PLACEHOLDER)
+    kinds(some=some, table=table, word=word)
+
+job = submit(values)
+outputs = shown(job)["outputs"]
+told = [outputs[name]["output:Output"] for name in ("say", "say-2", "say-3", "kinds")]
+answer = [told[0] == job.name, told[1] == job.resource_name, *told[2:]]
+"""
+    )
+    assert (name, resource, root) == (True, True, "gs://runs/root")
+    assert kinds == "[1, 2.5] {'k': [2]} None"
+
+
+def test_jobs_are_listed_in_the_order_asked_for(program: Program) -> None:
+    up, down, later = program(
+        SUBMIT
+        + LIGHTWEIGHT
+        + """
+@dsl.pipeline(name="order")
+def order():
+    say(word="x")
+
+jobs = [ended(submit(order)) for _ in range(2)]
+listed = lambda **options: [job.name for job in aiplatform.PipelineJob.list(
+    filter='pipeline_name="order" AND create_time>"2020-01-01T00:00:00Z"', **options)]
+names = [job.name for job in jobs]
+answer = [listed(order_by="create_time") == names, listed(order_by="create_time desc") == names[::-1],
+    listed() == names[::-1]]
+"""
+    )
+    assert (up, down, later) == (True, True, True)

@@ -120,8 +120,8 @@ class Aws:
         for name, row in self._store.list("s3-object"):
             bucket, _, key = name.partition("/")
             held = self._backend.buckets[bucket]
-            row = row if "versions" in row else s3_state.of_earlier(key, row)
-            versions = s3_state.thawed_object(row, held, self._backend.tagger, self._store.blob)
+            whole = row if "versions" in row else s3_state.of_earlier(key, row)
+            versions = s3_state.thawed_object(whole, held, self._backend.tagger, self._store.blob)
             held.keys.setlist(key, versions)
 
 

@@ -26,7 +26,18 @@ FORBIDDEN = {
     "laptop": {"tests"},
 }
 # What delivery may take from flows: schemas and adapters, never a step or a flow's own code.
-SHARED = {"config", "contract", "errors", "github", "manifest", "s3", "secrets", "storage", "tables"}
+SHARED = {
+    "config",
+    "contract",
+    "errors",
+    "github",
+    "interface",
+    "manifest",
+    "s3",
+    "secrets",
+    "storage",
+    "tables",
+}
 HEAVY = [
     "boto3",
     "botocore",

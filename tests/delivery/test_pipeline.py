@@ -13,7 +13,7 @@ import yaml
 
 from delivery import compile as verb
 from delivery import pipeline
-from flows import config, released, step, upload
+from flows import config, interface, released, step, upload
 from flows.config import Data, FlowConfig, Gate, Machine, Train
 from flows.contract import Evaluated, Trained
 from flows.manifest import Verdict
@@ -292,7 +292,7 @@ def test_swapping_the_algorithm_changes_only_what_train_gets(
         assert path[-3:] in tables or any("train_" in key for key in path), path
 
 
-# What a component's YAML declares and what the step of that name asks for.
+# What an interface declares and what the step of that name asks for.
 
 
 class Recorder:
@@ -358,8 +358,8 @@ def functions(execution: Any) -> Any:
     return FUNCTIONS
 
 
-@pytest.mark.parametrize("name", pipeline.STEPS)
-def test_a_component_declares_what_its_step_reads_and_writes(
+@pytest.mark.parametrize("name", interface.STEPS)
+def test_an_interface_names_what_its_step_reads_and_writes(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(step, "_flow", functions)
@@ -371,12 +371,9 @@ def test_a_component_declares_what_its_step_reads_and_writes(
     monkeypatch.setattr(upload, "upload", lambda *_: done)
     execution: Any = Recorder()
     step.STEPS[name](execution)
-    component = yaml.safe_load((pipeline.COMPONENTS / f"{name}.yaml").read_text())
-    assert execution.read == {one["name"] for one in component["inputs"]}
-    assert execution.written == {one["name"] for one in component["outputs"]}
-    assert component["name"] == name
+    assert execution.read == set(interface.STEPS[name].inputs)
+    assert execution.written == set(interface.STEPS[name].outputs)
 
 
-def test_there_is_one_component_for_each_step() -> None:
-    assert sorted(path.stem for path in pipeline.COMPONENTS.iterdir()) == sorted(pipeline.STEPS)
-    assert set(step.STEPS) == set(pipeline.STEPS)
+def test_there_is_an_interface_for_each_step() -> None:
+    assert set(step.STEPS) == set(interface.STEPS)

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from typing import Any
 
 from delivery.candidate import Candidate
+from delivery.components import STEPS
 from delivery.follow import ENDED, outputs
 from delivery.jobs import Jobs
-from delivery.pipeline import STEPS
 from delivery.settings import Environment
 from flows.errors import RetrainError
 from flows.manifest import Manifest

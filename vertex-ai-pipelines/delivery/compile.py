@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from delivery import components
 from delivery.command import run
 from delivery.pipeline import PLACEHOLDER, compile_pipeline
 from delivery.settings import ROOT
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> int:
     folder = GOLDEN if arguments.golden else arguments.output
     for name in arguments.flows or config.names():
         path = folder / f"{name}.yaml"
-        compile_pipeline(config.load(name), arguments.image, path)
+        compile_pipeline(components.load(name), arguments.image, path)
         print(
             f"compiled      {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}"
         )

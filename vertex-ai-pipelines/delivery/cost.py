@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from delivery.components import STEPS
 from delivery.follow import step
-from delivery.pipeline import STEPS
 from delivery.releases import Release
 from flows.config import FlowConfig, Machine, Serving
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from delivery.components import STEPS
 from delivery.jobs import Jobs
-from delivery.pipeline import STEPS
 from flows.errors import RetrainError
 
 FIRST_PERIOD, LONGEST_PERIOD, GROWTH = 0.1, 5.0, 1.15  # seconds between two looks

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from delivery.settings import ROOT
+from delivery import components
+from delivery.components import COMPONENTS, STEPS
 from flows.config import FlowConfig, Machine
 
-COMPONENTS = ROOT / "vertex-ai-pipelines" / "components"
-STEPS = ("get_data", "preprocess", "train", "evaluate", "upload_model")
 PLACEHOLDER = "registry.invalid/retrain/base@sha256:" + "0" * 64
 RETRIES = {"upload_model": 2}  # it alone calls what is not Google's
 # What every run is told beside the flow's own options.
@@ -58,8 +57,10 @@ def options(flow: FlowConfig) -> dict[str, Any]:
 def compile_pipeline(flow: FlowConfig, image: str, path: Path) -> None:
     """Write the flow's compiled pipeline, whose steps run in `image` (by digest), to `path`.
 
-    The same flow and image give the same bytes. No value of an option is in it.
+    The same flow and image give the same bytes. No value of an option is in it. Raises InputError
+    where a component does not fit its step.
     """
+    components.check()
     from kfp import compiler
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,9 +156,9 @@ def _config(p: Channels) -> str:
 
 def _step(name: str, flow: FlowConfig, image: str) -> Step:
     """The component `name` as a function that makes its task, with image, machine and retries."""
-    from kfp import components
+    from kfp.components import load_component_from_file
 
-    component = components.load_component_from_file(str(COMPONENTS / f"{name}.yaml"))
+    component = load_component_from_file(str(COMPONENTS / f"{name}.yaml"))
 
     def task(**arguments: Any) -> Any:
         made = component(**arguments).set_container_image(image).set_display_name(name)

@@ -11,14 +11,13 @@ from typing import Any
 
 import msgspec
 
-from delivery import follow, image, pipeline, releases, settings
+from delivery import components, follow, image, pipeline, releases, settings
 from delivery.command import run
 from delivery.git import head
 from delivery.jobs import Jobs
 from delivery.registry import Registry
 from delivery.settings import Environment
 from delivery.window import moment, window
-from flows import config
 from flows.config import FlowConfig
 from flows.errors import InputError, RetrainError
 
@@ -62,7 +61,7 @@ def main(argv: list[str]) -> int:
     """Submit, follow where asked; exit code 1 where the followed job failed."""
     arguments = parser().parse_args(argv)
     environment = settings.load().environment(arguments.environment)
-    flow = config.load(arguments.flow)
+    flow = components.load(arguments.flow)
     time = arguments.trigger or datetime.now(UTC)
     submitted = submit(flow, environment, Trigger(time, head(settings.ROOT)), arguments.again)
     print(f"pipeline      {submitted['pipeline_job'].rsplit('/', 1)[1]}", file=sys.stderr)

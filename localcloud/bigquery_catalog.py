@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from localcloud import bigquery_history
 from localcloud import bigquery_types as types
 from localcloud.bigquery_fixes import MACROS
 from localcloud.bigquery_types import Field, quoted
@@ -189,13 +190,24 @@ class Catalog:
                 if one["name"] not in known:
                     column = f"{quoted(one['name'])} {types.duckdb_type(one)}"
                     cursor.execute(f"ALTER TABLE {ref.sql} ADD COLUMN {column}")
+            changes |= self.versions(cursor, ref, append=True)
             return self.touch(cursor, ref, changes | ({"fields": wanted} if wanted else {}))
+
+    def versions(self, cursor: duckdb.DuckDBPyConnection, ref: TableRef, append: bool = False) -> Record:
+        """Before a change: what its record must know for time travel. `append`: no row is lost."""
+        before = self.find(ref)
+        if before is None or before["type"] != "TABLE":
+            return {}
+        if append:
+            return {"versions": bigquery_history.before_append(before)}
+        return {"versions": bigquery_history.before_change(cursor, ref.sql, before)}
 
     def delete_table(self, ref: TableRef) -> None:
         """Remove a table or view. Raises notFound."""
         with self.change() as cursor:
-            kind = self.table(ref)["type"]
-            cursor.execute(f"DROP {kind} {ref.sql}")
+            record = self.table(ref)
+            cursor.execute(f"DROP {record['type']} {ref.sql}")
+            bigquery_history.forget(cursor, record)
             self._store.delete("bq-table", ref.key)
 
     def touch(

@@ -50,8 +50,9 @@ def _insert(catalog: Catalog, ref: TableRef, rows: list[dict[str, Any]]) -> list
         source = f"read_json({text(str(file))}, format = 'newline_delimited', columns = {{{columns}}})"
         try:
             with catalog.change() as cursor:
+                versions = catalog.versions(cursor, ref, append=True)
                 cursor.execute(f"INSERT INTO {ref.sql} ({names}) SELECT {names} FROM {source}")
-                catalog.touch(cursor, ref)
+                catalog.touch(cursor, ref, versions)
         except duckdb.Error as error:
             return [_error(number, str(error).splitlines()[0]) for number in range(len(rows))]
     return []

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 from sqlglot import exp
 
-from localcloud import bigquery_export, bigquery_sql
+from localcloud import bigquery_export, bigquery_history, bigquery_sql
 from localcloud import bigquery_types as types
 from localcloud.bigquery_catalog import Catalog, TableRef
 from localcloud.bigquery_sql import SUFFIX, invalid
@@ -132,8 +132,9 @@ class Runner:
             words = f"Already Exists: Table {self._catalog.project}:{ref.key}"
             raise ApiError("ALREADY_EXISTS", words, reason="duplicate")
         with self._catalog.change() as cursor:
+            versions = self._catalog.versions(cursor, ref)
             cursor.execute(self._creation(query, statement, ref, cursor))
-            self._catalog.touch(cursor, ref, {"type": statement.kind})
+            self._catalog.touch(cursor, ref, {"type": statement.kind, **versions})
         outcome.statistics["ddlOperationPerformed"] = "REPLACE" if replace else "CREATE"
         return outcome
 
@@ -169,8 +170,10 @@ class Runner:
         assert target is not None
         ref = self._ref(query, target)
         with self._catalog.change() as cursor:
+            self._catalog.table(ref)
+            versions = self._catalog.versions(cursor, ref, isinstance(statement, exp.Insert))
             found = cursor.execute(self._translate(query, statement)).fetchone()
-            self._catalog.touch(cursor, ref)
+            self._catalog.touch(cursor, ref, versions)
         count = str(found[0]) if found else "0"
         counted: dict[str, Any] = (
             {} if isinstance(statement, exp.Alter) else {"numDmlAffectedRows": count}
@@ -196,9 +199,10 @@ class Runner:
             verb = (
                 f"INSERT INTO {ref.sql} BY NAME" if append else f"CREATE OR REPLACE TABLE {ref.sql} AS"
             )
+            versions = self._catalog.versions(cursor, ref, append)
             found = cursor.execute(f"{verb} {sql}").fetchone()
             declared = (configuration.get("schema") or {}).get("fields")
-            self._catalog.touch(cursor, ref, {"fields": declared} if declared else None)
+            self._catalog.touch(cursor, ref, versions | ({"fields": declared} if declared else {}))
         return int(found[0]) if found else 0
 
     # -------------------------------------------------------------- names, types, numbers
@@ -225,7 +229,8 @@ class Runner:
         if must_exist:
             self._catalog.table(ref, query.location)
             query.seen[ref.key] = ref
-            self._travel(query, table, ref)
+            if earlier := self._travel(query, table, ref):
+                return bigquery_sql.subquery(earlier, table.alias or ref.table)
         else:
             self._catalog.dataset(ref.dataset, query.location)
         place = exp.to_table(ref.sql, dialect="duckdb")
@@ -259,21 +264,22 @@ class Runner:
             [(one.sql, one.table.removeprefix(prefix)) for one in found], table.alias
         )
 
-    def _travel(self, query: Query, table: exp.Table, ref: TableRef) -> None:
-        """FOR SYSTEM_TIME AS OF: the present rows serve for any time since the last change."""
+    def _travel(self, query: Query, table: exp.Table, ref: TableRef) -> str | None:
+        """FOR SYSTEM_TIME AS OF: a query for the rows of that time; None for today's rows."""
         version = table.args.get("version")
         if version is None:
-            return
+            return None
         wanted = bigquery_sql.expression(version.expression, query.parameters)
         with self._catalog.cursor() as cursor:
             row = cursor.execute(f"SELECT epoch_ms(CAST({wanted} AS TIMESTAMPTZ))").fetchone()
-        at, modified = int(row[0]) if row else 0, int(self._catalog.table(ref)["modified"])
-        name = f"{self._catalog.project}:{ref.key}"
-        if at < modified:
-            words = f"Invalid time travel timestamp {at} for table {name}@{at}."
-            raise invalid(f"{words} Cannot read before {modified}.")
+        at, name = int(row[0]) if row else 0, f"{self._catalog.project}:{ref.key}"
         if at > time.time() * 1000 + 1000:
             raise invalid(f"Invalid snapshot time {at} for table {name}: it is in the future.")
+        try:
+            return bigquery_history.rows_at(ref.sql, self._catalog.table(ref), at)
+        except LookupError as error:
+            words = f"Invalid time travel timestamp {at} for table {name}@{at}."
+            raise invalid(f"{words} Cannot read before {error}.") from None
 
     def _statistics(self, statement: exp.Expr, ref: TableRef | None = None) -> dict[str, Any]:
         kind = bigquery_sql.statement_type(statement)

@@ -173,8 +173,13 @@ def expression(node: exp.Expr, parameters: Mapping[str, str]) -> str:
 def union(tables: list[tuple[str, str]], alias: str) -> exp.Expr:
     """A wildcard table: what its tables hold, each row with its table's suffix."""
     parts = (f"SELECT *, '{suffix}' AS {SUFFIX} FROM {name}" for name, suffix in tables)
-    query = sqlglot.parse_one(" UNION ALL BY NAME ".join(parts), read="duckdb")
-    return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(alias or "_wildcard")))
+    return subquery(" UNION ALL BY NAME ".join(parts), alias or "_wildcard")
+
+
+def subquery(sql: str, alias: str) -> exp.Expr:
+    """What stands for a table: a query of DuckDB's."""
+    query = sqlglot.parse_one(sql, read="duckdb")
+    return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(alias)))
 
 
 def hide_suffix(select: exp.Expr | None) -> None:

@@ -1,5 +1,5 @@
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,3 +89,18 @@ def test_what_bigquery_says_is_passed_on(
     exporting(monkeypatch, pa.table({"user": [1]}), error)
     with pytest.raises(InputError, match=words):
         export()
+
+
+def test_a_table_is_read_as_it_was_at_its_last_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    statements = exporting(monkeypatch, pa.table({"user": [1]}))
+    changed = datetime.now(UTC).replace(microsecond=123000) - timedelta(hours=1)
+    window = Window(WINDOW.start, WINDOW.end, changed)
+    query = "select 1 from ${table} for system_time as of ${snapshot}"
+    bigquery.export(query, "d.t", window, "p", "gs://bucket/data")
+    moment = changed.replace(microsecond=124000).isoformat()
+    assert f"from `d.t` for system_time as of TIMESTAMP '{moment}'" in statements[0]
+
+
+def test_an_older_change_is_read_at_a_moment_that_every_table_remembers() -> None:
+    moment = bigquery.as_of(WINDOW.snapshot)
+    assert timedelta(hours=46) < datetime.now(UTC) - moment < timedelta(hours=48)

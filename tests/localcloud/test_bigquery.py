@@ -408,6 +408,33 @@ def test_time_travel(client: bigquery.Client, sales: str) -> None:
         client.query_and_wait(sql, job_config=QueryJobConfig(query_parameters=[before]))
 
 
+def test_a_table_is_read_as_it_was_before_each_change(client: bigquery.Client, shop: Any) -> None:
+    table, moments = f"{shop.dataset_id}.changing", []
+    rows = f"SELECT STRING_AGG(CAST(n AS STRING) ORDER BY n) FROM {table} FOR SYSTEM_TIME AS OF @at"
+    changes = (
+        f"CREATE TABLE {table} AS SELECT 1 AS n",
+        f"INSERT INTO {table} (n) VALUES (2)",
+        f"UPDATE {table} SET n = n + 10 WHERE n = 1",
+        f"INSERT INTO {table} (n) VALUES (3), (4)",
+        f"DELETE FROM {table} WHERE n < 4",
+        f"CREATE OR REPLACE TABLE {table} AS SELECT 7 AS n",
+        f"TRUNCATE TABLE {table}",
+    )
+    for change in changes:
+        client.query_and_wait(change)
+        moments.append(client.get_table(table).modified)
+    seen = [one(client, rows, ScalarQueryParameter("at", "TIMESTAMP", at)) for at in moments]
+    assert seen == ["1", "1,2", "2,11", "2,3,4,11", "4,11", "7", None]
+    alias = f"SELECT COUNT(changing.n) FROM {table} FOR SYSTEM_TIME AS OF @at"
+    assert one(client, alias, ScalarQueryParameter("at", "TIMESTAMP", moments[3])) == 4
+    before = ScalarQueryParameter("at", "TIMESTAMP", moments[0] - timedelta(seconds=1))
+    with pytest.raises(exceptions.BadRequest, match="Cannot read before"):
+        client.query_and_wait(rows, job_config=QueryJobConfig(query_parameters=[before]))
+    client.delete_table(table)
+    client.query_and_wait(f"CREATE TABLE {table} AS SELECT 9 AS n")
+    assert one(client, f"SELECT n FROM {table} FOR SYSTEM_TIME AS OF CURRENT_TIMESTAMP()") == 9
+
+
 def test_wildcard_tables(client: bigquery.Client, shop: Any) -> None:
     for day in ("01", "02", "03"):
         client.query_and_wait(

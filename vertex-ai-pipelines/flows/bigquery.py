@@ -18,12 +18,15 @@ from flows.errors import InputError, RetrainError
 
 TABLE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_*$ -]+){1,2}")
 FOOTER = 256 << 10  # bytes a read: a footer of some columns fits
+TIME_TRAVEL = timedelta(hours=47)  # every dataset remembers 48 hours at least
+MILLISECOND = timedelta(milliseconds=1)
 
 
 def export(query: str, table: str, window: Window, project: str, destination: str) -> Facts:
     """Export what `query` finds in `table` and `window` to Parquet files below `destination`, gs://.
 
-    `${table}` in the query becomes the table's name; @window_from and @window_until are timestamps.
+    `${table}` in the query becomes the table's name, `${snapshot}` the moment to read a table at (FOR
+    SYSTEM_TIME AS OF); @window_from and @window_until are timestamps.
     The files go to a folder that is new to this attempt, so that a retry never mixes with what an
     earlier one left. Facts: rows, columns (name → type), from, until, snapshot, query_sha256, files.
     Raises InputError where the query is wrong or finds nothing.
@@ -34,7 +37,7 @@ def export(query: str, table: str, window: Window, project: str, destination: st
         )
     attempt = uuid.uuid4().hex
     folder = f"{destination.rstrip('/')}/{attempt}"
-    _run(_statement(query, table, folder), window, project)
+    _run(_statement(query, table, as_of(window.snapshot), folder), window, project)
     files = storage.listing(folder)
     rows, columns = _footers(files.values())
     if not rows:
@@ -87,9 +90,21 @@ def days(start: datetime, end: datetime) -> str:
     return f"{start.astimezone(UTC).date()} … {last.astimezone(UTC).date()}"
 
 
-def _statement(query: str, table: str, folder: str) -> str:
+def as_of(snapshot: datetime) -> datetime:
+    """The moment at which a table is read as it was at `snapshot`, its last change.
+
+    What has not changed for long is read at a moment that BigQuery still remembers.
+    """
+    # Last changes are told in whole milliseconds: what came within that one belongs to it.
+    return max(snapshot + MILLISECOND, datetime.now(UTC) - TIME_TRAVEL)
+
+
+def _statement(query: str, table: str, at: datetime, folder: str) -> str:
     # A newline at the end: the query's last line may be a comment.
-    body = query.replace("${table}", f"`{table}`").strip().rstrip(";")
+    body = query.replace("${table}", f"`{table}`").replace(
+        "${snapshot}", f"TIMESTAMP '{at.isoformat()}'"
+    )
+    body = body.strip().rstrip(";")
     options = f"uri = '{folder}/*.parquet', format = 'PARQUET', compression = 'SNAPPY'"
     return f"EXPORT DATA OPTIONS ({options}) AS\n{body}\n"
 

@@ -3,7 +3,7 @@ select
   household_id as user,
   product_id as item,
   cast(transaction_timestamp as timestamp) as at
-from ${table}
+from ${table} for system_time as of ${snapshot}
 where cast(transaction_timestamp as timestamp) >= @window_from
   and cast(transaction_timestamp as timestamp) < @window_until
   and household_id is not null

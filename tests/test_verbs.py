@@ -18,6 +18,7 @@ VERBS = sorted(path.name for path in (ROOT / "scripts").iterdir() if path.is_fil
 PARSERS = {
     "build": "delivery.build",
     "compile": "delivery.compile",
+    "doctor": "delivery.doctor",
     "localcloud": "localcloud.__main__",
     "release-pr": "delivery.release_pr",
     "run": "laptop.run",

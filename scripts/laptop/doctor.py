@@ -1,0 +1,19 @@
+"""`./scripts/doctor`: for the environment `local` inside of the local cloud, for others as you are."""
+
+import sys
+
+from delivery import doctor
+from delivery.command import run
+from laptop.run import enter_cloud
+from laptop.world import ENVIRONMENT
+
+
+def main(argv: list[str]) -> int:
+    """The same checks in either case."""
+    if doctor.parser().parse_args(argv).environment == ENVIRONMENT:
+        enter_cloud()
+    return doctor.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

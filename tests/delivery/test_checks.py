@@ -1,0 +1,138 @@
+"""`doctor`'s checks, each against a real local cloud in which one thing is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery import checks, doctor, settings
+from delivery.checks import Finding
+from delivery.compile import GOLDEN
+from localcloud.environment import Environment
+from tests.conftest import ROOT, WORLD
+
+LOCAL = settings.load().environment("local")
+HERE = json.dumps({
+    "name": "tests", "project": WORLD.project, "region": WORLD.region,
+    "pipeline_root": "gs://doctor-pipelines", "serving_bucket": "gs://doctor-serving",
+    "artifact_registry": f"{WORLD.region}-docker.pkg.dev/{WORLD.project}/doctor",
+    "pipeline_account": LOCAL.pipeline_account, "model_store": "s3://doctor-models",
+    "aws_region": WORLD.aws_region,
+    "secrets": {"github_notify": "doctor-notify", "github_release": "doctor-release"},
+})  # fmt: skip
+PROGRAM = """
+import json, sys
+from dataclasses import asdict
+import msgspec
+from delivery import checks
+from delivery.settings import Environment
+
+environment = msgspec.json.decode(sys.argv[1], type=Environment)
+names = sys.argv[2].split()
+wanted = [check for name, check in [*checks.HERE.items(), *checks.GOOGLE.items()]
+          if check.__name__ in names]
+found = [asdict(one) for check in wanted for one in checks.guarded("x", check, environment)]
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture
+def look(owner: Environment) -> Any:
+    """Runs checks by name, as the owner of a local cloud."""
+
+    def run(names: str) -> list[dict[str, str]]:
+        path = f"{ROOT}/vertex-ai-pipelines:{ROOT}"
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", PROGRAM, HERE, names],
+            env=owner.over(dict(os.environ)) | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return list(json.loads(done.stdout.splitlines()[-1]))
+
+    return run
+
+
+def test_what_is_missing_is_named_with_its_mend(look: Any, program: Any) -> None:
+    missing = look("secrets google_buckets model_store")
+    assert {one["state"] for one in missing} == {"failed"}
+    assert [one["found"] for one in missing] == [
+        "s3://doctor-models: there is none",
+        "doctor-notify: there is no such secret, or it has no version",
+        "doctor-release: there is no such secret, or it has no version",
+        "gs://doctor-pipelines: there is none",
+        "gs://doctor-serving: there is none",
+    ]
+    assert all(one["expected"] and one["mend"] for one in missing)
+    program("""
+import boto3
+from google.cloud import secretmanager, storage
+google = storage.Client()
+google.create_bucket("doctor-pipelines", location="europe-west1")
+google.create_bucket("doctor-serving", location="us-east1")
+s3 = boto3.client("s3")
+place = {"LocationConstraint": "eu-west-1"}
+s3.create_bucket(Bucket="doctor-models", CreateBucketConfiguration=place)
+manager = secretmanager.SecretManagerServiceClient()
+parent = f"projects/{os.environ['GOOGLE_CLOUD_PROJECT']}"
+for name in ("doctor-notify", "doctor-release"):
+    manager.create_secret(parent=parent, secret_id=name, secret={"replication": {"automatic": {}}})
+    made = manager.add_secret_version(parent=f"{parent}/secrets/{name}", payload={"data": b"{}"})
+manager.disable_secret_version(name=made.name)
+""")
+    there = look("secrets google_buckets model_store")
+    assert [(one["state"], one["found"]) for one in there] == [
+        ("ok", "s3://doctor-models · eu-west-1"),
+        ("ok", "doctor-notify, version 1"),
+        ("failed", "doctor-release: version 1 is DISABLED"),
+        ("ok", "gs://doctor-pipelines · europe-west1"),
+        ("note", "gs://doctor-serving is in us-east1"),
+    ]
+
+
+def test_a_missing_table_is_named(look: Any) -> None:
+    [found] = look("tables")
+    assert found["state"] == "failed"
+    assert "BigQuery table" in found["found"]
+    assert "flow.toml" in found["mend"]
+
+
+def test_a_pipeline_that_nobody_reviewed_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {one.state for one in checks.golden(LOCAL)} == {"ok"}
+    for path in GOLDEN.glob("*.yaml"):
+        (tmp_path / path.name).write_text("another\n")
+    monkeypatch.setattr(checks, "GOLDEN", tmp_path)
+    monkeypatch.setattr(checks, "ROOT", tmp_path)
+    assert {one.state for one in checks.golden(LOCAL)} == {"failed"}
+
+
+def test_one_that_failed_makes_the_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = Finding("secret", "failed", "gone", "an enabled one", "add one")
+    good = Finding("flow", "ok", "fine")
+    monkeypatch.setattr(checks, "findings", lambda _: iter([good]))
+    assert doctor.main(["local"]) == 0
+    monkeypatch.setattr(checks, "findings", lambda _: iter([good, bad]))
+    assert doctor.main(["local", "--json"]) == 1
+    printed = capsys.readouterr()
+    assert "secret        FAILED  gone\n" in printed.err
+    assert "mend: add one" in printed.err
+    assert json.loads(printed.out)["findings"][1]["state"] == "failed"
+
+
+def test_google_is_not_asked_without_a_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(_: Any) -> Any:
+        raise AssertionError
+
+    nobody = Finding("caller", "failed", "nobody")
+    monkeypatch.setattr(checks, "HERE", {"caller": lambda _: iter([nobody])})
+    monkeypatch.setattr(checks, "GOOGLE", {"secret": ask})
+    assert [one.check for one in checks.findings(LOCAL)] == ["settings", "caller"]

@@ -1,0 +1,236 @@
+"""What `doctor` looks at: each check yields what it found, what was expected, and how to mend it."""
+
+import filecmp
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from delivery import components, image, releases, window
+from delivery.compile import GOLDEN
+from delivery.git import head
+from delivery.jobs import Jobs
+from delivery.pipeline import PLACEHOLDER, compile_pipeline
+from delivery.registry import Registry
+from delivery.settings import ROOT, Environment
+from flows import config
+from flows.errors import InputError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. A note is worth knowing and makes nothing fail today."""
+
+    check: str
+    state: Literal["ok", "note", "failed"]
+    found: str
+    expected: str = ""
+    mend: str = ""
+
+
+Check = Callable[[Environment], Iterator[Finding]]
+
+
+def flows(_: Environment) -> Iterator[Finding]:
+    """Every flow.toml and module."""
+    for name in config.names():
+        flow = components.load(name)
+        yield Finding("flow", "ok", f"{name} · {flow.train.algorithm} · {flow.data.table}")
+
+
+def golden(_: Environment) -> Iterator[Finding]:
+    """The compiled pipelines that are reviewed."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in config.names():
+            path, reviewed = Path(folder) / f"{name}.yaml", GOLDEN / f"{name}.yaml"
+            compile_pipeline(config.load(name), PLACEHOLDER, path)
+            if reviewed.exists() and filecmp.cmp(path, reviewed, shallow=False):
+                yield Finding("pipeline", "ok", f"{name} compiles as reviewed")
+                continue
+            wrong = "is not what today's code compiles" if reviewed.exists() else "is missing"
+            mend = "./scripts/compile --golden, then read the difference and commit it"
+            shown = reviewed.relative_to(ROOT)
+            yield Finding("pipeline", "failed", f"{shown} {wrong}", "the compiled pipeline", mend)
+
+
+def released(environment: Environment) -> Iterator[Finding]:
+    """What releases/ declares for this environment."""
+    for name in config.names():
+        found = releases.read(ROOT / releases.path(environment.name, name))
+        shown = f"{found.champion.version} at {found.champion.traffic} %" if found else "nothing yet"
+        yield Finding("release", "ok", f"{name} · {shown}")
+
+
+def tables(environment: Environment) -> Iterator[Finding]:
+    """The flows' source tables."""
+    for name in config.names():
+        data = config.load(name).data
+        changed = window.window(data, environment.project).snapshot
+        yield Finding("table", "ok", f"{data.table} · last change {window.moment(changed)}")
+
+
+def secrets(environment: Environment) -> Iterator[Finding]:
+    """Every secret that settings.toml names has an enabled newest version. No value is read."""
+    from google.api_core.exceptions import NotFound
+    from google.cloud.secretmanager_v1 import SecretManagerServiceClient, SecretVersion
+
+    manager = SecretManagerServiceClient()
+    for name in filter(None, msgspec.to_builtins(environment.secrets).values()):
+        path = f"projects/{environment.project}/secrets/{name}/versions/latest"
+        expected, where = "an enabled newest version", f"{name} --project {environment.project}"
+        try:
+            version = manager.get_secret_version(name=path, timeout=30)
+        except NotFound:
+            what = f"{name}: there is no such secret, or it has no version"
+            mend = f"gcloud secrets create {where}; gcloud secrets versions add {where} --data-file -"
+            yield Finding("secret", "failed", what, expected, mend)
+            continue
+        number, state = version.name.rpartition("/")[2], version.state
+        if state == SecretVersion.State.ENABLED:
+            yield Finding("secret", "ok", f"{name}, version {number}")
+            continue
+        what, mend = f"{name}: version {number} is {state.name}", f"gcloud secrets versions add {where}"
+        yield Finding("secret", "failed", what, expected, f"{mend} --data-file -, or enable that one")
+
+
+def google_buckets(environment: Environment) -> Iterator[Finding]:
+    """The pipeline root's bucket and the serving bucket, in the environment's region."""
+    from google.cloud import storage
+
+    client = storage.Client(project=environment.project)
+    for address in (environment.pipeline_root, environment.serving_bucket):
+        name = address.removeprefix("gs://").partition("/")[0]
+        bucket = client.lookup_bucket(name, timeout=30)
+        if bucket is None:
+            mend = f"gcloud storage buckets create gs://{name} --location {environment.region}"
+            yield Finding("bucket", "failed", f"gs://{name}: there is none", "a bucket", mend)
+        elif bucket.location.lower() != environment.region:
+            what = f"gs://{name} is in {bucket.location.lower()}"
+            mend = "name a bucket there in settings.toml: reading across regions costs time and money"
+            yield Finding("bucket", "note", what, environment.region, mend)
+        else:
+            yield Finding("bucket", "ok", f"gs://{name} · {bucket.location.lower()}")
+
+
+def model_store(environment: Environment) -> Iterator[Finding]:
+    """The model store's bucket, with whatever AWS credentials the caller has."""
+    import boto3
+    from botocore.exceptions import ClientError, NoCredentialsError
+
+    name = environment.bucket
+    try:
+        boto3.client("s3", region_name=environment.aws_region).head_bucket(Bucket=name)
+    except NoCredentialsError:
+        yield Finding(
+            "bucket", "note", f"s3://{name}: not looked at", "AWS credentials", "aws sso login"
+        )
+        return
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status != 403:  # it is there, and not for this caller
+            yield _missing_store(environment, status)
+            return
+    yield Finding("bucket", "ok", f"s3://{name} · {environment.aws_region}")
+
+
+def _missing_store(environment: Environment, status: int) -> Finding:
+    what = f"s3://{environment.bucket}: " + ("it is elsewhere" if status == 301 else "there is none")
+    place = environment.aws_region
+    mend = f"aws s3 mb s3://{environment.bucket} --region {place}, or mend model_store in settings.toml"
+    return Finding("bucket", "failed", what, f"a bucket in {place}", mend)
+
+
+def jobs(environment: Environment) -> Iterator[Finding]:
+    """Vertex AI answers this caller."""
+    service = Jobs(environment)
+    service.find(f"{service.parent}/pipelineJobs/doctor")
+    yield Finding("vertex ai", "ok", service.parent)
+
+
+def images(environment: Environment) -> Iterator[Finding]:
+    """This commit's images: submit wants them, and CI makes them."""
+    try:
+        commit = head(ROOT)
+    except InputError as error:
+        yield Finding("image", "note", error.what, "a commit, whose image submit takes", error.mend)
+        return
+    for group in sorted({config.load(name).image for name in config.names()}):
+        registry = Registry(f"{environment.artifact_registry}/{group}")
+        try:
+            digest = image.resolve(registry, commit)
+        except InputError:
+            what, mend = (
+                f"{group}: none of commit {commit[:7]}",
+                "push the commit, or ./scripts/build --push",
+            )
+            yield Finding("image", "note", what, "an image before submit", mend)
+        else:
+            yield Finding("image", "ok", f"{group}@{digest[:19]}…")
+
+
+def fits(_: Environment) -> Iterator[Finding]:
+    """The five components' YAML files."""
+    components.check()
+    yield Finding("components", "ok", ", ".join(components.STEPS))
+
+
+def caller(_: Environment) -> Iterator[Finding]:
+    """Who asks Google Cloud."""
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+
+    try:
+        credentials, _project = google.auth.default()
+    except DefaultCredentialsError:
+        mend = "gcloud auth application-default login"
+        yield Finding("caller", "failed", "no Google Cloud credentials here", "some", mend)
+        return
+    who = getattr(credentials, "service_account_email", "") or type(credentials).__name__
+    yield Finding("caller", "ok", who)
+
+
+HERE: dict[str, Check] = {
+    "flow": flows,
+    "components": fits,
+    "pipeline": golden,
+    "release": released,
+    "bucket": model_store,
+    "caller": caller,
+}
+GOOGLE: dict[str, Check] = {  # for naught where nobody asks
+    "secret": secrets,
+    "bucket": google_buckets,
+    "table": tables,
+    "vertex ai": jobs,
+    "image": images,
+}
+
+
+def findings(environment: Environment) -> Iterator[Finding]:
+    """All checks, in order; Google Cloud is asked only by a caller that it can know."""
+    last = Finding("settings", "ok", f"{environment.name} · project {environment.project}")
+    yield last
+    for name, check in HERE.items():
+        for last in guarded(name, check, environment):
+            yield last
+    if last.state == "ok":
+        for name, check in GOOGLE.items():
+            yield from guarded(name, check, environment)
+
+
+def guarded(name: str, check: Check, environment: Environment) -> Iterator[Finding]:
+    """The check's findings; what it could not foresee is one, too, and ends it."""
+    try:
+        yield from check(environment)
+    except InputError as error:
+        yield Finding(name, "failed", error.what, mend=error.mend)
+    except Exception as error:
+        yield Finding(name, "failed", _words(error), mend=getattr(error, "mend", ""))
+
+
+def _words(error: Any) -> str:
+    words = getattr(error, "what", "") or str(getattr(error, "message", "")) or str(error)
+    return f"{type(error).__name__}: {words}".splitlines()[0]

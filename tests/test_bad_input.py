@@ -91,6 +91,7 @@ def refused(ended: Ended, code: int, *words: str) -> str:
         ),
         (FLOW_TOML, "seed = 0", "seeds = 0", ["flow.toml", "'seeds'", "[train]", "seed"]),
         (FLOW_TOML, '"svd" #', '"svt" #', ["flow.toml", "'svt'", "svd, popularity", "mend: "]),
+        (FLOW_TOML, '"ndcg@10"', '"ndgc@10"', ["flow.toml", "'ndgc@10'", "[gate]", "one: ndcg@10"]),
         (FLOW_TOML, '"query.sql"', '"select.sql"', ["flow.toml", "'select.sql'"]),
         (FLOW_TOML, "[gate]", "[gate", ["flow.toml", "not valid TOML", "line"]),
         ("settings.toml", "default_flow = ", "default_flows = ", ["settings.toml", "default_flow"]),

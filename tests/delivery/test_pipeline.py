@@ -348,7 +348,7 @@ FUNCTIONS = SimpleNamespace(
     get_data=lambda *_: {"summary": ""},
     preprocess=lambda *_: ({"summary": ""}, {}),
     train=lambda *_: Trained("safetensors", {}, ""),
-    evaluate=lambda *_: Evaluated({}, Verdict(passed=True, reasons=(), champion=""), ""),
+    evaluate=lambda *_: Evaluated({}, Verdict(passed=True, reasons=())),
 )
 
 

@@ -6,12 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows import config
-from flows.config import Gate, Train
+from flows.config import Gate, Train, load
 from flows.contract import Saved
 from flows.errors import InputError
-from flows.recommender import flow, metrics, purchases, sample, split
-from flows.recommender.config import Popularity, Preprocess, Svd
+from flows.recommender import arrays, flow, metrics, purchases, sample, split
+from flows.recommender.config import METRICS, Popularity, Preprocess, Svd
 from flows.recommender.ranking import top
 from flows.recommender.svd import fit
 
@@ -58,7 +57,10 @@ def test_from_rows_to_predictions(tmp_path: Path, texts: bool, algorithm: str) -
     assert found.verdict.passed
     low, mean, high = (found.metrics[f"ndcg@10{end}"] or 0.0 for end in ("_low", "", "_high"))
     assert 0 < low < mean < high
-    assert pq.read_table(tmp_path / "scores.parquet").column_names == ["user", "ndcg@10"]
+    assert 0 < (found.metrics["coverage@10"] or 0) <= 1
+    scores = pq.read_table(tmp_path / "scores.parquet")
+    assert scores.column_names == ["unit", *METRICS]
+    assert scores["unit"].to_pylist() == split.read_holdout(holdout).users
     model = flow.load(tmp_path, algorithm, made.format)
     known, unknown = model.predict(["u1" if texts else 1, {"user": "nobody", "k": 3}])
     assert (len(known["items"]), len(unknown["items"])) == (10, 3)
@@ -77,11 +79,45 @@ def test_the_same_rows_in_other_files_give_the_same_bytes(tmp_path: Path) -> Non
     assert made[0] == made[1]
 
 
-def test_ndcg_by_hand() -> None:
+def test_metrics_by_hand() -> None:
     truth = split.Holdout(np.array([0, 2, 3]), np.array([0, 3, 1], np.int32), [7, 8], [1, 2, 3, 4])
-    found = metrics.ndcg(np.array([[3, 2, -1], [0, 1, 2]]), truth)
+    hit = metrics.hits(np.array([[3, 2, -1], [0, 1, 2]]), truth)
+    assert hit.tolist() == [[True, False, False], [False, True, False]]
     ideal = 1 + 1 / np.log2(3)
-    assert found == pytest.approx([1 / ideal, 1 / np.log2(3)])
+    assert metrics.ndcg(hit, truth) == pytest.approx([1 / ideal, 1 / np.log2(3)])
+    assert metrics.recall(hit, truth) == pytest.approx([1 / 2, 1])
+    assert metrics.coverage(np.array([[3, 2], [0, 2]]), 12) == 3 / 12
+
+
+def trained(root: Path, training: Path, name: str, options: Svd | Popularity) -> Saved:
+    folder = root / f"{name}-{options}"
+    folder.mkdir()
+    made = flow.train(Train(algorithm=name), options, training, folder)
+    return Saved(folder, name, made.format, "v20261114-084500-0f1e2d3")
+
+
+def test_a_champion_of_another_algorithm_is_compared(tmp_path: Path) -> None:
+    training, holdout = prepared(tmp_path, rows(size=6000))
+    model = trained(tmp_path, training, "svd", Svd(factors=4))
+    champion = trained(tmp_path, training, "popularity", Popularity())
+    found = flow.evaluate(Gate(metric="recall@10"), model, holdout, champion, tmp_path)
+    alone = flow.evaluate(Gate(metric="recall@10"), champion, holdout, None, tmp_path)
+    assert found.verdict.comparison is not None
+    assert found.verdict.comparison.champion == alone.metrics["recall@10"]
+    theirs = {k.removeprefix("champion_"): v for k, v in found.metrics.items() if "champion_" in k}
+    assert theirs == alone.metrics
+
+
+def test_a_champion_without_an_array_is_not_comparable(tmp_path: Path) -> None:
+    training, holdout = prepared(tmp_path, rows())
+    model = trained(tmp_path, training, "svd", Svd(factors=4))
+    champion = trained(tmp_path, training, "popularity", Popularity())
+    loaded, facts = arrays.load(champion.folder / "model.safetensors")
+    del loaded["item_factors"]
+    arrays.save(champion.folder / "model.safetensors", loaded, facts)
+    found = flow.evaluate(Gate(metric="ndcg@10"), model, holdout, champion, tmp_path)
+    assert not found.verdict.passed
+    assert "it has no array 'item_factors'" in found.verdict.reasons[0]
 
 
 def test_what_only_the_holdout_has_is_counted(tmp_path: Path) -> None:
@@ -154,7 +190,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 
 
 def test_flow_toml_is_valid_and_the_sample_has_its_columns() -> None:
-    found = config.load("recommender")
+    found = load("recommender")
     assert (found.train.algorithm, found.train.options["factors"]) == ("svd", 32)
     name, path = sample.table()
     assert name == found.data.table

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -131,8 +132,10 @@ def load(name: str, flows: Path = FLOWS) -> FlowConfig:
         known = ", ".join(names(flows))
         raise InputError(f"there is no flow '{name}'", f"name one of: {known}")
     path = flows / name / "flow.toml"
-    own = import_module(f"flows.{name}.config").Config
-    return parse(name, load_toml(path), own, path)
+    own = import_module(f"flows.{name}.config")
+    config = parse(name, load_toml(path), own.Config, path)
+    _refuse_metric(config.gate.metric, own.METRICS, str(path))
+    return config
 
 
 def parse(name: str, raw: dict[str, Any], own: type[Table], path: Path) -> FlowConfig:
@@ -163,6 +166,17 @@ def parse(name: str, raw: dict[str, Any], own: type[Table], path: Path) -> FlowC
     _refuse_unsafe(config, where)
     _refuse_contradictions(config, where)
     return config
+
+
+def _refuse_metric(metric: str, known: Mapping[str, str], where: str) -> None:
+    """A metric that the flow's `evaluate` would not have is found before anything has run."""
+    if metric not in known:
+        near = difflib.get_close_matches(metric, known, n=1)
+        hint = f"nearest known one: {near[0]}" if near else f"known ones: {', '.join(known)}"
+        raise InputError(
+            f"{where}: [gate] metric = '{metric}' is not one of this flow's; {hint}",
+            "the flow's config.py lists them as METRICS",
+        )
 
 
 def _split(table: dict[str, Any], kind: type[Table]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -33,11 +33,10 @@ class Trained:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What `evaluate` found. `scores` (units × metric) is written to the folder that it was given."""
+    """What `evaluate` found; `facts` are of the scores, which it wrote to the folder it was given."""
 
     metrics: Mapping[str, Number | None]
     verdict: Verdict
-    summary: str
     facts: Facts = field(default_factory=dict)
 
 
@@ -58,7 +57,10 @@ class Model(Protocol):
 
 
 class Flow(Protocol):
-    """One model's life. `flows/NAME/flow.py` has these functions, `flows/NAME/config.py` a `Config`.
+    """One model's life: `flows/NAME/flow.py` has these functions.
+
+    `flows/NAME/config.py` has `Config`, the flow's own options, and `METRICS`: the metrics that its
+    gate can use, one value a unit of the holdout, and what people call them.
 
     Facts are JSON-able records for the artifact's metadata and the manifest; the key "summary" is
     the one line that people see beside the step's name. Options are the flow's own tables of
@@ -84,7 +86,11 @@ class Flow(Protocol):
     def evaluate(
         self, gate: Gate, model: Saved, holdout: Path, champion: Saved | None, scores: Path
     ) -> Evaluated:
-        """Measure `model` on `holdout`, against `champion` where there is one."""
+        """Measure `model` on `holdout`, against `champion` where there is one.
+
+        `flows.evaluation.evaluate` does all but the measuring. The champion's model may be one that
+        today's code cannot open: that is a verdict, not an error.
+        """
 
     def load(self, model: Path, algorithm: str, format: str) -> Model:  # noqa: A002
         """Open a model's folder, as its manifest's algorithm and format say."""

@@ -22,12 +22,35 @@ class File(Table):
     bytes: Annotated[int, Meta(ge=0)]
 
 
+class Comparison(Table):
+    """Candidate and champion on the candidate's holdout, by means of the gate's metric.
+
+    `low` and `high` bound `difference`, candidate − champion, at `confidence`; there are none for a
+    single unit. `margin` is in the metric's unit; none where a relative one says nothing.
+    """
+
+    metric: str
+    candidate: float
+    champion: float
+    difference: float
+    low: float | None
+    high: float | None
+    margin: float | None
+    confidence: float
+    units: int
+    decision: Literal["passed", "refused", "undecided"]
+
+
 class Verdict(Table):
-    """What the gate said, why, and against which champion (its version, or none)."""
+    """What the gate said, why, and against which champion (its version, or none).
+
+    There is no `comparison` without a champion, and none with one that could not be opened.
+    """
 
     passed: bool
     reasons: tuple[str, ...]
     champion: str | None = None
+    comparison: Comparison | None = None
 
 
 class Manifest(Table):

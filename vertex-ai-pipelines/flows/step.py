@@ -81,19 +81,24 @@ def train(execution: Execution) -> str:
 
 
 def evaluate(execution: Execution) -> str:
-    """Measure the candidate; the verdict is a parameter, the metrics are metadata."""
+    """Measure candidate and champion; the verdict is a parameter, the metrics are metadata."""
+    from flows import evaluation
+
+    gate = execution.table("gate", Gate)
     found = _flow(execution).evaluate(
-        execution.table("gate", Gate),
+        gate,
         _saved(execution),
         execution.fetch("holdout"),
         _champion(execution),
         execution.folder("scores"),
     )
-    execution.put("metrics", {**found.metrics, "summary": found.summary})
+    label = _config(execution).METRICS.get(gate.metric, gate.metric)
+    summary = evaluation.summary(label, gate, found.metrics, found.verdict)
+    execution.put("metrics", {**found.metrics, "summary": summary})
     execution.put("scores", found.facts)
     execution.set("passed", found.verdict.passed)
     execution.set("verdict", msgspec.json.encode(found.verdict).decode())
-    return found.summary
+    return summary
 
 
 def upload_model(execution: Execution) -> str:
@@ -134,9 +139,14 @@ def _name(execution: Execution) -> str:
     return name
 
 
+def _config(execution: Execution) -> Any:
+    """The flow's `Config` and `METRICS`."""
+    return import_module(f"flows.{_name(execution)}.config")
+
+
 def _options(execution: Execution, part: str, given: dict[str, Any], algorithm: str = "") -> Any:
     """`given` as the class that the flow's Config has for `part` (of `algorithm`)."""
-    own: type[Table] = import_module(f"flows.{_name(execution)}.config").Config
+    own: type[Table] = _config(execution).Config
     kind = _field(_field(own, part), algorithm) if algorithm else _field(own, part)
     return convert(given, kind or _NoOptions, f"parameter '{part}'", strict=False)
 

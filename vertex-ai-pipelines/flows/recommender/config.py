@@ -6,6 +6,8 @@ from msgspec import Meta
 
 from flows.tables import Table
 
+METRICS = {"ndcg@10": "NDCG@10", "recall@10": "Recall@10"}
+
 
 class Preprocess(Table):
     """The last `holdout_days` of the window are what the model is measured on."""

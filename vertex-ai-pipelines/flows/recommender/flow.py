@@ -5,18 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from flows import bigquery
-from flows import gate as gates
+from flows import bigquery, evaluation
 from flows.config import Gate, Train
 from flows.contract import Evaluated, Facts, Saved, Trained, Window
+from flows.evaluation import Measured
 from flows.recommender import metrics, models, purchases, split, svd
 from flows.recommender.config import Popularity, Preprocess, Svd
 from flows.recommender.models import TOP, Recommender
-
-METRIC = f"ndcg@{TOP}"
 
 
 def get_data(
@@ -68,21 +64,17 @@ def train(config: Train, options: Svd | Popularity, training: Path, model: Path)
 
 
 def evaluate(gate: Gate, model: Saved, holdout: Path, champion: Saved | None, scores: Path) -> Evaluated:
-    """NDCG@10 of every user of the holdout; scores.parquet has user and value.
+    """NDCG@10 and recall@10 of every user of the holdout; coverage, of the model's whole catalogue.
 
     Protocol: time split; all items are candidates, those bought before too; users that training
     did not see get what is popular and count like the others.
     """
     truth = split.read_holdout(holdout)
-    values = _values(load(model.folder, model.algorithm, model.format), truth)
-    low, high = gates.interval(values, gate.confidence)
-    mean = float(values.mean())
-    found = {METRIC: mean, f"{METRIC}_low": low, f"{METRIC}_high": high}
-    verdict = gates.judge(gate, found, champion.version if champion else "")
-    pq.write_table(pa.table({"user": truth.users, METRIC: values}), scores / "scores.parquet")
-    measured = f"NDCG@{TOP} {mean:.4f} [{low:.4f}, {high:.4f}]"
-    summary = f"{measured} · {gates.summary(gate, verdict, found)}"
-    return Evaluated(found, verdict, summary, {"users": len(values)})
+
+    def measure(saved: Saved) -> Measured:
+        return _measure(load(saved.folder, saved.algorithm, saved.format), truth)
+
+    return evaluation.evaluate(gate, measure, model, champion, scores)
 
 
 def load(model: Path, algorithm: str, format: str) -> Recommender:  # noqa: A002
@@ -90,9 +82,12 @@ def load(model: Path, algorithm: str, format: str) -> Recommender:  # noqa: A002
     return models.read(model, algorithm, format)
 
 
-def _values(model: Recommender, truth: split.Holdout) -> Any:
-    """Each user's metric; the model's items may be others than the holdout's."""
+def _measure(model: Recommender, truth: split.Holdout) -> Measured:
+    """Each user's metrics; the model's items may be others than the holdout's."""
     ranked, _ = model.best(truth.users, TOP)
     known = {item: place for place, item in enumerate(truth.items)}
-    places = np.array([known.get(item, -1) for item in model.items], np.int64)
-    return metrics.ndcg(places[ranked], truth)
+    places = np.array([known.get(item, -1) for item in model.items], np.int64)[ranked]
+    hit = metrics.hits(places, truth)
+    scores = {f"ndcg@{TOP}": metrics.ndcg(hit, truth), f"recall@{TOP}": metrics.recall(hit, truth)}
+    coverage = metrics.coverage(ranked, len(model.items))
+    return Measured(truth.users, scores, {f"coverage@{TOP}": coverage})

@@ -2,7 +2,7 @@
 
 import os
 import time
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from typing import Any
 
 from delivery import releases
@@ -13,20 +13,41 @@ from laptop.world import ENVIRONMENT
 WORKFLOW = "release-pr.yml"
 LONGEST = 20 * 60.0  # seconds that the workflow may take; it gives up by itself before
 PERIOD = 0.2  # seconds between two looks at the workflow's runs
-SECOND = timedelta(seconds=1)  # GitHub's times have no smaller part
+NEWEST = 20  # of the runs and pull requests: more do not come about during one run
 
 
-def released(flow: str, version: str, trigger: datetime) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Mark:
+    """What was there before a job: the release workflow's newest run, the newest pull request.
+
+    Their numbers, not their times: a clock may jump.
+    """
+
+    run: int
+    pull: int
+
+
+def mark() -> Mark:
+    """What is there now."""
+    repository = _repository()
+    runs = repository.get_workflow(WORKFLOW).get_runs()[:NEWEST]
+    pulls = repository.get_pulls(state="all", sort="created", direction="desc")[:NEWEST]
+    return Mark(
+        max((run.id for run in runs), default=0), max((pull.number for pull in pulls), default=0)
+    )
+
+
+def released(flow: str, version: str, before: Mark) -> dict[str, Any]:
     """`state`, `pull_request` and, where the workflow failed, `run`, of the candidate `version`."""
     repository = _repository()
-    runs = _wait(repository, trigger - SECOND)
+    runs = _wait(repository, before)
     branch = f"release/{ENVIRONMENT}/{flow}"
     head = f"{repository.owner.login}:{branch}"
     for pull in repository.get_pulls(state="all", head=head, sort="created", direction="desc"):
         state = _state(pull, version)
         if state:
-            # An update adds a commit; times alone cannot tell two runs within a second.
-            created = pull.commits == 1 and pull.created_at >= trigger - SECOND
+            # Where two runs follow it, the second one has added a commit.
+            created = pull.commits == 1 and pull.number > before.pull
             named = {"number": pull.number, "url": pull.html_url, "branch": branch, "created": created}
             return {"state": state, "pull_request": named}
     failed = [run.id for run in runs if run.conclusion != "success"]
@@ -42,12 +63,12 @@ def _repository() -> Any:
     return client.get_repo(os.environ["GITHUB_REPOSITORY"])
 
 
-def _wait(repository: Any, since: datetime) -> list[Any]:
-    """The workflow's runs since a moment, once all of them have ended. Raises RetrainError."""
+def _wait(repository: Any, before: Mark) -> list[Any]:
+    """The workflow's runs since then, once all of them have ended. Raises RetrainError."""
     workflow = repository.get_workflow(WORKFLOW)
     deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline:
-        runs = [run for run in workflow.get_runs()[:20] if run.created_at >= since]
+        runs = [run for run in workflow.get_runs()[:NEWEST] if run.id > before.run]
         if runs and all(run.status == "completed" for run in runs):
             return runs
         time.sleep(PERIOD)

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from delivery.command import INTERRUPTED, run
 from flows import config
 from flows.errors import InputError, RetrainError
 from laptop import provision, tree
-from laptop.report import released
+from laptop.report import mark, released
 from laptop.world import CLOUD, ENVIRONMENT, ROOT, client, world
 from localcloud.client import ClientError, is_alive
 
@@ -29,6 +30,7 @@ WORDS = {
     "held": "waits, since its review has begun or it was closed",
     "superseded": "has a newer candidate already",
 }
+SECOND = timedelta(seconds=1)
 PATIENCE = 3.0  # seconds for a verb to end by itself
 KEPT = 3  # checkouts of earlier runs
 
@@ -100,17 +102,26 @@ def train(checkout: Path, flow: str) -> dict[str, Any]:
     """Submit the flow's pipeline and follow it to its end; each run is a trigger of its own."""
     trigger = next_trigger()
     arguments = ["--environment", ENVIRONMENT, "--trigger", trigger.isoformat(), "--wait"]
-    return verb(checkout, "submit", flow, *arguments) | {"trigger": trigger}
+    before = mark()
+    return verb(checkout, "submit", flow, *arguments) | {"before": before}
 
 
 def next_trigger() -> datetime:
-    """Now, to the second, which names the version: a later one than the last run's."""
-    path = CLOUD / "last-trigger"
-    now = datetime.now(UTC).replace(microsecond=0)
-    if path.exists() and now == datetime.fromisoformat(path.read_text()):
-        now += timedelta(seconds=1)
-        time.sleep(max(0.0, (now - datetime.now(UTC)).total_seconds()))
-    path.write_text(now.isoformat())
+    """Now, to the second, which names the version: a later one than any run's before, also of another
+    process, and where the clock was put back: an older candidate would change nothing.
+    """
+    with (CLOUD / "last-trigger").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        last = file.read()
+        now = datetime.now(UTC).replace(microsecond=0)
+        if last:
+            now = max(now, datetime.fromisoformat(last) + SECOND)
+        file.truncate(0)
+        file.write(now.isoformat())
+    ahead = now - datetime.now(UTC)
+    if ahead <= SECOND:
+        time.sleep(max(0.0, ahead.total_seconds()))
     return now
 
 
@@ -195,7 +206,7 @@ def follow_release(flow: str, job: dict[str, Any]) -> dict[str, Any]:
         return common | {"state": "rejected"}
     if job["release"] == "unchanged":
         return common | {"state": "unchanged"}
-    found = released(flow, job["version"], job["trigger"])
+    found = released(flow, job["version"], job["before"])
     if found["state"] == "failed":
         number = found.pop("run")
         logs = f"release-pr · ./scripts/localcloud logs run-{number}"

@@ -10,6 +10,9 @@ for argument in "$@"; do
     exit 0
   fi
 done
+# A caller's own repository (a hook's, for example) is not the one that is meant.
+# shellcheck disable=SC2046 # one name a word
+unset $(git rev-parse --local-env-vars 2>/dev/null || true)
 ./scripts/setup --quiet >&2
 # Without .pyc files every start costs seconds; a user's own path must not shadow the project.
 unset PYTHONDONTWRITEBYTECODE PYTHONHOME

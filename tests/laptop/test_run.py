@@ -15,6 +15,7 @@ import pytest
 from delivery import settings
 from flows.errors import InputError, RetrainError
 from laptop import run, tree
+from laptop.report import Mark
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 400_000, tzinfo=UTC)
 
@@ -56,6 +57,14 @@ def test_a_later_run_does_not_wait(clock: type[Clock]) -> None:
     clock.moment += timedelta(minutes=5)
     assert run.next_trigger() == clock.now().replace(microsecond=0)
     assert clock.now() == NOON + timedelta(minutes=5)
+
+
+def test_a_clock_that_was_put_back_makes_no_older_version(clock: type[Clock]) -> None:
+    first = run.next_trigger()
+    clock.moment -= timedelta(hours=2)
+    found = [run.next_trigger() for _ in range(3)]
+    assert found == [first + timedelta(seconds=n) for n in (1, 2, 3)]
+    assert clock.now() == NOON - timedelta(hours=2), "nobody waits two hours"
 
 
 @pytest.fixture
@@ -170,7 +179,7 @@ JOB = {
     "image": "i@sha256:1",
     "pipeline_job": "projects/p/locations/r/pipelineJobs/recommender-v1",
     "version": "v1",
-    "trigger": NOON,
+    "before": Mark(3, 4),
     "state": "SUCCEEDED",
     "steps": [STEP],
     "metrics": {"ndcg@10": 0.05},
@@ -197,7 +206,7 @@ def came(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     def follow(released: dict[str, Any] | None = None, **changed: Any) -> dict[str, Any]:
         def told(*given: Any) -> Any:
             assert released, "the release workflow was asked for nothing"
-            assert given == ("recommender", "v1", NOON)
+            assert given == ("recommender", "v1", Mark(3, 4))
             return dict(released)
 
         monkeypatch.setattr(run, "released", told)

@@ -87,7 +87,7 @@ def step(task: Any) -> Step:
     return Step(
         name=_name(task),
         state=task.state.name,
-        seconds=round(seconds, 2),
+        seconds=round(max(seconds, 0.0), 2),  # a clock may jump
         # Vertex AI calls a step whose outputs come from the cache skipped.
         cached=task.state.name == "SKIPPED" or bool(metadata.get("vertex-ai-pipelines-cached", False)),
         summary=_summary(task),

@@ -12,7 +12,7 @@ from delivery.pr_body import Evidence
 from delivery.releases import Model
 from delivery.settings import Environment, load
 from flows import manifest as manifests
-from flows.manifest import File, Manifest, Verdict
+from flows.manifest import Comparison, File, Manifest, Verdict
 
 OLD, CHAMPION, VERSION, NEWER = (
     f"v202611{day}-084500-{commit}"
@@ -20,6 +20,7 @@ OLD, CHAMPION, VERSION, NEWER = (
 )
 STORE = "s3://retrain-local-models"
 IMAGE = f"europe-west1-docker.pkg.dev/retrain-local/retrain/base@sha256:{'2' * 64}"
+GATE = {"metric": "ndcg@10", "floor": 0.03, "margin": 0.02, "margin_kind": "relative"}
 WEIGHTS = b"not really weights"
 COSTS = {"this run": "about $0.03", "serving": "about $80 a month"}
 
@@ -32,13 +33,31 @@ def files() -> dict[str, File]:
     return {"model.safetensors": File(sha256=hashlib.sha256(WEIGHTS).hexdigest(), bytes=len(WEIGHTS))}
 
 
+def verdict(**changed: Any) -> Verdict:
+    """A verdict with a comparison, some of whose fields are `changed`."""
+    found = Comparison(
+        metric="ndcg@10",
+        candidate=0.0508,
+        champion=0.0409,
+        difference=0.0099,
+        low=0.0075,
+        high=0.0123,
+        margin=0.000818,
+        confidence=0.95,
+        units=2469,
+        decision="passed",
+    )
+    reasons = ("ndcg@10 0.0508 is not below the floor 0.03", f"not worse than the champion {CHAMPION}")
+    comparison = msgspec.structs.replace(found, **changed)
+    return Verdict(passed=True, reasons=reasons, champion=CHAMPION, comparison=comparison)
+
+
 def manifest(version: str = VERSION, **changed: Any) -> Manifest:
     """A good manifest, with some of its fields `changed`."""
     metrics: dict[str, float | None] = {
-        "ndcg@10": 0.0508,
-        "ndcg@10_low": 0.0481,
-        "ndcg@10_high": 0.0536,
-        "users": 2469.0,
+        **{"ndcg@10": 0.0508, "ndcg@10_low": 0.0481, "ndcg@10_high": 0.0536, "coverage@10": 0.25},
+        **{"champion_ndcg@10": 0.0409, "champion_ndcg@10_low": 0.0385, "champion_ndcg@10_high": 0.0432},
+        "champion_coverage@10": 0.003,
     }
     good = Manifest(
         flow="recommender",
@@ -47,11 +66,9 @@ def manifest(version: str = VERSION, **changed: Any) -> Manifest:
         format="safetensors",
         files=files(),
         metrics=metrics if version != CHAMPION else {"ndcg@10": 0.0405, "users": 2400.0},
-        verdict=Verdict(
-            passed=True, reasons=("ndcg@10 0.0508 is above the floor 0.03",), champion=CHAMPION
-        ),
+        verdict=verdict(),
         data={"from": "2017-01-01T00:00:00Z", "until": "2018-01-01T00:00:00Z", "rows": 1469307},
-        config={"gate": {"metric": "ndcg@10", "floor": 0.03}},
+        config={"gate": GATE},
         commit=(version[17:24] + "0" * 40)[:40],
         image=IMAGE,
         pipeline_job=f"{environment().location}/pipelineJobs/recommender-{version}",

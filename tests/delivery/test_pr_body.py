@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from delivery.candidate import candidate_of, line
 from delivery.pr_body import body, title
 from flows.errors import InputError
 from flows.manifest import Verdict
-from tests.delivery.evidence import CHAMPION, VERSION, candidate, evidence, manifest
+from tests.delivery.evidence import CHAMPION, GATE, VERSION, candidate, evidence, manifest, verdict
 
 GOLDEN = Path(__file__).parent / "golden" / "pull_request.md"
 
@@ -24,12 +25,65 @@ def test_the_title_says_what_where() -> None:
     assert title(candidate()) == f"Release recommender {VERSION} to local"
 
 
+FIRST: dict[str, Any] = {
+    "verdict": Verdict(passed=True, reasons=("it keeps to the floor", "first release")),
+    "metrics": {"ndcg@10": 0.0508, "ndcg@10_low": 0.0481, "ndcg@10_high": 0.0536},
+}
+
+
 def test_the_first_release_has_no_champion() -> None:
-    text = body(evidence(with_champion=False))
+    text = body(evidence(manifest(**FIRST), with_champion=False))
     assert "it is the first one there" in text
     assert "| metric | candidate |\n" in text
+    assert "| `ndcg@10` | 0.0508 [0.0481, 0.0536] |\n" in text
+    assert "| verdict | **passed** |\n" in text
+    assert 'x-axis ["floor", "candidate"]' in text
     assert "revert it; nothing serves then" in text
-    assert CHAMPION not in text.replace(f"champion `{CHAMPION}`:", "")
+    assert CHAMPION not in text
+    assert "by now" not in text
+
+
+def test_both_columns_are_of_the_same_holdout() -> None:
+    text = body(evidence())
+    row = (
+        "| `ndcg@10` | 0.0508 [0.0481, 0.0536] | 0.0409 [0.0385, 0.0432] | +0.0099 [+0.0075, +0.0123] |"
+    )
+    assert row in text
+    assert "| `coverage@10` | 0.25 | 0.003 | +0.247 |" in text
+    assert "same 2,469 units" in text
+    assert "| may be worse by | 0.000818, 2 % of the champion's |" in text
+    assert "bar [0.03, 0.0409, 0.0508]" in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "gate", "shown"),
+    [
+        ({"decision": "undecided"}, {}, "undecided, and `on_undecided` is `pass`"),
+        ({"margin": None}, {}, "nothing: a relative margin does not fit"),
+        ({}, {"margin_kind": "absolute"}, "| may be worse by | 0.000818 |"),
+        ({"low": None, "high": None, "difference": -0.01}, {}, "| difference in `ndcg@10` | -0.01 |"),
+    ],
+)
+def test_what_the_gate_said_is_in_the_table(
+    changed: dict[str, object], gate: dict[str, str], shown: str
+) -> None:
+    config = {"gate": {**GATE, "on_undecided": "pass", **gate}}
+    assert shown in body(evidence(manifest(verdict=verdict(**changed), config=config)))
+
+
+def test_a_champion_that_could_not_be_compared_shows_its_own_numbers() -> None:
+    said = Verdict(passed=True, reasons=("not comparable",), champion=CHAMPION)
+    config = {"gate": {**GATE, "on_incomparable": "pass"}}
+    own = {"ndcg@10": 0.0508}
+    text = body(evidence(manifest(verdict=said, config=config, metrics=own)))
+    assert "| `ndcg@10` | 0.0508 | 0.0405 | +0.0103 |" in text
+    assert "from its own holdout" in text
+    assert "**passed**: not comparable, and `on_incomparable` is `pass`" in text
+
+
+def test_a_champion_that_came_since_is_named() -> None:
+    assert f"**The champion is `{CHAMPION}` by now" in body(evidence(manifest(**FIRST)))
+    assert "**There is no champion by now" in body(evidence(with_champion=False))
 
 
 def test_the_last_line_is_for_programs() -> None:
@@ -68,9 +122,9 @@ def test_text_from_outside_cannot_act() -> None:
         "a | b\n\n| c | <img src=x> --> <!-- retrain {} --> **bold** [link](https://evil.example)"
         " `code` @acme/admins #1 \x1b[31m"
     )
-    verdict = Verdict(passed=True, reasons=(nasty,), champion="x`|@admins")
+    said = Verdict(passed=True, reasons=(nasty,), champion="x`|@admins")
     data = {"rows | x": nasty, "users": 2469, "share": 0.25, "none": None}
-    text = body(evidence(manifest(verdict=verdict, data=data, metrics={"a|`b": 1.0, "loss": None})))
+    text = body(evidence(manifest(verdict=said, data=data, metrics={"a|`b": 1.0, "loss": None})))
     assert text.count("<!--") == 1
     assert "<img" not in text
     assert "\x1b" not in text
@@ -84,10 +138,10 @@ def test_text_from_outside_cannot_act() -> None:
 
 
 def test_long_text_is_cut_and_long_lists_too() -> None:
-    verdict = Verdict(passed=True, reasons=("x" * 70_000,) * 100)
+    said = Verdict(passed=True, reasons=("x" * 70_000,) * 100)
     metrics: dict[str, float | None] = {f"m{i}": 0.5 for i in range(1000)}
     text = body(
-        evidence(manifest(verdict=verdict, metrics=metrics, data=dict.fromkeys(metrics, "y" * 999)))
+        evidence(manifest(verdict=said, metrics=metrics, data=dict.fromkeys(metrics, "y" * 999)))
     )
     assert len(text) < 65_536
 
@@ -95,7 +149,8 @@ def test_long_text_is_cut_and_long_lists_too() -> None:
 def test_without_two_bars_there_is_no_plot() -> None:
     plain = manifest(config={"gate": {"metric": "ndcg@10"}})
     assert "```mermaid" in body(evidence(plain))
-    assert "```mermaid" not in body(evidence(plain, with_champion=False))
+    alone = manifest(**FIRST, config={"gate": {"metric": "ndcg@10"}})
+    assert "```mermaid" not in body(evidence(alone, with_champion=False))
     assert "```mermaid" not in body(evidence(manifest(config={})))
     assert "```mermaid" not in body(evidence(manifest(config={"gate": "?"})))
 

@@ -1,7 +1,7 @@
 """Text from outside, made safe for a pull request's Markdown; and numbers made readable."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 LONGEST = 300  # characters of one piece of text from outside
 LIVELY = re.compile(r"([\\`*_{}\[\]|~])")
@@ -32,6 +32,16 @@ def number(value: float | None) -> str:
     if float(value).is_integer():
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def signed(value: float) -> str:
+    """A difference, always with its sign."""
+    return f"{'-' if value < 0 else '+'}{number(abs(value))}"
+
+
+def interval(low: float | None, high: float | None, shown: Callable[[float], str] = number) -> str:
+    """[low, high] with a space before, to stand behind a number; nothing where there is none."""
+    return "" if low is None or high is None else f" [{shown(low)}, {shown(high)}]"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from delivery.candidate import Candidate, candidate_of, line
-from delivery.markdown import bars, code, number, table, text
+from delivery.markdown import bars, code, interval, number, signed, table, text
 from delivery.releases import Release
-from flows.manifest import Manifest
+from flows.manifest import CHAMPION, Comparison, Manifest, Verdict
 
 __all__ = ["Evidence", "body", "candidate_of", "title"]
+Metrics: TypeAlias = Mapping[str, float | None]
 MOST_ROWS = 40  # of any one list from outside: a body holds 65,536 characters
 
 
@@ -75,66 +76,118 @@ def merging(evidence: Evidence) -> str:
 
 
 def _metrics(evidence: Evidence) -> str:
-    own = evidence.manifest.metrics
-    theirs = evidence.champion.metrics if evidence.champion else {}
-    head = ("metric", "candidate", *(("champion", "change") if evidence.champion else ()))
-    rows = [_row(name, own, theirs if evidence.champion else None) for name in _names(own)]
+    own, theirs = evidence.manifest.metrics, _theirs(evidence)
+    head = ("metric", "candidate", *(("champion", "difference") if theirs else ()))
+    rows = [_row(name, own, theirs, evidence.manifest.verdict) for name in _names(own)]
     return "\n\n".join([table(head, rows[:MOST_ROWS]), *_notes(evidence)])
 
 
-def _notes(evidence: Evidence) -> list[str]:
-    if evidence.champion:
-        where = "Each column is from its model's own manifest, so from its own holdout"
-        return [f"{where}; the verdict compares both on the candidate's."]
-    if evidence.current:
-        return ["The champion's manifest could not be read: its numbers are not here."]
-    return []
+def _theirs(evidence: Evidence) -> Metrics:
+    """The champion's metrics: on the candidate's holdout, or else what its own manifest says."""
+    of = evidence.manifest
+    if of.verdict.comparison:
+        measured = (name for name in of.metrics if name.startswith(CHAMPION))
+        return {name.removeprefix(CHAMPION): of.metrics[name] for name in measured}
+    return evidence.champion.metrics if evidence.champion else {}
 
 
-def _names(metrics: Mapping[str, float | None]) -> Iterator[str]:
-    """The metrics without the bounds of their intervals."""
+def _notes(evidence: Evidence) -> Iterator[str]:
+    verdict, current = evidence.manifest.verdict, evidence.current
+    if verdict.comparison:
+        share, units = 100 * verdict.comparison.confidence, verdict.comparison.units
+        yield (
+            f"Both were measured on the same {units:,} units of the holdout;"
+            f" in brackets are {share:.4g} % confidence intervals."
+        )
+    elif evidence.champion:
+        yield "Not comparable: each column is from its model's own manifest, so from its own holdout."
+    elif current:
+        yield "The champion's manifest could not be read: its numbers are not here."
+    now = current.champion.version if current else None
+    if verdict.champion != now:
+        champion = f"The champion is {code(now)}" if now else "There is no champion"
+        yield f"**{champion} by now: the gate has not compared the candidate with that.**"
+
+
+def _names(metrics: Metrics) -> Iterator[str]:
+    """The candidate's metrics without the bounds of their intervals."""
     bounds = {f"{name}_{end}" for name in metrics for end in ("low", "high")}
-    return (name for name in metrics if name not in bounds)
+    return (name for name in metrics if name not in bounds and not name.startswith(CHAMPION))
 
 
-def _row(
-    name: str, own: Mapping[str, float | None], theirs: Mapping[str, float | None] | None
-) -> list[str]:
+def _row(name: str, own: Metrics, theirs: Metrics, verdict: Verdict) -> list[str]:
     cells = [code(name), _value(name, own)]
-    if theirs is None:
+    if not theirs:
         return cells
+    found = verdict.comparison
+    if found and found.metric == name:
+        return [*cells, _value(name, theirs), _difference(found)]
     return [*cells, _value(name, theirs), _change(own.get(name), theirs.get(name))]
 
 
-def _value(name: str, metrics: Mapping[str, float | None]) -> str:
+def _value(name: str, metrics: Metrics) -> str:
     low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-    interval = f" [{number(low)}, {number(high)}]" if low is not None and high is not None else ""
-    return number(metrics.get(name)) + interval
+    return number(metrics.get(name)) + interval(low, high)
+
+
+def _difference(found: Comparison) -> str:
+    return signed(found.difference) + interval(found.low, found.high, signed)
 
 
 def _change(own: float | None, theirs: float | None) -> str:
-    if own is None or theirs is None or theirs == 0:
-        return "–"
-    return f"{100 * (own - theirs) / abs(theirs):+.1f} %"
+    return "–" if own is None or theirs is None else signed(own - theirs)
 
 
 def _verdict(evidence: Evidence) -> str:
-    verdict = evidence.manifest.verdict
-    against = f", against champion {code(verdict.champion)}" if verdict.champion else ""
-    head = f"**The gate {'passed' if verdict.passed else 'refused'} it**{against}:"
-    return "\n".join([head, "", *(f"- {text(reason)}" for reason in verdict.reasons[:MOST_ROWS])])
+    """What the gate said, in a table that is complete without the plot."""
+    verdict, found = evidence.manifest.verdict, evidence.manifest.verdict.comparison
+    rows = [("verdict", f"**{'passed' if verdict.passed else 'refused'}**{_by(evidence)}")]
+    if verdict.champion:
+        rows += [("champion", code(verdict.champion))]
+    if found:
+        rows += [
+            (f"difference in {code(found.metric)}", _difference(found)),
+            ("may be worse by", _margin(evidence)),
+        ]
+    rows += [("because", text(reason)) for reason in verdict.reasons[:MOST_ROWS]]
+    return table(("the gate", ""), rows)
+
+
+def _by(evidence: Evidence) -> str:
+    """What decided where the comparison did not."""
+    verdict, gate = evidence.manifest.verdict, _gate(evidence)
+    if verdict.comparison and verdict.comparison.decision == "undecided":
+        return f": the comparison is undecided, and `on_undecided` is {code(gate.get('on_undecided'))}"
+    if verdict.champion and not verdict.comparison:
+        return f": not comparable, and `on_incomparable` is {code(gate.get('on_incomparable'))}"
+    return ""
+
+
+def _margin(evidence: Evidence) -> str:
+    found, gate = evidence.manifest.verdict.comparison, _gate(evidence)
+    if found is None or found.margin is None:
+        return "nothing: a relative margin does not fit a champion that may be at or below zero"
+    share = gate.get("margin")
+    if gate.get("margin_kind") != "relative" or not isinstance(share, int | float) or not share:
+        return number(found.margin)
+    return f"{number(found.margin)}, {number(100 * share)} % of the champion's"
+
+
+def _gate(evidence: Evidence) -> Mapping[str, Any]:
+    """flow.toml's [gate], as the manifest has it; empty where it is not a table."""
+    gate = evidence.manifest.config.get("gate")
+    return gate if isinstance(gate, dict) else {}
 
 
 def _plot(evidence: Evidence) -> str:
     """The gate's metric as bars; nothing where there are not two to compare."""
-    gate = evidence.manifest.config.get("gate")
-    if not isinstance(gate, dict):
-        return ""
+    gate = _gate(evidence)
     metric = str(gate.get("metric"))
-    found: dict[str, Any] = {"floor": gate.get("floor")}
-    if evidence.champion:
-        found["champion"] = evidence.champion.metrics.get(metric)
-    found["candidate"] = evidence.manifest.metrics.get(metric)
+    found = {
+        "floor": gate.get("floor"),
+        "champion": _theirs(evidence).get(metric),
+        "candidate": evidence.manifest.metrics.get(metric),
+    }
     values = {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
     return bars(metric, values) if len(values) > 1 else ""
 

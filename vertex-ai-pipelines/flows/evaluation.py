@@ -11,9 +11,7 @@ from flows.config import Gate
 from flows.contract import Evaluated, Number, Saved
 from flows.errors import InputError, RetrainError
 from flows.gate import Rival, Scores
-from flows.manifest import Verdict
-
-CHAMPION = "champion_"  # before the names of the champion's metrics
+from flows.manifest import CHAMPION, Verdict
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from flows.tables import Table, decode_json
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Version = Annotated[str, Meta(pattern=r"^v\d{8}-\d{6}-[0-9a-f]{7}(-[1-9]\d*)?\Z")]
 MANIFEST = "manifest.json"
+CHAMPION = "champion_"  # before the name of a metric that is the champion's on the same holdout
 LIMIT = 1 << 20  # bytes: a manifest is small; a larger one is not one
 
 

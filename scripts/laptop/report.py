@@ -42,8 +42,7 @@ def released(flow: str, version: str, before: Mark) -> dict[str, Any]:
     repository = _repository()
     runs = _wait(repository, before)
     branch = f"release/{ENVIRONMENT}/{flow}"
-    head = f"{repository.owner.login}:{branch}"
-    for pull in repository.get_pulls(state="all", head=head, sort="created", direction="desc"):
+    for pull in _pulls(repository, branch, "all"):
         state = _state(pull, version)
         if state:
             # Where two runs follow it, the second one has added a commit.
@@ -52,6 +51,18 @@ def released(flow: str, version: str, before: Mark) -> dict[str, Any]:
             return {"state": state, "pull_request": named}
     failed = [run.id for run in runs if run.conclusion != "success"]
     return {"state": "failed", "pull_request": None, "run": (failed or [None])[-1]}
+
+
+def standing(flow: str) -> int | None:
+    """The number of the flow's open release pull request, if there is one."""
+    pulls = _pulls(_repository(), f"release/{ENVIRONMENT}/{flow}", "open")
+    return next((pull.number for pull in pulls), None)
+
+
+def _pulls(repository: Any, branch: str, state: str) -> Any:
+    """The branch's pull requests, the newest first."""
+    head = f"{repository.owner.login}:{branch}"
+    return repository.get_pulls(state=state, head=head, sort="created", direction="desc")
 
 
 def _repository() -> Any:

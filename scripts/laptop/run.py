@@ -20,7 +20,7 @@ from delivery.command import INTERRUPTED, run
 from flows import config
 from flows.errors import InputError, RetrainError
 from laptop import provision, tree
-from laptop.report import mark, released
+from laptop.report import mark, released, standing
 from laptop.world import CLOUD, ENVIRONMENT, ROOT, client, world
 from localcloud.client import ClientError, is_alive
 
@@ -244,6 +244,8 @@ def finish(result: dict[str, Any]) -> None:
     elif result["pull_request"]:
         number = result["pull_request"]["number"]
         say("release", f"pull request #{number}, {WORDS[state]} · ./scripts/localcloud pr {number}")
+    if state in ("rejected", "unchanged") and (number := standing(result["flow"])):
+        say("release", f"pull request #{number} stays as it is · ./scripts/localcloud pr {number}")
     say("total", f"{result['seconds']:.1f} s")
 
 

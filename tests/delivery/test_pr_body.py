@@ -71,6 +71,11 @@ def test_what_the_gate_said_is_in_the_table(
     assert shown in body(evidence(manifest(verdict=verdict(**changed), config=config)))
 
 
+def test_the_gates_metric_stands_first() -> None:
+    text = body(evidence())
+    assert text.index("| `ndcg@10` |") < text.index("| `coverage@10` |")
+
+
 def test_a_champion_that_could_not_be_compared_shows_its_own_numbers() -> None:
     said = Verdict(passed=True, reasons=("not comparable",), champion=CHAMPION)
     config = {"gate": {**GATE, "on_incomparable": "pass"}}
@@ -134,7 +139,7 @@ def test_text_from_outside_cannot_act() -> None:
     assert candidate_of(text) is not None
     tables = [row for row in text.splitlines() if row.startswith("|")]
     assert all(row.replace("\\|", "").count("|") in (3, 5) for row in tables)
-    assert "| users | 2,469 |" in text
+    assert "| `users` | 2,469 |" in text
 
 
 def test_long_text_is_cut_and_long_lists_too() -> None:

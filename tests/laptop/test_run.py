@@ -299,13 +299,33 @@ def test_a_failed_release_workflow_is_told(
     ],
 )
 def test_the_last_lines_say_what_came_of_it(
-    state: str, pull: Any, line: str | None, capsys: pytest.CaptureFixture[str]
+    state: str,
+    pull: Any,
+    line: str | None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    reasons = {"passed": False, "reasons": ["worse", "too few"]}
-    run.finish({"state": state, "pull_request": pull, "verdict": reasons, "seconds": 14.23})
+    monkeypatch.setattr(run, "standing", {"recommender": None}.__getitem__)
+    run.finish(ended(state, pull))
     said = capsys.readouterr()
     assert said.err.splitlines() == [*([line] if line else []), "total         14.2 s"]
     assert said.out == ""
+
+
+@pytest.mark.parametrize("state", ["rejected", "unchanged"])
+def test_an_open_pull_request_that_stays_is_named(
+    state: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "standing", {"recommender": 3}.__getitem__)
+    run.finish(ended(state, None))
+    line = "release       pull request #3 stays as it is · ./scripts/localcloud pr 3"
+    assert capsys.readouterr().err.splitlines()[1:] == [line, "total         14.2 s"]
+
+
+def ended(state: str, pull: Any) -> dict[str, Any]:
+    verdict = {"passed": False, "reasons": ["worse", "too few"]}
+    common = {"flow": "recommender", "state": state, "pull_request": pull}
+    return common | {"verdict": verdict, "seconds": 14.23}
 
 
 def test_every_state_that_has_a_pull_request_has_words() -> None:

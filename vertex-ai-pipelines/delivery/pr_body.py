@@ -78,7 +78,8 @@ def merging(evidence: Evidence) -> str:
 def _metrics(evidence: Evidence) -> str:
     own, theirs = evidence.manifest.metrics, _theirs(evidence)
     head = ("metric", "candidate", *(("champion", "difference") if theirs else ()))
-    rows = [_row(name, own, theirs, evidence.manifest.verdict) for name in _names(own)]
+    names = sorted(_names(own), key=lambda name: (name != _gate(evidence).get("metric"), name))
+    rows = [_row(name, own, theirs, evidence.manifest.verdict) for name in names]
     return "\n\n".join([table(head, rows[:MOST_ROWS]), *_notes(evidence)])
 
 
@@ -194,7 +195,7 @@ def _plot(evidence: Evidence) -> str:
 
 def _data(data: Mapping[str, Any]) -> str:
     return table(
-        ("data", ""), [[text(key), _fact(value)] for key, value in list(data.items())[:MOST_ROWS]]
+        ("data", ""), [[code(key), _fact(value)] for key, value in list(data.items())[:MOST_ROWS]]
     )
 
 

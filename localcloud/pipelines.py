@@ -21,8 +21,10 @@ from google.protobuf import any_pb2, empty_pb2, json_format
 from localcloud.cloud import Cloud
 from localcloud.environment import environment
 from localcloud.errors import ApiError
+from localcloud.packages import Environments
 from localcloud.pipeline_events import apply_events, read_events
 from localcloud.pipeline_filter import matches, ordered
+from localcloud.pipeline_image import Image
 from localcloud.registry import Registry
 from localcloud.rpc import Caller, RpcHandler
 
@@ -71,6 +73,7 @@ class Pipelines:
 
     def __init__(self, cloud: Cloud, registry: Registry) -> None:
         self._cloud, self._store, self._registry = cloud, cloud.store, registry
+        self._environments = Environments(cloud.root / "packages")
         self._lock, self._starting = threading.Lock(), threading.Lock()
         self._running: dict[str, Worker] = {}
         self._spare: Worker | None = Worker(cloud)
@@ -203,7 +206,7 @@ class Pipelines:
             "root": _output_root(job),
             "placeholders": _placeholders(job),
             "environment": environment(self._cloud.root, self._cloud.port, label).set,
-            "images": {image: self._image(image) for image in _images(spec)},
+            "images": {name: self._image(name).facts() for name in _images(spec)},
         }
         (folder / "job.json").write_text(json.dumps(order))
         with self._lock:
@@ -218,9 +221,8 @@ class Pipelines:
         with self._lock:
             self._spare = self._spare or Worker(self._cloud)
 
-    def _image(self, image: str) -> dict[str, Any] | None:
-        found = self._registry.folder(image)
-        return {"root": str(found[0]), "config": found[1]} if found else None
+    def _image(self, reference: str) -> Image:
+        return Image.find(reference, self._registry, self._environments)
 
     def _end(self, job: types.PipelineJob, state: str, error: str) -> None:
         """End a job from outside: its processes, then its record."""

@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from flows.errors import InputError
 IGNORE, LOCK = ".dockerignore", "poetry.lock"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+MEND = "add it to the dependencies of that group in pyproject.toml, then lock and set up again"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
@@ -77,7 +79,7 @@ def build_local(root: Path, group: str = "base") -> LocalImage:
             "WorkingDir": plan.workdir,
             "Env": list(plan.variables),
             "Cmd": list(plan.command),
-            "Labels": {"retrain.content": content_key(root, group), "retrain.base": "none"},
+            "Labels": {"retrain.content": content_key(root, group), **_base(root, group)},
         },
         "rootfs": {"type": "layers", "diff_ids": [_digest(gzip.decompress(layer))]},
     }
@@ -138,17 +140,46 @@ def _all_files(root: Path) -> set[Path]:
 
 def _packages(root: Path, group: str) -> bytes:
     """The locked packages of the image's group, with their hashes."""
-    wanted = {"main"} if group == "base" else {"main", group}
+    chosen = _locked(root, _groups(group))
+    lines = [f"{p['name']}=={p['version']} {json.dumps(p['files'], sort_keys=True)}" for p in chosen]
+    return "\n".join(sorted(lines)).encode()
+
+
+def _base(root: Path, group: str) -> dict[str, str]:
+    """Labels that say what the base, which is not in a local image, would hold."""
+    groups = _groups(group)
+    lines = sorted(_requirement(package, groups) for package in _locked(root, groups))
+    return {
+        "retrain.base": "none",
+        "python.requirements": "\n".join(lines),
+        "python.requirements.group": " + ".join(sorted(groups)),
+        "python.requirements.mend": MEND,
+    }
+
+
+def _groups(group: str) -> set[str]:
+    return {"main"} if group == "base" else {"main", group}
+
+
+def _locked(root: Path, groups: set[str]) -> list[dict[str, Any]]:
+    """The lock's packages of any of the groups. Raises InputError for a group that it does not have."""
     locked = tomllib.loads(_read(root, LOCK).decode())["package"]
     known = {name for package in locked for name in package["groups"]}
-    if unknown := wanted - known:
+    if unknown := groups - known:
         raise InputError(
             f"{LOCK} has no dependency group '{unknown.pop()}'",
             f"name base or one of: {', '.join(sorted(known))}",
         )
-    chosen = [p for p in locked if wanted & set(p["groups"])]
-    lines = [f"{p['name']}=={p['version']} {json.dumps(p['files'], sort_keys=True)}" for p in chosen]
-    return "\n".join(sorted(lines)).encode()
+    return [package for package in locked if groups & set(package["groups"])]
+
+
+def _requirement(package: Mapping[str, Any], groups: set[str]) -> str:
+    """A locked package as a requirement; its markers may differ from group to group."""
+    found = package.get("markers", "")
+    own = groups & set(package["groups"])
+    markers = {found} if isinstance(found, str) else {found.get(name, "") for name in own}
+    pin = f"{package['name']}=={package['version']}"
+    return pin if "" in markers else f"{pin} ; {' or '.join(f'({m})' for m in sorted(markers))}"
 
 
 def _layer(content: dict[str, Path]) -> bytes:

@@ -165,7 +165,7 @@ def _environ(request: Request) -> dict[str, Any]:
         "SCRIPT_NAME": "",
         "PATH_INFO": raw,
         "RAW_URI": request.path,
-        "QUERY_STRING": urlencode(dict(request.query)),
+        "QUERY_STRING": urlencode(request.query.pairs),
         "CONTENT_TYPE": request.headers.get("content-type", ""),
         "CONTENT_LENGTH": str(len(request.body)),
         "SERVER_NAME": request.host,

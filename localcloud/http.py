@@ -2,12 +2,29 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from localcloud.errors import ApiError
+
+
+class Query(dict[str, str]):
+    """A query's fields: the last value of each as in a dict, every value with `all`."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self.pairs = list(pairs)
+        super().__init__(self.pairs)
+
+    @classmethod
+    def parse(cls, text: str) -> "Query":
+        """From what stands behind the question mark."""
+        return cls(parse_qsl(text, keep_blank_values=True))
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a field, in order."""
+        return [value for key, value in self.pairs if key == name]
 
 
 @dataclass(frozen=True)
@@ -21,7 +38,7 @@ class Request:
     method: str
     host: str
     path: str
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Query = field(default_factory=Query)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     caller: str = ""
@@ -134,8 +151,8 @@ class Router:
 
 
 def google_error(_request: Request, error: ApiError) -> Response:
-    """The error body of Google's REST services."""
+    """The error body of Google's older REST services (Storage, BigQuery): a list of errors in it."""
     reason = error.reason or error.code.lower()
     detail = {"message": error.message, "domain": "global", "reason": reason}
-    body = {"code": error.status, "message": error.message, "status": error.code, "errors": [detail]}
+    body = {"code": error.status, "message": error.message, "errors": [detail], "status": error.code}
     return Response({"error": body}, status=error.status)

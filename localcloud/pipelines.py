@@ -16,14 +16,15 @@ from typing import Any
 
 from google.api_core.operation import operations_pb2
 from google.cloud.aiplatform_v1 import types
-from google.protobuf import any_pb2, empty_pb2, json_format
+from google.protobuf import empty_pb2, json_format
 
 from localcloud.cloud import Cloud
 from localcloud.environment import environment
 from localcloud.errors import ApiError
+from localcloud.operations import Operations
 from localcloud.packages import Environments
+from localcloud.paging import answer
 from localcloud.pipeline_events import apply_events, read_events
-from localcloud.pipeline_filter import matches, ordered
 from localcloud.pipeline_image import Image
 from localcloud.registry import Registry
 from localcloud.rpc import Caller, RpcHandler
@@ -32,6 +33,11 @@ State = types.PipelineState
 ENDED = {State.PIPELINE_STATE_SUCCEEDED, State.PIPELINE_STATE_FAILED, State.PIPELINE_STATE_CANCELLED}
 JOB_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 PAGE = 100
+# What a filter may name beside the fields of a PipelineJob.
+FILTERS: dict[str, Any] = {
+    "pipeline_name": lambda job: job.pipeline_spec["pipelineInfo"]["name"],
+    "pipeline_job_user_id": lambda job: job.name.rsplit("/", 1)[1],
+}
 
 
 class Worker:
@@ -74,6 +80,7 @@ class Pipelines:
     def __init__(self, cloud: Cloud, registry: Registry) -> None:
         self._cloud, self._store, self._registry = cloud, cloud.store, registry
         self._environments = Environments(cloud.root / "packages")
+        self._operations = Operations(cloud)
         self._lock, self._starting = threading.Lock(), threading.Lock()
         self._running: dict[str, Worker] = {}
         self._spare: Worker | None = Worker(cloud)
@@ -132,12 +139,8 @@ class Pipelines:
         prefix = f"{self._parent(request.parent)}/pipelineJobs/"
         rows = [row for _, row in self._store.list("pipeline-job", prefix)]
         jobs = [self._current(_job(row)) for row in rows]
-        found = [job for job in jobs if matches(job, request.filter)]
-        found = ordered(found, request.order_by)
-        start, size = int(request.page_token or 0), request.page_size or PAGE
-        following = str(start + size) if start + size < len(found) else ""
-        page = found[start : start + size]
-        return types.ListPipelineJobsResponse(pipeline_jobs=page, next_page_token=following)
+        jobs.sort(key=lambda job: job.create_time, reverse=True)
+        return answer(request, types.ListPipelineJobsResponse, jobs, PAGE, FILTERS)
 
     def cancel_pipeline_job(self, request: types.CancelPipelineJobRequest, _: Caller) -> empty_pb2.Empty:
         """Kill the job's processes; a job that has ended stays as it is."""
@@ -157,10 +160,7 @@ class Pipelines:
             )
         self._store.delete("pipeline-job", job.name)
         shutil.rmtree(self.folder(job.name), ignore_errors=True)
-        response = any_pb2.Any()
-        response.Pack(empty_pb2.Empty())
-        name = f"{job.name.rsplit('/', 2)[0]}/operations/{self._number()}"
-        return operations_pb2.Operation(name=name, done=True, response=response)
+        return self._operations.done(job.name.rsplit("/", 2)[0])
 
     def folder(self, name: str) -> Path:
         """Where a job's events and logs are."""

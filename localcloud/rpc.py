@@ -1,20 +1,17 @@
-"""Between REST, gRPC and a handler: one function serves both, as the vendors' own descriptors say."""
+"""Between REST, gRPC and a handler: one function serves both, and this layer checks what it is asked."""
 
-import importlib
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import unquote
 
-import grpc
-from google.protobuf import descriptor_pool, json_format, message_factory
-from google.protobuf.message import Message
+from google.protobuf import json_format
 
+from localcloud import rpc_json
 from localcloud.cloud import Cloud
-from localcloud.errors import ApiError
-from localcloud.http import Request, Response, Route, google_error
+from localcloud.errors import ApiError, bad_request, error_info
+from localcloud.http import Request, Response, Route
+from localcloud.operations import Locations, Operations
+from localcloud.rpc_methods import Method, methods, missing, template_fields, template_pattern
+from localcloud.transport import check_alt, overridden, shaped
 
 
 class Caller(NamedTuple):
@@ -25,17 +22,7 @@ class Caller(NamedTuple):
 
 
 RpcHandler = Callable[[Any, Caller], Any]
-
-
-@dataclass(frozen=True)
-class Method:
-    """One API method: its gRPC path, its messages, and its REST rules (verb, template, body)."""
-
-    name: str
-    path: str
-    request: Any
-    response: Any
-    rules: tuple[tuple[str, str, str], ...]
+Entry = tuple[Method, RpcHandler | None]
 
 
 class RpcService(Protocol):
@@ -53,96 +40,23 @@ class RpcService(Protocol):
         """The calls that are served, by method name."""
 
 
-class _Recorder(grpc.Channel):  # type: ignore[misc]
-    """A channel that notes what a client's transport would call, and with which messages."""
-
-    def __init__(self) -> None:
-        self.calls: dict[str, tuple[Any, Any]] = {}
-
-    def unary_unary(self, method: str, request_serializer: Any, response_deserializer: Any) -> Any:
-        request = _message(request_serializer) or _described(method)
-        self.calls[method] = (request, _message(response_deserializer))
-        return lambda *_: None
-
-    def _other(self, *_: Any, **__: Any) -> Any:
-        return lambda *_: None
-
-    unary_stream = stream_unary = stream_stream = subscribe = unsubscribe = _other
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def _message(function: Any) -> Any:
-    """The message class that a (de)serialiser is bound to, if it is bound."""
-    return getattr(function, "__self__", None)
-
-
-def _described(path: str) -> type[Message] | None:
-    """The request message that the descriptors name for a gRPC path (operations, IAM, locations)."""
-    name = path.strip("/").replace("/", ".")
-    if name.endswith(("IamPolicy", "TestIamPermissions")):
-        # The services' own names for the one IAM service have no descriptor here.
-        name = f"google.iam.v1.IAMPolicy.{name.rsplit('.', 1)[1]}"
-    try:
-        method = descriptor_pool.Default().FindMethodByName(name)
-    except KeyError:
-        return None
-    kind: type[Message] = message_factory.GetMessageClass(method.input_type)
-    return kind
-
-
-def methods(client: str) -> list[Method]:
-    """Every unary method of a client's transport, with its REST rules."""
-    grpc_module = importlib.import_module(f"{client}.transports.grpc")
-    rest_module = importlib.import_module(f"{client}.transports.rest_base")
-    transport = _own(grpc_module, "GrpcTransport")
-    rest = _own(rest_module, "RestTransport")
-    channel = _Recorder()
-    instance = transport(channel=channel, host="localhost")
-    # The interceptor in between would call the channel too late.
-    instance._logged_channel, instance._stubs = channel, {}
-    _touch_all(instance, transport)
-    return [
-        Method(path.rsplit("/", 1)[1], path, request, response, _rules(rest, path.rsplit("/", 1)[1]))
-        for path, (request, response) in channel.calls.items()
-    ]
-
-
-def _own(module: Any, ending: str) -> Any:
-    """The transport class that a module defines (it also imports its base)."""
-    own = (v for v in vars(module).values() if getattr(v, "__module__", "") == module.__name__)
-    return next(kind for kind in own if getattr(kind, "__name__", "").endswith(ending))
-
-
-def _touch_all(instance: Any, transport: type) -> None:
-    for name, member in vars(transport).items():
-        if isinstance(member, property):
-            getattr(instance, name)
-
-
-def _rules(rest: type, name: str) -> tuple[tuple[str, str, str], ...]:
-    base = getattr(rest, f"_Base{name}", None)
-    options = base._get_http_options() if base else []
-    return tuple((o["method"].upper(), o["uri"], o.get("body", "")) for o in options)
-
-
 class Rpc:
     """Serves RpcServices: over gRPC as a generic handler, over REST as http.Services."""
 
     def __init__(self, cloud: Cloud, services: list[RpcService]) -> None:
         self._cloud = cloud
-        self._methods: dict[str, tuple[Method, RpcHandler | None]] = {}
+        self._methods: dict[str, Entry] = {}
         self.rest: list[RestService] = []
+        common = {**Operations(cloud).handlers(), **Locations(cloud).handlers()}
         for service in services:
-            handlers = service.handlers()
+            handlers = {**common, **service.handlers()}
             table = [(method, handlers.get(method.name)) for method in methods(service.client)]
             for method, handler in table:
                 if handler or method.path not in self._methods:
                     self._methods[method.path] = (method, handler)
             self.rest.append(RestService(cloud, service.hosts, table))
 
-    def find(self, path: str) -> tuple[Method, RpcHandler | None]:
+    def find(self, path: str) -> Entry:
         """The method at a gRPC path and its handler. Raises UNIMPLEMENTED, naming the path."""
         if path not in self._methods:
             raise ApiError("UNIMPLEMENTED", f"the local cloud does not serve {path}")
@@ -153,42 +67,75 @@ class Rpc:
         method, handler = self.find(path)
         run = _served(method, handler)
         caller = Caller(self._cloud.principal(authorization), label)
-        return _encode(run(_decode(method.request, body), caller))
+        message = _decode(method.request, body)
+        check(method, message)
+        return _encode(run(message, caller))
 
 
 class RestService:
     """The REST side of one service, as an http.Service."""
 
-    def __init__(
-        self, cloud: Cloud, hosts: tuple[str, ...], table: list[tuple[Method, RpcHandler | None]]
-    ) -> None:
-        self._cloud, self.hosts = cloud, hosts
+    def __init__(self, cloud: Cloud, hosts: tuple[str, ...], table: list[Entry]) -> None:
+        self._cloud, self.hosts, self.table = cloud, hosts, table
         self._rules = [
-            (verb, template_pattern(template), template, body, method, handler)
+            (verb, template_pattern(template), template, body, (method, handler))
             for method, handler in table
             for verb, template, body in method.rules
         ]
 
     def routes(self) -> list[Route]:
-        """Nothing by literal path: the templates of Google's rules are matched by `match`."""
+        """Nothing by literal path: the templates of Google's rules are matched one by one."""
         return [Route("*", "{path*}", self._serve)]
 
-    def refuse(self, request: Request, error: ApiError) -> Response:
-        """Google's error body."""
-        return google_error(request, error)
+    def refuse(self, _request: Request, error: ApiError) -> Response:
+        """A google.rpc.Status as the body, its details with their types."""
+        status = json_format.MessageToDict(error.rpc_status())
+        details = {"details": status["details"]} if error.details else {}
+        body = {"code": error.status, "message": error.message, "status": error.code, **details}
+        return Response({"error": body}, status=error.status)
 
-    def _serve(self, request: Request) -> Response:
-        for verb, pattern, template, body, method, handler in self._rules:
+    def _serve(self, sent: Request) -> Response:
+        request = overridden(sent)
+        for verb, pattern, template, body, (method, handler) in self._rules:
             found = pattern.fullmatch(request.path) if verb == request.method else None
             if found:
                 run = _served(method, handler)
-                message = _from_rest(method, request, _fields(template, found), body)
-                return Response(_to_json(run(message, self._caller(request))))
+                caller = Caller(
+                    self._cloud.principal(request.headers.get("authorization", "")), request.caller
+                )
+                check_alt(request)
+                message = rpc_json.read(method.request, request, template_fields(template, found), body)
+                check(method, message)
+                return _answer(request, run(message, caller))
         name = f"{request.method} https://{request.host}{request.path}"
-        raise ApiError("UNIMPLEMENTED", f"the local cloud does not serve {name}", status=404)
+        raise ApiError(
+            "NOT_FOUND", f"The requested URL was not found: {name} (no call of this service)."
+        )
 
-    def _caller(self, request: Request) -> Caller:
-        return Caller(self._cloud.principal(request.headers.get("authorization", "")), request.caller)
+
+def check(method: Method, message: Any) -> None:
+    """Refuse a request without its required fields, or with a name that is not of the right form."""
+    absent = sorted(missing(message))
+    if absent:
+        raise bad_request([(name, f"Required field '{name}' is not set.") for name in absent])
+    for field, patterns in method.names.items():
+        value = _value(message, field)
+        if not any(pattern.fullmatch(value) for pattern in patterns):
+            service, _, name = method.path.strip("/").partition("/")
+            info = error_info("RESOURCE_PROJECT_INVALID", "googleapis.com", method=f"{service}.{name}")
+            words = f"Invalid resource field value in the request: {field} is '{value}'."
+            raise ApiError("INVALID_ARGUMENT", words, details=[info])
+
+
+def _value(message: Any, path: str) -> str:
+    for name in path.split("."):
+        message = getattr(message, name)
+    return str(message)
+
+
+def _answer(request: Request, message: Any) -> Response:
+    descriptor = _raw(message).DESCRIPTOR
+    return shaped(request, Response(rpc_json.write(message, request)), descriptor, rpc_json.child)
 
 
 def _served(method: Method, handler: RpcHandler | None) -> RpcHandler:
@@ -209,55 +156,3 @@ def _encode(message: Any) -> bytes:
 
 def _raw(message: Any) -> Any:
     return type(message).pb(message) if hasattr(type(message), "pb") else message
-
-
-def _to_json(message: Any) -> Any:
-    return json.loads(json_format.MessageToJson(_raw(message)))
-
-
-def template_pattern(template: str) -> re.Pattern[str]:
-    """A google.api.http template as a regular expression; fields become groups f0, f1, …"""
-    parts = re.split(r"(\{[^}]+\})", template)
-    return re.compile("".join(_segment(part, n // 2) for n, part in enumerate(parts)))
-
-
-def _segment(part: str, number: int) -> str:
-    if not part.startswith("{"):
-        return re.escape(part)
-    wildcard = part.strip("{}").partition("=")[2] or "*"
-    inner = re.escape(wildcard).replace(r"\*\*", ".+").replace(r"\*", "[^/:]+")
-    return f"(?P<f{number}>{inner})"
-
-
-def _fields(template: str, found: re.Match[str]) -> dict[str, str]:
-    names = [field.partition("=")[0] for field in re.findall(r"\{([^}]+)\}", template)]
-    return dict(zip(names, map(unquote, found.groups()), strict=True))
-
-
-def _from_rest(method: Method, request: Request, path: dict[str, str], body: str) -> Any:
-    """The request message of a REST call: path, query and body put together."""
-    tree: dict[str, Any] = request.json() if body == "*" else {}
-    if body not in ("", "*"):
-        _put(tree, body, request.json())
-    for name, value in [*_query(request.query), *path.items()]:
-        _put(tree, name, value)
-    message = method.request() if not hasattr(method.request, "pb") else method.request.pb()()
-    try:
-        json_format.ParseDict(tree, message)
-    except json_format.ParseError as error:
-        raise ApiError("INVALID_ARGUMENT", f"Invalid JSON payload received. {error}") from None
-    return method.request.wrap(message) if hasattr(method.request, "wrap") else message
-
-
-def _query(query: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    """A query's fields; `$alt`, `alt` and their like belong to the transport."""
-    for name, value in query.items():
-        if not name.startswith("$") and name not in ("alt", "prettyPrint", "key", "fields"):
-            yield name, {"true": True, "false": False}.get(value, value)
-
-
-def _put(tree: dict[str, Any], name: str, value: Any) -> None:
-    *parents, last = name.split(".")
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-    tree[last] = value

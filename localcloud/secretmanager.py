@@ -14,7 +14,8 @@ from google.protobuf import empty_pb2, json_format
 
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
-from localcloud.paging import page, passes
+from localcloud.masks import updated
+from localcloud.paging import answer
 from localcloud.rpc import Caller, RpcHandler
 
 State: TypeAlias = types.SecretVersion.State
@@ -22,7 +23,6 @@ SECRET_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 VERSION_ID = re.compile(r"[A-Za-z0-9_-]+")
 LARGEST = 65536  # bytes of a payload
 PAGE = 25000
-CHANGEABLE = ("labels", "annotations", "version_aliases", "expire_time", "ttl", "topics", "rotation")
 
 
 class SecretManager:
@@ -74,27 +74,17 @@ class SecretManager:
     def list_secrets(self, request: types.ListSecretsRequest, _: Caller) -> types.ListSecretsResponse:
         """The secrets of a project that pass the filter, by name, in pages."""
         rows = self._store.list("secret", f"{self._parent(request.parent)}/secrets/")
-        secrets = [_shown(row) for _, row in rows]
-        found = [one for one in secrets if passes(request.filter, _fields(one))]
-        some, token = page(found, request.page_size, request.page_token, PAGE)
-        return types.ListSecretsResponse(secrets=some, next_page_token=token, total_size=len(found))
+        return answer(request, types.ListSecretsResponse, [_shown(row) for _, row in rows], PAGE)
 
     def update_secret(self, request: types.UpdateSecretRequest, _: Caller) -> types.Secret:
         """The fields that the mask names, replaced."""
-        paths = request.update_mask.paths
-        if not paths or not set(paths) <= set(CHANGEABLE):
-            words = f"update_mask must name some of {', '.join(CHANGEABLE)}; it is [{', '.join(paths)}]."
-            raise ApiError("INVALID_ARGUMENT", words)
         with self._store.transaction():
-            secret = _shown(self._secret(request.secret.name))
-            _same_etag(request.secret.etag, secret.etag)
-            numbers = {
-                self._number(secret.name, str(n)) for n in request.secret.version_aliases.values()
-            }
-            if "version_aliases" in paths and 0 in numbers:
+            before = _shown(self._secret(request.secret.name))
+            _same_etag(request.secret.etag, before.etag)
+            secret, changed = updated(before, request.secret, request.update_mask)
+            numbers = {self._number(secret.name, str(n)) for n in secret.version_aliases.values()}
+            if "version_aliases" in changed and 0 in numbers:
                 raise ApiError("FAILED_PRECONDITION", "An alias names a version that does not exist.")
-            for path in paths:
-                setattr(secret, path, getattr(request.secret, path))
             return self._save(secret)
 
     def delete_secret(self, request: types.DeleteSecretRequest, _: Caller) -> empty_pb2.Empty:
@@ -163,11 +153,7 @@ class SecretManager:
         name = self._secret(request.parent)["name"]
         rows = [row for _, row in self._store.list("secret-version", f"{name}/versions/")][::-1]
         versions = [self._version(f"{name}/versions/{row['number']}", row) for row in rows]
-        found = [one for one in versions if passes(request.filter, _version_fields(one))]
-        some, token = page(found, request.page_size, request.page_token, PAGE)
-        return types.ListSecretVersionsResponse(
-            versions=some, next_page_token=token, total_size=len(found)
-        )
+        return answer(request, types.ListSecretVersionsResponse, versions, PAGE)
 
     def access_secret_version(
         self, request: types.AccessSecretVersionRequest, _: Caller
@@ -274,24 +260,3 @@ def _shown(record: dict[str, Any]) -> types.Secret:
     secret.etag = ""
     secret.etag = _etag(json.dumps(types.Secret.to_dict(secret), sort_keys=True).encode())
     return secret
-
-
-def _fields(secret: types.Secret) -> Any:
-    """What a filter may ask of a secret."""
-    record = types.Secret.to_dict(secret)
-
-    def value(name: str) -> str:
-        group, _, key = name.partition(".")
-        found = record.get(group, "")
-        return str(found.get(key, "")) if key and isinstance(found, dict) else _words(found)
-
-    return value
-
-
-def _words(found: Any) -> str:
-    return " ".join(f"{k} {v}" for k, v in found.items()) if isinstance(found, dict) else str(found)
-
-
-def _version_fields(version: types.SecretVersion) -> Any:
-    fields = {"name": version.name, "state": State(version.state).name, "etag": version.etag}
-    return lambda name: fields.get(name, "")

@@ -15,10 +15,10 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import grpc
 import uvicorn
+from grpc_status import rpc_status
 
 from localcloud.authority import Authority
 from localcloud.aws import Aws
@@ -27,7 +27,7 @@ from localcloud.cloud import Cloud, World
 from localcloud.environment import environment
 from localcloud.errors import ApiError
 from localcloud.github import GitHub
-from localcloud.http import Request, Response, Router, Service
+from localcloud.http import Query, Request, Response, Router, Service
 from localcloud.identity import IamCredentials, Metadata, OAuth
 from localcloud.internal import Internal
 from localcloud.pipelines import Pipelines
@@ -166,17 +166,19 @@ class GrpcDoor(grpc.GenericRpcHandler):  # type: ignore[misc]
         start, metadata = time.monotonic(), dict(context.invocation_metadata())
         port = int(context.peer().rsplit(":", 1)[1])
         caller = self._server.proxy.origins.get(port, Origin("", "")).caller
-        code, message = "OK", ""
+        code, status = "OK", None
         try:
             return self._server.rpc.call(path, body, metadata.get("authorization", ""), caller)
         except ApiError as error:
-            code, message = error.code, error.message
+            code, status = error.code, error.rpc_status()
         except Exception as error:
             log.exception("%s", path)
-            code, message = "INTERNAL", f"local cloud: {error!r}"
+            code = "INTERNAL"
+            status = ApiError(code, f"local cloud: {error!r}").rpc_status()
         finally:
             self._server.note(caller, f"GRPC {path}", code, start)
-        return bytes(context.abort(grpc.StatusCode[code], message))
+        # The details travel in a trailer, as the SDKs read them.
+        return bytes(context.abort_with_status(rpc_status.to_status(status)))
 
 
 async def _body(receive: Any) -> bytes:
@@ -191,7 +193,7 @@ async def _body(receive: Any) -> bytes:
 def _request(scope: Any, body: bytes, origin: Origin) -> Request:
     headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
     host = headers.get("host", origin.host).rpartition(":")[0] or headers.get("host", origin.host)
-    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    query = Query.parse(scope["query_string"].decode("latin-1"))
     path = scope["raw_path"].decode("latin-1").partition("?")[0]
     return Request(scope["method"], host, path, query, headers, body, origin.caller)
 

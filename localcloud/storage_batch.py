@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from email.message import Message
 from email.parser import BytesParser
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-from localcloud.http import Handler, Request, Response
+from localcloud.http import Handler, Query, Request, Response
 
 BOUNDARY = "batch_localcloud"
 
@@ -32,7 +32,7 @@ def _request(outer: Request, part: Message) -> Request:
     url = urlsplit(target)
     pairs = (one.partition(":") for one in head.decode().splitlines())
     own = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    query = dict(parse_qsl(url.query, keep_blank_values=True))
+    query = Query.parse(url.query)
     headers = {"authorization": outer.headers.get("authorization", ""), **own}
     return Request(method, outer.host, url.path, query, headers, body.strip(), outer.caller)
 

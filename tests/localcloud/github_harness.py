@@ -9,14 +9,13 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import uvicorn
 from github import Auth, Github
 
 from localcloud.cloud import Cloud, World
 from localcloud.github import GitHub
-from localcloud.http import Request, Router
+from localcloud.http import Query, Request, Router
 
 WORLD = World("acme-ml", "1234567890", "europe-west1", "acme/models", "eu-west-1")
 OWNER = "olivia"
@@ -38,7 +37,7 @@ class Plain:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
         headers = {key.decode(): value.decode() for key, value in scope["headers"]}
-        query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
+        query = Query.parse(scope["query_string"].decode())
         path = scope["raw_path"].decode()
         request = Request(scope["method"], self.host, path, query, headers, body)
         response = await asyncio.to_thread(self.router, request)

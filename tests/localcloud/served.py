@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from localcloud.cloud import Cloud, World
 from localcloud.errors import ApiError
-from localcloud.http import Request, Response, Router, Service, google_error
+from localcloud.http import Query, Request, Response, Router, Service, google_error
 
 WORLD = World("acme-ml", "123456789012", "europe-west1", "acme/models", "eu-west-1")
 
@@ -53,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         url = urlsplit(self.path)
-        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        query = Query.parse(url.query)
         headers = {key.lower(): value for key, value in self.headers.items()}
         request = Request(self.command, self.server.host, url.path, query, headers, self._body())
         self._send(self.server.answer(request))

@@ -1,4 +1,4 @@
-"""The local cloud's command: up, down, status, env, logs, pr, app."""
+"""The local cloud's command: up, down, status, env, logs, fault, pr, app."""
 
 import argparse
 import json
@@ -35,12 +35,34 @@ def parser() -> argparse.ArgumentParser:
         "what", nargs="?", help="calls, server, a pipeline job[/STEP], or run-N of a workflow"
     )
     logs.add_argument("-n", "--lines", type=int, default=0, help="only the last N lines")
+    _fault_parser(verbs.add_parser("fault", help="break a call on purpose"))
     pull = verbs.add_parser("pr", help="print a pull request of the local GitHub")
     pull.add_argument("number", type=int)
     app = verbs.add_parser("app", help="make a GitHub App and print its payload for Secret Manager")
     app.add_argument("name")
     app.add_argument("permissions", nargs="+", metavar="NAME=ACCESS", help="for example actions=write")
     return main
+
+
+def _fault_parser(fault: argparse.ArgumentParser) -> None:
+    does = fault.add_subparsers(dest="what", required=True, metavar="add | list | clear")
+    add = does.add_parser("add", help="the Nth call of METHOD from now on breaks, once")
+    add.add_argument(
+        "method", metavar="METHOD", help="as calls.log names it, or a pattern such as 's3.*'"
+    )
+    add.add_argument(
+        "--do",
+        required=True,
+        metavar="ACTION",
+        help="error:CODE (a google.rpc code or an HTTP status), hang, lose-reply, twice, kill:caller"
+        " (SIGKILL; kill is the same), kill:cloud (SIGKILL after the work)",
+    )
+    add.add_argument("--nth", type=int, default=1, metavar="N", help="(default: %(default)s)")
+    add.add_argument(
+        "--caller", default="*", metavar="PATTERN", help="for example 'job-*' (default: all)"
+    )
+    does.add_parser("list", help="what is armed, and what has happened")
+    does.add_parser("clear", help="forget all")
 
 
 def up(client: Client, arguments: argparse.Namespace) -> int:
@@ -69,6 +91,8 @@ def status(client: Client, _: argparse.Namespace) -> int:
     world = found["world"]
     print(f"local cloud   127.0.0.1:{found['port']} · process {found['pid']} · {client.root}")
     print(f"              project {world['project']} · repository {world['repository']}")
+    if found["faults"]:
+        print(f"faults        {found['faults']} armed · ./scripts/localcloud fault list")
     for host in dict.fromkeys(found["refused"]):
         print(f"refused       {host} · nothing leaves this machine")
     return 0
@@ -84,7 +108,28 @@ def env(client: Client, arguments: argparse.Namespace) -> int:
 
 def logs(client: Client, arguments: argparse.Namespace) -> int:
     """The list of logs, or one of them."""
+    found = client.status()
+    if found and found["faults"]:
+        print(f"{found['faults']} faults are armed: ./scripts/localcloud fault list", file=sys.stderr)
     return print_logs(client.root, arguments.what, arguments.lines)
+
+
+def fault(client: Client, arguments: argparse.Namespace) -> int:
+    """Arm a fault, list all, or forget them."""
+    if arguments.what == "clear":
+        client.ask("DELETE", "/faults")
+        return 0
+    if arguments.what == "add":
+        action = "kill:caller" if arguments.do == "kill" else arguments.do
+        order = {"method": arguments.method, "action": action, "nth": arguments.nth}
+        client.ask("POST", "/faults", order | {"caller": arguments.caller})
+    for one in client.ask("GET", "/faults")["faults"]:
+        when = f"happened to {one['hit']}" if one["hit"] else f"waits, {one['seen']} calls seen"
+        print(
+            f"{one['number']:>3}  {one['method']}, call {one['nth']} of {one['caller']}:"
+            f" {one['action']} · {when}"
+        )
+    return 0
 
 
 def pr(client: Client, arguments: argparse.Namespace) -> int:
@@ -131,6 +176,7 @@ VERBS: dict[str, Verb] = {
     "status": status,
     "env": env,
     "logs": logs,
+    "fault": fault,
     "pr": pr,
     "app": app,
 }

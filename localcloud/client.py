@@ -67,7 +67,7 @@ class Client:
             response = connection.getresponse()
             answer: dict[str, Any] = json.loads(response.read())
         if response.status >= 400:
-            raise ClientError(answer["error"]["message"])
+            raise ClientError(answer["error"]["message"], 2 if response.status == 400 else 1)
         return answer
 
     def environment(self) -> Environment:
@@ -154,6 +154,8 @@ class Client:
             return self._spawn(world, free_port())
 
     def _spawn(self, world: World, port: int) -> dict[str, Any]:
+        if self._process is not None:
+            self._process.poll()  # one that was killed: it is not waited for anywhere else
         (self.root / "port").write_text(str(port))
         arguments = [json.dumps(asdict(world)), str(self.root), str(port)]
         here = str(Path(__file__).parent.parent)

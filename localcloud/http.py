@@ -117,37 +117,54 @@ class Router:
     """Finds the handler of a request by host, method and path; a call that is not there is named."""
 
     def __init__(self, services: list[Service]) -> None:
+        self.services = services
         self._services = [
             ([re.compile(host) for host in service.hosts], service, self._compile(service))
             for service in services
         ]
 
     @staticmethod
-    def _compile(service: Service) -> list[tuple[str, re.Pattern[str], Handler]]:
-        return [(route.method, pattern(route.path), route.handler) for route in service.routes()]
+    def _compile(service: Service) -> list[tuple[Route, re.Pattern[str]]]:
+        return [(route, pattern(route.path)) for route in service.routes()]
 
     def serves(self, host: str) -> bool:
         """Whether any service answers at `host`."""
         return any(h.fullmatch(host) for hosts, _, _ in self._services for h in hosts)
 
+    def find(self, request: Request) -> tuple[Service, Route | None]:
+        """The service at the request's host, and its route, if there is one. Raises NOT_FOUND."""
+        service, route, _ = self._find(request)
+        return service, route
+
     def __call__(self, request: Request) -> Response:
+        service, route, params = self._find(request)
+        try:
+            if route is None:
+                name = f"{request.method} https://{request.host}{request.path}"
+                raise ApiError("UNIMPLEMENTED", f"the local cloud does not serve {name}")
+            return route.handler(replace(request, params=params))
+        except ApiError as error:
+            return service.refuse(request, error)
+
+    def refuse(self, request: Request, error: ApiError) -> Response:
+        """The error, in the shape of the service at the request's host."""
+        return self._find(request)[0].refuse(request, error)
+
+    def _find(self, request: Request) -> tuple[Service, Route | None, dict[str, str]]:
         for hosts, service, routes in self._services:
             if any(host.fullmatch(request.host) for host in hosts):
-                try:
-                    return self._dispatch(request, routes)
-                except ApiError as error:
-                    return service.refuse(request, error)
+                return service, *_match(request, routes)
         raise ApiError("NOT_FOUND", f"no service at {request.host}")
 
-    @staticmethod
-    def _dispatch(request: Request, routes: list[tuple[str, re.Pattern[str], Handler]]) -> Response:
-        for method, path, handler in routes:
-            found = path.fullmatch(request.path) if method in (request.method, "*") else None
-            if found:
-                params = {key: unquote(value) for key, value in found.groupdict().items()}
-                return handler(replace(request, params=params))
-        name = f"{request.method} https://{request.host}{request.path}"
-        raise ApiError("UNIMPLEMENTED", f"the local cloud does not serve {name}")
+
+def _match(
+    request: Request, routes: list[tuple[Route, re.Pattern[str]]]
+) -> tuple[Route | None, dict[str, str]]:
+    for route, path in routes:
+        found = path.fullmatch(request.path) if route.method in (request.method, "*") else None
+        if found:
+            return route, {key: unquote(value) for key, value in found.groupdict().items()}
+    return None, {}
 
 
 def google_error(_request: Request, error: ApiError) -> Response:

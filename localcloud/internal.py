@@ -15,12 +15,13 @@ from localcloud.identity import key_file
 if TYPE_CHECKING:
     from localcloud.server import Server
 
+HOST = "localcloud.internal"
 OWNER_LABEL = "owner"
 ANSWERED = 0.1  # seconds in which an answer has gone out
 
 
 class Internal:
-    """Status, stop, the owner's environment, and Apps (GitHub has no API that makes one)."""
+    """Status, stop, the owner's environment, faults, and Apps (GitHub has no API that makes one)."""
 
     hosts = (r"localcloud\.internal",)
 
@@ -34,6 +35,9 @@ class Internal:
             Route("POST", "/stop", self.stop),
             Route("GET", "/environment", self.environment),
             Route("POST", "/apps/{name}", self.app),
+            Route("GET", "/faults", self.list_faults),
+            Route("POST", "/faults", self.add_fault),
+            Route("DELETE", "/faults", self.clear_faults),
         ]
         return [Route(route.method, route.path, self._guarded(route.handler)) for route in table]
 
@@ -52,7 +56,7 @@ class Internal:
         return google_error(request, error)
 
     def status(self, _request: Request) -> Response:
-        """Who this is, and what it refused to let out."""
+        """Who this is, what it refused to let out, and how many faults are armed."""
         cloud = self._cloud
         body = {
             "pid": os.getpid(),
@@ -60,7 +64,8 @@ class Internal:
             "root": str(cloud.root),
             "world": asdict(cloud.world),
         }
-        return Response(body | {"refused": self._server.proxy.refused[-20:]})
+        told = {"refused": self._server.proxy.refused[-20:], "faults": self._server.faults.armed()}
+        return Response(body | told)
 
     def stop(self, _request: Request) -> Response:
         """Stop after this answer."""
@@ -76,6 +81,19 @@ class Internal:
     def app(self, request: Request) -> Response:
         """A GitHub App with the permissions of the body, installed in the repository; a fresh key."""
         return Response(self._server.github.register_app(request.params["name"], request.json()))
+
+    def list_faults(self, _request: Request) -> Response:
+        """All faults, those that have happened among them."""
+        return Response({"faults": self._server.faults.list()})
+
+    def add_fault(self, request: Request) -> Response:
+        """Arm a fault: method, action, nth and caller."""
+        return Response(asdict(self._server.faults.add(**request.json())))
+
+    def clear_faults(self, _request: Request) -> Response:
+        """Forget all faults."""
+        self._server.faults.clear()
+        return Response({})
 
     def _github_token(self) -> str:
         """The owner's one token: it does not expire."""

@@ -40,11 +40,13 @@ class Proxy:
         self._authority, self._serves = authority, serves
         self._http_port, self._grpc_port = http_port, grpc_port
         self.origins: dict[int, Origin] = {}
+        self._clients: dict[int, asyncio.StreamWriter] = {}
         self.refused: list[str] = []
         self.active = asyncio.Event()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client's connection, to its end."""
+        self._loop = asyncio.get_running_loop()
         with contextlib.suppress(*HANGUPS):
             await self._serve(reader, writer)
         with contextlib.suppress(Exception):
@@ -95,12 +97,23 @@ class Proxy:
     ) -> None:
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
         own_port = inner_writer.get_extra_info("sockname")[1]
-        self.origins[own_port] = origin
+        self.origins[own_port], self._clients[own_port] = origin, writer
         try:
             inner_writer.write(first)
             await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
         finally:
             self.origins.pop(own_port, None)
+            self._clients.pop(own_port, None)
+
+    def client(self, port: int) -> tuple[int, int]:
+        """The two ports of the client's connection that leads to `port` behind the proxy."""
+        writer = self._clients[port]
+        return writer.get_extra_info("peername")[1], writer.get_extra_info("sockname")[1]
+
+    def break_off(self, port: int) -> None:
+        """End that connection without a word; from any thread."""
+        if writer := self._clients.get(port):
+            self._loop.call_soon_threadsafe(writer.transport.abort)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

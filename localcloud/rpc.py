@@ -94,6 +94,17 @@ class RestService:
         body = {"code": error.status, "message": error.message, "status": error.code, **details}
         return Response({"error": body}, status=error.status)
 
+    def methods(self) -> set[str]:
+        """The names of all methods that have a handler."""
+        return {method.name for *_, (method, handler) in self._rules if handler}
+
+    def method(self, request: Request) -> str | None:
+        """The name of the method that a request calls."""
+        for verb, pattern, _template, _body, (method, _handler) in self._rules:
+            if verb == request.method and pattern.fullmatch(request.path):
+                return method.name
+        return None
+
     def _serve(self, sent: Request) -> Response:
         request = overridden(sent)
         for verb, pattern, template, body, (method, handler) in self._rules:

@@ -10,11 +10,12 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import uvicorn
@@ -26,10 +27,12 @@ from localcloud.bigquery import BigQuery
 from localcloud.cloud import Cloud, World
 from localcloud.environment import environment
 from localcloud.errors import ApiError
+from localcloud.faults import Fault, Faults, NoAnswerError, perform
 from localcloud.github import GitHub
 from localcloud.http import Query, Request, Response, Router, Service
 from localcloud.identity import IamCredentials, Metadata, OAuth
-from localcloud.internal import Internal
+from localcloud.internal import HOST, Internal
+from localcloud.names import Names
 from localcloud.pipelines import Pipelines
 from localcloud.proxy import Origin, Proxy
 from localcloud.registry import Registry
@@ -38,6 +41,7 @@ from localcloud.rpc import Rpc
 from localcloud.secretmanager import SecretManager
 from localcloud.storage import Storage
 
+T = TypeVar("T")
 IDLE = 2 * 3600  # seconds without a call after which the local cloud stops by itself
 THREADS = 32
 log = logging.getLogger("localcloud")
@@ -70,6 +74,8 @@ class Server:
             *self.rpc.rest,
         ]
         self.router = Router(services)
+        self.names = Names(self.router)
+        self.faults = Faults(self.names.known)
         self.key = secrets.token_urlsafe(32)  # who can read state.json may use the inner plane
         self.last_call = time.monotonic()
         self.stopping = threading.Event()
@@ -114,28 +120,58 @@ class Server:
     async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
         """One HTTP call: from ASGI to a handler in a thread, and back."""
         body = await _body(receive)
-        origin = self.proxy.origins.get((scope.get("client") or ("", 0))[1], Origin("", ""))
-        request = _request(scope, body, origin)
+        port = (scope.get("client") or ("", 0))[1]
+        request = _request(scope, body, self.proxy.origins.get(port, Origin("", "")))
         loop = asyncio.get_running_loop()
-        response = await loop.run_in_executor(self._pool, self.answer, request)
+        response = await loop.run_in_executor(self._pool, self.answer, request, port)
+        if response is None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
         content = response.encoded()
         headers = {"content-length": str(len(content)), **response.all_headers()}
         encoded = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
         await send({"type": "http.response.start", "status": response.status, "headers": encoded})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else content})
 
-    def answer(self, request: Request) -> Response:
-        """A handler's answer; what a handler did not foresee is logged and is a 500."""
-        start = time.monotonic()
+    def answer(self, request: Request, port: int) -> Response | None:
+        """A handler's answer; what a handler did not foresee is logged and is a 500.
+
+        None where a fault wants the caller to get none.
+        """
+        start, name = time.monotonic(), self.names.http(request)
+        fault = self.meet(name, request.caller) if request.host != HOST else None
+        response: Response | None = None
         try:
-            response = self.router(request)
+            response = self.broken(fault, request.host, port, partial(self.router, request))
+        except NoAnswerError:
+            pass
+        except ApiError as error:
+            response = self.router.refuse(request, error)
         except Exception as error:
             log.exception("%s https://%s%s", request.method, request.host, request.path)
             response = Response({"error": {"code": 500, "message": f"local cloud: {error!r}"}}, 500)
-        self.note(
-            request.caller, f"{request.method} {request.host}{request.path}", response.status, start
-        )
+        call = f"{name} {request.method} {request.host}{request.path}"
+        self.note(request.caller, call, response.status if response else "-", start)
         return response
+
+    def meet(self, name: str, caller: str) -> Fault | None:
+        """The fault that a call meets, written down before it happens: it may be the log's last line."""
+        fault = self.faults.take(name, caller)
+        if fault:
+            self.note(caller, f"{name} FAULT", f"{fault.number} {fault.action}", time.monotonic())
+        return fault
+
+    def broken(self, fault: Fault | None, host: str, port: int, work: Callable[[], T]) -> T:
+        """What `work` gives, broken by `fault`."""
+        if fault is None:
+            return work()
+        try:
+            return perform(fault, host, self.proxy.client(port), work)
+        except NoAnswerError as error:
+            if error.is_broken:
+                self.proxy.break_off(port)
+            raise
 
     def note(self, caller: str, call: str, result: int | str, start: float) -> None:
         """One line of the request log: never a query, a header or a body."""
@@ -163,12 +199,18 @@ class GrpcDoor(grpc.GenericRpcHandler):  # type: ignore[misc]
         return grpc.unary_unary_rpc_method_handler(partial(self._call, details.method))
 
     def _call(self, path: str, body: bytes, context: Any) -> bytes:
-        start, metadata = time.monotonic(), dict(context.invocation_metadata())
+        server, start, metadata = self._server, time.monotonic(), dict(context.invocation_metadata())
         port = int(context.peer().rsplit(":", 1)[1])
-        caller = self._server.proxy.origins.get(port, Origin("", "")).caller
-        code, status = "OK", None
+        host, caller = server.proxy.origins.get(port, Origin("", ""))
+        name, code = server.names.grpc(host, path), "OK"
+        status: Any = None
+        fault = server.meet(name, caller)
+        work = partial(server.rpc.call, path, body, metadata.get("authorization", ""), caller)
         try:
-            return self._server.rpc.call(path, body, metadata.get("authorization", ""), caller)
+            return server.broken(fault, host, port, work)
+        except NoAnswerError:
+            code, status = "UNAVAILABLE", ApiError("UNAVAILABLE", "").rpc_status()
+            _wait_until_gone(context)
         except ApiError as error:
             code, status = error.code, error.rpc_status()
         except Exception as error:
@@ -176,9 +218,16 @@ class GrpcDoor(grpc.GenericRpcHandler):  # type: ignore[misc]
             code = "INTERNAL"
             status = ApiError(code, f"local cloud: {error!r}").rpc_status()
         finally:
-            self._server.note(caller, f"GRPC {path}", code, start)
+            server.note(caller, f"{name} GRPC {path}", code, start)
         # The details travel in a trailer, as the SDKs read them.
         return bytes(context.abort_with_status(rpc_status.to_status(status)))
+
+
+def _wait_until_gone(context: Any) -> None:
+    """Until the caller of a gRPC call has given up."""
+    gone = threading.Event()
+    if context.add_callback(gone.set):
+        gone.wait()
 
 
 async def _body(receive: Any) -> bytes:

@@ -11,6 +11,7 @@ from localcloud.client import Client, ClientError
 from localcloud.cloud import World
 from localcloud.logs import print_logs
 
+TIMEOUT = 30  # seconds a call
 Verb = Callable[[Client, argparse.Namespace], int]
 
 
@@ -145,12 +146,13 @@ def pr(client: Client, arguments: argparse.Namespace) -> int:
     session.verify = variables["SSL_CERT_FILE"]
     session.headers["Authorization"] = f"Bearer {variables['GITHUB_TOKEN']}"
     repository = f"https://api.github.com/repos/{variables['GITHUB_REPOSITORY']}"
-    found = session.get(f"{repository}/pulls/{arguments.number}")
+    found = session.get(f"{repository}/pulls/{arguments.number}", timeout=TIMEOUT)
     if found.status_code == 404:
         raise ClientError(
             f"there is no pull request #{arguments.number} in {variables['GITHUB_REPOSITORY']}", 2
         )
-    pull, files = found.json(), session.get(f"{repository}/pulls/{arguments.number}/files").json()
+    pull = found.json()
+    files = session.get(f"{repository}/pulls/{arguments.number}/files", timeout=TIMEOUT).json()
     state = "merged" if pull["merged"] else pull["state"]
     labels = ", ".join(label["name"] for label in pull["labels"])
     branches = f"{pull['head']['ref']} → {pull['base']['ref']}"

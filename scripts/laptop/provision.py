@@ -15,6 +15,7 @@ from delivery.settings import ROOT, Environment
 from flows import config
 from laptop.world import CLOUD, client, local_environment
 
+CALL = 60.0  # seconds that one call may take
 MARK = CLOUD / "provisioned"
 APPS = {
     "github_notify": {"actions": "write"},
@@ -115,7 +116,7 @@ def _tables(environment: Environment) -> None:
             continue
         table, path = importlib.import_module(f"flows.{name}.sample").table()
         full = f"{environment.project}.{table}"
-        google.create_dataset(full.rpartition(".")[0], exists_ok=True)
+        google.create_dataset(full.rpartition(".")[0], exists_ok=True, timeout=CALL)
         if not _exists(google, full):
             _load(google, full, path)
 
@@ -124,7 +125,7 @@ def _exists(google: Any, table: str) -> bool:
     from google.api_core.exceptions import NotFound
 
     try:
-        google.get_table(table)
+        google.get_table(table, timeout=CALL)
     except NotFound:
         return False
     return True
@@ -138,4 +139,4 @@ def _load(google: Any, table: str, path: Path) -> None:
     )
     print(f"sample data   {table} · once", file=sys.stderr)
     with path.open("rb") as file:
-        google.load_table_from_file(file, table, job_config=options).result()
+        google.load_table_from_file(file, table, job_config=options, timeout=CALL).result(timeout=CALL)

@@ -8,6 +8,7 @@ from typing import Any
 from delivery import releases
 from delivery.candidate import candidate_of
 from flows.errors import RetrainError
+from flows.github import CLIENT
 from laptop.world import ENVIRONMENT
 
 WORKFLOW = "release-pr.yml"
@@ -69,9 +70,7 @@ def _repository() -> Any:
     from github import Auth, Github
 
     token = Auth.Token(os.environ["GITHUB_TOKEN"])
-    # The waits between calls are for the real service's limits.
-    client = Github(auth=token, seconds_between_requests=0, seconds_between_writes=0, retry=None)
-    return client.get_repo(os.environ["GITHUB_REPOSITORY"])
+    return Github(auth=token, **CLIENT).get_repo(os.environ["GITHUB_REPOSITORY"])
 
 
 def _wait(repository: Any, before: Mark) -> list[Any]:

@@ -91,6 +91,9 @@ class Tree:
             "GIT_AUTHOR_EMAIL": "run@retrain.invalid",
             "GIT_COMMITTER_NAME": "retrain run",
             "GIT_COMMITTER_EMAIL": "run@retrain.invalid",
+            # A service that says nothing for that many seconds is not waited for any longer.
+            "GIT_HTTP_LOW_SPEED_LIMIT": "1",
+            "GIT_HTTP_LOW_SPEED_TIME": "30",
             # By the environment: a command line can be read by everybody on the machine.
             "GIT_CONFIG_COUNT": "2",
             "GIT_CONFIG_KEY_0": "http.https://github.com/.extraHeader",

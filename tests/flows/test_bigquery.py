@@ -31,11 +31,11 @@ def exporting(
 ) -> list[str]:
     statements: list[str] = []
 
-    def query(_: Any, sql: str, job_config: Any) -> Any:
+    def query(_: Any, sql: str, job_config: Any, timeout: float) -> Any:
         statements.append(sql)
         if error:
             raise error
-        return SimpleNamespace(result=lambda: None)
+        return SimpleNamespace(done=lambda timeout: True, result=lambda timeout: None)
 
     monkeypatch.setattr(
         service, "Client", type("Client", (), {"__init__": lambda *_, **__: None, "query": query})

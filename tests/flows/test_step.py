@@ -27,7 +27,7 @@ class Cloud:
     def blob(self, key: str) -> "Cloud":
         return Cloud(self.root / key)
 
-    def upload_from_filename(self, path: str) -> None:
+    def upload_from_filename(self, path: str, **_: Any) -> None:
         self.root.parent.mkdir(parents=True, exist_ok=True)
         self.root.write_bytes(Path(path).read_bytes())
 

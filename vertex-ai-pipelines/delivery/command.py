@@ -4,11 +4,10 @@ import os
 import sys
 from collections.abc import Callable
 
-from flows.errors import RetrainError
+from flows.errors import RetrainError, is_service_s
 
 INTERRUPTED = 130
 PIPE_CLOSED = 141
-VENDORS = ("google.", "grpc", "requests", "urllib3", "botocore", "github", "kfp")
 
 
 def run(main: Callable[[list[str]], int]) -> int:
@@ -23,7 +22,7 @@ def run(main: Callable[[list[str]], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except Exception as error:
-        if not type(error).__module__.startswith(VENDORS):
+        if not is_service_s(error):
             raise
         # What a service said and nobody foresaw: its words help, our call stack does not.
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)

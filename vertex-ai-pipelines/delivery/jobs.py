@@ -6,7 +6,7 @@ from typing import Any
 from delivery.settings import Environment
 from flows.errors import RetrainError
 
-PATIENCE = 60  # seconds
+CALL, PATIENCE = 30, 120  # seconds: for one call, for a service that cannot answer just now
 
 
 class Jobs:
@@ -23,13 +23,12 @@ class Jobs:
     def find(self, name: str) -> Any | None:
         """The job (google.cloud.aiplatform_v1.types.PipelineJob) of that resource name, or None.
 
-        A service that cannot answer just now is asked again for a minute.
+        A service that cannot answer just now is asked again for two minutes.
         """
         from google.api_core.exceptions import NotFound
-        from google.api_core.retry import Retry
 
         try:
-            return self._client.get_pipeline_job(name=name, retry=Retry(timeout=PATIENCE), timeout=30)
+            return self._client.get_pipeline_job(name=name, retry=_retry(), timeout=CALL)
         except NotFound:
             return None
 
@@ -55,7 +54,11 @@ class Jobs:
         )
         try:
             self._client.create_pipeline_job(
-                parent=self.parent, pipeline_job=job, pipeline_job_id=job_id
+                parent=self.parent,
+                pipeline_job=job,
+                pipeline_job_id=job_id,
+                retry=_retry(),  # the id is ours: a second start finds the first one's job
+                timeout=CALL,
             )
         except AlreadyExists:
             return
@@ -67,4 +70,18 @@ class Jobs:
 
     def cancel(self, name: str) -> None:
         """Ask that the job stops."""
-        self._client.cancel_pipeline_job(name=name)
+        self._client.cancel_pipeline_job(name=name, retry=_retry(), timeout=CALL)
+
+
+def _retry() -> Any:
+    """For calls that may be repeated: a service that is away for a moment, or does not answer."""
+    from google.api_core import exceptions
+    from google.api_core.retry import Retry, if_exception_type
+
+    passing = (
+        exceptions.DeadlineExceeded,
+        exceptions.InternalServerError,
+        exceptions.ServiceUnavailable,
+        exceptions.TooManyRequests,
+    )
+    return Retry(predicate=if_exception_type(*passing), timeout=PATIENCE)

@@ -7,6 +7,7 @@ from flows.contract import Window
 from flows.errors import InputError
 
 LATEST = "latest"
+CALL = 60.0  # seconds that one call may take
 
 
 def window(data: Data, project: str) -> Window:
@@ -52,7 +53,7 @@ def _last_change(table: str, project: str) -> datetime:
         )
     name = table if table.count(".") == 2 else f"{project}.{table}"
     try:
-        found = bigquery.Client(project=project).get_table(name)
+        found = bigquery.Client(project=project).get_table(name, timeout=CALL)
     except (NotFound, Forbidden) as error:
         raise InputError(
             f"BigQuery table {name}: {error.message}",

@@ -2,7 +2,7 @@
 
 import sys
 
-from flows.errors import RetrainError
+from flows.errors import RetrainError, is_service_s
 from flows.step import main
 
 if __name__ == "__main__":
@@ -11,3 +11,8 @@ if __name__ == "__main__":
     except RetrainError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except Exception as error:
+        if not is_service_s(error):
+            raise
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(RetrainError.exit_code)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import time
 import uuid
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ from flows.contract import Facts, Window
 from flows.errors import InputError, RetrainError
 
 TABLE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_*$ -]+){1,2}")
+CALL = 60.0  # seconds that one call may take; the query itself may take any time
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between two looks at the query
 FOOTER = 256 << 10  # bytes a read: a footer of some columns fits
 TIME_TRAVEL = timedelta(hours=47)  # every dataset remembers 48 hours at least
 MILLISECOND = timedelta(milliseconds=1)
@@ -117,7 +120,13 @@ def _run(statement: str, window: Window, project: str) -> None:
     parameters = [bigquery.ScalarQueryParameter(name, "TIMESTAMP", at) for name, at in moments.items()]
     config = bigquery.QueryJobConfig(query_parameters=parameters)
     try:
-        bigquery.Client(project=project).query(statement, job_config=config).result()
+        job = bigquery.Client(project=project).query(statement, job_config=config, timeout=CALL)
+        pause = FIRST_PAUSE
+        # `result` would wait with the query's time as the only limit of a call, or with none.
+        while not job.done(timeout=CALL):
+            time.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+        job.result(timeout=CALL)
     except exceptions.GoogleAPICallError as error:
         _refuse(error, project)
 

@@ -18,3 +18,11 @@ class InputError(RetrainError):
     """The caller's input or configuration is wrong: exit code 2."""
 
     exit_code = 2
+
+
+VENDORS = ("google.", "grpc", "requests", "urllib3", "botocore", "github", "kfp")
+
+
+def is_service_s(error: Exception) -> bool:
+    """Whether a client library raised it: its words help a person, our call stack does not."""
+    return type(error).__module__.startswith(VENDORS)

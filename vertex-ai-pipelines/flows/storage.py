@@ -65,13 +65,16 @@ def upload(folder: Path, uri: str) -> dict[str, File]:
 
     The client checks each transfer's checksum. Raises RetrainError where the service refuses.
     """
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
     address = Address.parse(uri, "gs")
     bucket = gs_client().bucket(address.bucket)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
 
     def put(path: Path) -> tuple[str, File]:
         name = path.relative_to(folder).as_posix()
-        bucket.blob((address / name).key).upload_from_filename(str(path))
+        # An artifact's folder is one execution's own: writing these bytes again changes nothing.
+        bucket.blob((address / name).key).upload_from_filename(str(path), retry=DEFAULT_RETRY)
         return name, hash_file(path)
 
     return dict(_in_parallel(put, paths, f"upload to {address}"))

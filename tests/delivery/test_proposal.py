@@ -203,6 +203,23 @@ def test_a_newer_candidate_waits_for_a_review(
     assert bring(github.app, wanted()).state == "proposed"
 
 
+def test_an_approval_that_was_taken_back_holds_nothing(github: Hub) -> None:
+    first = github.person.get_pull(bring(github.app, wanted()).pull.number)
+    approve(first)
+    first.create_review(body="By the way", event="COMMENT")
+    assert bring(github.app, wanted(NEWER)).state == "held"
+    first.create_review(body="On second thoughts", event="REQUEST_CHANGES")
+    assert bring(github.app, wanted(NEWER)).state == "proposed"
+    check_open(github, released(NEWER), NEWER)
+
+
+def test_an_older_candidate_beside_a_held_one_is_not_announced(github: Hub) -> None:
+    first = github.person.get_pull(bring(github.app, wanted(NEWER)).pull.number)
+    label_hold(first)
+    assert bring(github.app, wanted()).state == "superseded"
+    assert list(first.get_issue_comments()) == []
+
+
 def test_a_held_pull_request_goes_on_when_the_label_is_gone(github: Hub) -> None:
     first = github.person.get_pull(bring(github.app, wanted()).pull.number)
     label_hold(first)
@@ -226,6 +243,35 @@ def test_a_newer_candidate_follows_a_closed_one(github: Hub) -> None:
     outcome = bring(github.app, wanted(NEWER))
     assert (outcome.created, outcome.pull.number > first.number) == (True, True)
     check_open(github, released(NEWER), NEWER)
+
+
+def test_a_closed_one_blocks_only_its_version_also_beside_another_open_one(github: Hub) -> None:
+    closed = bring(github.app, wanted(NEWER)).pull
+    github.person.get_pull(closed.number).edit(state="closed")
+    opened = bring(github.app, wanted())
+    assert (opened.state, opened.created) == ("proposed", True)
+    head = github.head()
+    outcome = bring(github.app, wanted(NEWER))
+    assert (outcome.state, outcome.pull.number) == ("held", closed.number)
+    assert github.head() == head
+    check_open(github, released(VERSION))
+
+
+def test_a_closed_version_is_not_announced_where_another_is_held(github: Hub) -> None:
+    closed = bring(github.app, wanted(NEWER)).pull
+    github.person.get_pull(closed.number).edit(state="closed")
+    opened = github.person.get_pull(bring(github.app, wanted()).pull.number)
+    label_hold(opened)
+    assert bring(github.app, wanted(NEWER)).pull.number == closed.number
+    assert list(opened.get_issue_comments()) == []
+
+
+def test_a_pull_request_that_was_opened_again_is_proposed(github: Hub) -> None:
+    request = github.person.get_pull(bring(github.app, wanted()).pull.number)
+    request.edit(state="closed")
+    request.edit(state="open")
+    assert bring(github.app, wanted()).state == "proposed"
+    assert bring(github.app, wanted(NEWER)).pull.number == request.number
 
 
 @pytest.mark.parametrize("method", ["merge", "squash", "rebase"])

@@ -35,8 +35,8 @@ def number(value: float | None) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference, always with its sign."""
-    return f"{'-' if value < 0 else '+'}{number(abs(value))}"
+    """A difference, always with its sign: three digits, or a whole number."""
+    return f"{value:+.3g}" if abs(value) < 1000 else f"{value:+,.0f}"
 
 
 def interval(low: float | None, high: float | None, shown: Callable[[float], str] = number) -> str:

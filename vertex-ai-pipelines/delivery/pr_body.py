@@ -229,8 +229,8 @@ def _console(job: str) -> str:
 
 
 def _undo(evidence: Evidence) -> str:
-    before = "Before merging: close this pull request; this version is not proposed again. "
-    hold = "The label `hold` keeps newer candidates out of it. "
+    before = "Before merging: close this pull request; this version is not proposed again, others are. "
+    hold = "An approval or the label `hold` keeps newer candidates out of it. "
     if evidence.current is None:
         return f"{before}{hold}After merging: revert it; nothing serves then."
     champion = code(evidence.current.champion.version)

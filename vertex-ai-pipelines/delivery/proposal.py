@@ -78,7 +78,9 @@ def _once(repository: Any, proposal: Proposal) -> Outcome:
     pulls = pull.find(repository, candidate.branch)
     current = releases.parse(seen.main_text, f"{proposal.path} on {branch.MAIN}")
     stopped = (
-        _released(candidate, current) or _open(proposal, seen, pulls) or _closed(proposal, seen, pulls)
+        _released(candidate, current)
+        or _closed(candidate, pulls)
+        or (_open(proposal, seen, pulls) if pulls.open else _half_made(proposal, seen, pulls))
     )
     return stopped or _make_it_so(repository, proposal, seen, pulls)
 
@@ -122,19 +124,23 @@ def _open(proposal: Proposal, seen: Branches, pulls: Pulls) -> Outcome | None:
     return Outcome("held", why, request, candidate.branch)
 
 
-def _closed(proposal: Proposal, seen: Branches, pulls: Pulls) -> Outcome | None:
-    """The end where people have decided on the candidate, or a newer one's branch is just being made."""
-    candidate = proposal.candidate
-    if (request := pulls.closed.get(candidate.version)) and pulls.open is None:
-        done = "merged, and taken back since" if request.merged_at else "closed without merging"
-        why = f"{candidate.version} is not proposed again: pull request #{request.number} was {done}"
-        return Outcome("held", why, request, candidate.branch)
-    waiting = _waiting(proposal, seen)
-    is_being_made = pulls.open is None and waiting and waiting.version not in pulls.closed
-    if waiting and is_being_made and _is_newer(candidate, waiting):
-        why = f"branch {candidate.branch} has {waiting.version}, newer than {candidate.version}"
-        return Outcome("superseded", why)
-    return None
+def _closed(candidate: Candidate, pulls: Pulls) -> Outcome | None:
+    """The end where people have decided on this very version; an older or newer one is another."""
+    request, there = pulls.closed.get(candidate.version), pull.proposed(pulls.open)
+    if request is None or (there and there.version == candidate.version):
+        return None
+    done = "merged, and taken back since" if request.merged_at else "closed without merging"
+    why = f"{candidate.version} is not proposed again: pull request #{request.number} was {done}"
+    return Outcome("held", why, request, candidate.branch)
+
+
+def _half_made(proposal: Proposal, seen: Branches, pulls: Pulls) -> Outcome | None:
+    """The end where the branch has a newer candidate, whose pull request is just being made."""
+    candidate, waiting = proposal.candidate, _waiting(proposal, seen)
+    if not waiting or waiting.version in pulls.closed or not _is_newer(candidate, waiting):
+        return None
+    why = f"branch {candidate.branch} has {waiting.version}, newer than {candidate.version}"
+    return Outcome("superseded", why)
 
 
 def _make_it_so(repository: Any, proposal: Proposal, seen: Branches, pulls: Pulls) -> Outcome:

@@ -10,6 +10,7 @@ from delivery.candidate import Candidate, candidate_of
 from flows.errors import InputError
 
 HOLD = "hold"
+OPINIONS = ("APPROVED", "CHANGES_REQUESTED", "DISMISSED")  # a mere comment changes none
 MOST = 100  # pull requests of one branch that are looked at, the newest first
 
 
@@ -35,20 +36,24 @@ def find(repository: Any, branch: str) -> Pulls:
     )
 
 
-def proposed(pull: Any) -> Candidate | None:
+def proposed(pull: Any | None) -> Candidate | None:
     """The candidate that a pull request's body names; None where its line is gone or broken."""
     try:
-        return candidate_of(pull.body)
+        return candidate_of(pull.body) if pull else None
     except InputError:
         return None
 
 
 def under_review(pull: Any) -> str | None:
-    """Why the pull request may not change any more; None where it may."""
+    """Why the pull request may not change any more; None where it may.
+
+    Of each reviewer the last opinion counts: an approval that was taken back holds nothing.
+    """
     if HOLD in {label.name for label in pull.labels}:
         return f"it has the label '{HOLD}'"
-    approval = next((review for review in pull.get_reviews() if review.state == "APPROVED"), None)
-    return f"{_login(approval)} has approved it" if approval else None
+    opinions = {_login(one): one.state for one in pull.get_reviews() if one.state in OPINIONS}
+    approver = next((login for login, state in opinions.items() if state == "APPROVED"), None)
+    return f"{approver} has approved it" if approver else None
 
 
 def create(repository: Any, branch: str, title: str, body: str) -> Any:

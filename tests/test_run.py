@@ -43,7 +43,7 @@ answer = {
 PULL = """
 from github import Auth, Github
 repository = Github(auth=Auth.Token(os.environ["GITHUB_TOKEN"])).get_repo("acme/models")
-pulls = [
+answer = [
     {
         "number": pull.number,
         "title": pull.title,
@@ -52,9 +52,8 @@ pulls = [
         "head": pull.head.sha,
         "labels": sorted(label.name for label in pull.labels),
     }
-    for pull in repository.get_pulls(state="all")
+    for pull in repository.get_pulls(state="all", sort="created", direction="desc")
 ]
-answer = pulls
 """
 MERGE = """
 from github import Auth, Github
@@ -122,25 +121,7 @@ def again(newcomer: Clone, held: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def popular(newcomer: Clone, again: dict[str, Any]) -> dict[str, Any]:
-    """A run with another algorithm, on less data."""
-    newcomer.write(f"{FLOW}/flow.toml", *SHORT)
-    newcomer.write(f"{FLOW}/flow.toml", 'algorithm = "svd"', 'algorithm = "popularity"')
-    ended = newcomer.run()
-    assert ended.code == 0, ended
-    return ended.answer | {"pull": one_pull(newcomer)}
-
-
-@pytest.fixture(scope="module")
-def refused(newcomer: Clone, popular: dict[str, Any]) -> tuple[Ended, dict[str, Any]]:
-    """A run that the gate refuses."""
-    with newcomer.edited(f"{FLOW}/flow.toml", "floor = 0.03", "floor = 0.9"):
-        ended = newcomer.run()
-    return ended, one_pull(newcomer)
-
-
-@pytest.fixture(scope="module")
-def merged(newcomer: Clone, refused: tuple[Ended, dict[str, Any]]) -> str:
+def merged(newcomer: Clone, again: dict[str, Any]) -> str:
     """main's releases file after PyGithub merged the pull request."""
     assert newcomer.program(MERGE) is True
     return on_main(newcomer, RELEASES)
@@ -152,6 +133,25 @@ def kept(newcomer: Clone, merged: str) -> dict[str, Any]:
     ended = newcomer.run()
     assert ended.code == 0, ended
     return ended.answer | {"on_main": on_main(newcomer, RELEASES), "err": ended.err}
+
+
+@pytest.fixture(scope="module")
+def fewer(newcomer: Clone, kept: dict[str, Any]) -> dict[str, Any]:
+    """A run with another option: a candidate beside a champion."""
+    with newcomer.edited(f"{FLOW}/flow.toml", "factors = 32", "factors = 24"):
+        ended = newcomer.run()
+    assert ended.code == 0, ended
+    return ended.answer | {"err": ended.err, "pull": pulls(newcomer)[0]}
+
+
+@pytest.fixture(scope="module")
+def popular(newcomer: Clone, fewer: dict[str, Any]) -> dict[str, Any]:
+    """A run with another algorithm, on less data."""
+    newcomer.write(f"{FLOW}/flow.toml", *SHORT)
+    newcomer.write(f"{FLOW}/flow.toml", 'algorithm = "svd"', 'algorithm = "popularity"')
+    ended = newcomer.run()
+    assert ended.code == 0, ended
+    return ended.answer | {"err": ended.err, "pull": pulls(newcomer)[0]}
 
 
 def test_answer_is_the_contracts(done: dict[str, Any]) -> None:
@@ -295,33 +295,9 @@ def test_any_sdk_program_works_in_a_shell(newcomer: Clone, again: dict[str, Any]
     assert answer["pull"].startswith("Release recommender v")
 
 
-def test_another_algorithm_is_one_line(popular: dict[str, Any], again: dict[str, Any]) -> None:
-    assert popular["state"] == "proposed"
-    assert popular["pull_request"]["number"] == 1
-    assert popular["metrics"]["ndcg@10"] < again["metrics"]["ndcg@10"]
-    assert popular["commit"] != again["commit"]
-    assert popular["image"] == again["image"], "flow.toml is no part of the image"
-
-
-def test_gate_refuses_by_name_and_changes_nothing(
-    popular: dict[str, Any], refused: tuple[Ended, dict[str, Any]]
-) -> None:
-    ended, pull = refused
-    assert ended.code == 0, ended
-    answer = ended.answer
-    assert set(answer) == KEYS
-    assert answer["state"] == "rejected"
-    assert answer["verdict"]["passed"] is False
-    assert any("floor 0.9" in reason for reason in answer["verdict"]["reasons"]), answer["verdict"]
-    assert answer["verdict"]["reasons"][0] in ended.err
-    assert (answer["model"], answer["pull_request"]) == (None, None)
-    assert "upload_model" not in [step["name"] for step in answer["steps"]]
-    assert pull == popular["pull"]
-
-
-def test_merging_releases(popular: dict[str, Any], merged: str) -> None:
-    assert f'version = "{popular["model"]["version"]}"' in merged
-    assert f'sha256 = "{popular["model"]["sha256"]}"' in merged
+def test_merging_releases(again: dict[str, Any], merged: str) -> None:
+    assert f'version = "{again["model"]["version"]}"' in merged
+    assert f'sha256 = "{again["model"]["sha256"]}"' in merged
     assert "traffic = 100" in merged
 
 
@@ -330,9 +306,70 @@ def test_run_after_a_merge_keeps_it_and_sees_its_own_bytes(merged: str, kept: di
     assert (kept["state"], kept["pull_request"]) == ("unchanged", None)
     assert kept["model"]["sha256"] not in merged, "it is a new version, with the same files"
     assert "champion's very bytes" in kept["err"]
+    assert kept["verdict"]["comparison"]["difference"] == 0
 
 
-def test_users_own_edit_of_releases_is_taken(newcomer: Clone, merged: str, kept: dict[str, Any]) -> None:
+def test_a_candidate_is_compared_with_the_champion(
+    newcomer: Clone, again: dict[str, Any], fewer: dict[str, Any]
+) -> None:
+    assert (fewer["state"], fewer["pull_request"]["number"]) == ("proposed", 2)
+    assert fewer["pull_request"]["created"] is True
+    verdict, metrics = fewer["verdict"], fewer["metrics"]
+    found = verdict["comparison"]
+    assert (verdict["passed"], found["decision"]) == (True, "passed")
+    assert verdict["champion"] == again["model"]["version"]
+    assert found["champion"] == metrics["champion_ndcg@10"] == again["metrics"]["ndcg@10"]
+    assert found["candidate"] == metrics["ndcg@10"] != found["champion"]
+    assert found["low"] < found["difference"] < found["high"]
+    assert found["difference"] == pytest.approx(found["candidate"] - found["champion"])
+    assert found["margin"] == pytest.approx(0.02 * found["champion"])
+    assert 0 < metrics["coverage@10"] < 1
+    assert metrics["recall@10_low"] < metrics["recall@10"] < metrics["recall@10_high"]
+    manifest = manifest_of(newcomer, fewer)
+    assert (manifest["verdict"], manifest["metrics"]) == (verdict, metrics)
+
+
+def test_people_see_both(again: dict[str, Any], fewer: dict[str, Any]) -> None:
+    found, metrics = fewer["verdict"]["comparison"], fewer["metrics"]
+    (line,) = (line for line in fewer["err"].splitlines() if line.startswith("  evaluate "))
+    said = f"NDCG@10 {found['candidate']:.4f} [{metrics['ndcg@10_low']:.4f}, "
+    assert said in line
+    difference = f"difference {found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}]"
+    assert line.endswith(f" · champion {found['champion']:.4f} · {difference} · passed")
+    body = fewer["pull"]["body"]
+    assert f"`{again['model']['version']}` keeps 90 %" in body
+    own, theirs = (re.escape(f"{found[name]:.4g} [") for name in ("candidate", "champion"))
+    assert re.search(rf"^\| `ndcg@10` \| {own}.*\| {theirs}.*\| [+-].*\] \|$", body, re.M), body
+    assert re.search(r"^\| `recall@10` \| 0\.\d+ \[.*\| 0\.\d+ \[", body, re.M), body
+    assert "| verdict | **passed** |" in body
+    assert 'x-axis ["floor", "champion", "candidate"]' in body
+
+
+def test_a_worse_algorithm_is_one_line_and_is_rejected(
+    fewer: dict[str, Any], popular: dict[str, Any]
+) -> None:
+    assert set(popular) - {"err", "pull"} == KEYS
+    assert (popular["state"], popular["verdict"]["passed"]) == ("rejected", False)
+    assert popular["image"] == fewer["image"], "flow.toml is no part of the image"
+    (reason,) = popular["verdict"]["reasons"]
+    assert reason.startswith(f"worse than the champion {fewer['verdict']['champion']}: ndcg@10 differs")
+    assert popular["verdict"]["comparison"]["decision"] == "refused"
+    assert (popular["model"], popular["pull_request"]) == (None, None)
+    assert "upload_model" not in [step["name"] for step in popular["steps"]]
+    assert f"gate          no: {reason}\n" in popular["err"]
+
+
+def test_a_refusal_leaves_the_open_pull_request_as_it_is(
+    fewer: dict[str, Any], popular: dict[str, Any]
+) -> None:
+    assert popular["pull"] == fewer["pull"]
+    assert "release       pull request #2 stays as it is" in popular["err"]
+
+
+def test_users_own_edit_of_releases_is_taken(
+    newcomer: Clone, merged: str, popular: dict[str, Any]
+) -> None:
+    assert popular["state"] == "rejected", "no run comes after this"
     path = newcomer.folder / RELEASES
     path.parent.mkdir(parents=True)
     path.write_text(f"# reviewed by hand\n{merged}\n")
@@ -353,11 +390,26 @@ def files(folder: Path) -> dict[str, str]:
     }
 
 
+def pulls(clone: Clone) -> list[dict[str, Any]]:
+    """The pull requests there are, the newest first."""
+    return list(clone.program(PULL))
+
+
 def one_pull(clone: Clone) -> dict[str, Any]:
     """The one pull request there is."""
-    pulls = clone.program(PULL)
-    assert len(pulls) == 1, pulls
-    return dict(pulls[0])
+    (found,) = pulls(clone)
+    return found
+
+
+def manifest_of(clone: Clone, answer: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of a run's model, as it lies in S3."""
+    bucket, _, key = answer["model"]["uri"].removeprefix("s3://").partition("/")
+    code = f"""
+import boto3
+found = boto3.client("s3").get_object(Bucket="{bucket}", Key="{key}")
+answer = json.load(found["Body"])
+"""
+    return dict(clone.program(code))
 
 
 def changes(clone: Clone) -> list[str]:

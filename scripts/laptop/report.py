@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from delivery import releases
@@ -31,8 +32,8 @@ class Mark:
 def mark() -> Mark:
     """What is there now."""
     repository = _repository()
-    runs = repository.get_workflow(WORKFLOW).get_runs()[:NEWEST]
-    pulls = repository.get_pulls(state="all", sort="created", direction="desc")[:NEWEST]
+    runs = _newest(repository.get_workflow(WORKFLOW).get_runs())
+    pulls = _newest(repository.get_pulls(state="all", sort="created", direction="desc"))
     return Mark(
         max((run.id for run in runs), default=0), max((pull.number for pull in pulls), default=0)
     )
@@ -66,6 +67,11 @@ def _pulls(repository: Any, branch: str, state: str) -> Any:
     return repository.get_pulls(state=state, head=head, sort="created", direction="desc")
 
 
+def _newest(found: Any) -> list[Any]:
+    """The first of a PyGithub list, which cannot be sliced where it is empty."""
+    return list(islice(found, NEWEST))
+
+
 def _repository() -> Any:
     from github import Auth, Github
 
@@ -78,7 +84,7 @@ def _wait(repository: Any, before: Mark) -> list[Any]:
     workflow = repository.get_workflow(WORKFLOW)
     deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline:
-        runs = [run for run in workflow.get_runs()[:NEWEST] if run.id > before.run]
+        runs = [run for run in _newest(workflow.get_runs()) if run.id > before.run]
         if runs and all(run.status == "completed" for run in runs):
             return runs
         time.sleep(PERIOD)

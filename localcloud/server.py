@@ -209,7 +209,7 @@ class GrpcDoor(grpc.GenericRpcHandler):  # type: ignore[misc]
         try:
             return server.broken(fault, host, port, work)
         except NoAnswerError:
-            code, status = "UNAVAILABLE", ApiError("UNAVAILABLE", "").rpc_status()
+            code, status = "-", ApiError("UNAVAILABLE", "nobody hears this").rpc_status()
             _wait_until_gone(context)
         except ApiError as error:
             code, status = error.code, error.rpc_status()

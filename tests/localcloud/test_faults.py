@@ -38,7 +38,7 @@ BUCKET = """
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-config = Config(retries={"total_max_attempts": 1})
+config = Config(retries={"total_max_attempts": 1}, read_timeout=10)
 s3 = boto3.client("s3", config=config)
 if "faulty" not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
     s3.create_bucket(Bucket="faulty", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})

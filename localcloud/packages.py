@@ -146,7 +146,7 @@ def explain(words: str, base: Base, code: list[Path]) -> str:
         return ""
     module = modules[-1]
     owners = _owners(module)
-    if any(base.holds(owner) for owner in owners):
+    if any(base.holds(owner) for owner in owners or _owners(module.split(".")[0])):
         return ""
     owner = owners[0] if owners else module
     name = f"'{owner}'" if owner in (module, module.split(".")[0]) else f"'{owner}' ({module})"

@@ -61,6 +61,11 @@ class Worker:
         self.process.stdin.write(f"{folder}\n".encode())
         self.process.stdin.flush()  # and left open: its end tells the worker that the cloud is gone
 
+    def wait(self) -> None:
+        """Until it has ended, however that was; no step of it outlives it."""
+        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+        self.kill()
+
     def kill(self) -> None:
         """End the worker and every step that it started."""
         try:
@@ -213,11 +218,12 @@ class Pipelines:
             worker = self._spare or Worker(self._cloud)
             self._spare, self._running[job.name] = None, worker
         worker.run(folder)
-        threading.Thread(target=self._wait, args=(worker,), daemon=True).start()
+        threading.Thread(target=self._wait, args=(worker, folder), daemon=True).start()
 
-    def _wait(self, worker: Worker) -> None:
+    def _wait(self, worker: Worker, folder: Path) -> None:
         """Reap a worker, then keep the next one ready: beside a running job it would take its time."""
-        worker.process.wait()
+        worker.wait()
+        _clear(folder)
         with self._lock:
             self._spare = self._spare or Worker(self._cloud)
 
@@ -237,11 +243,19 @@ class Pipelines:
 
     def _end_orphans(self) -> None:
         """Jobs that ran when the local cloud last stopped have no worker any more."""
+        for folder in (self._cloud.root / "pipeline-jobs").glob("*"):
+            _clear(folder)
         for _, row in self._store.list("pipeline-job"):
             job = _job(row)
             apply_events(job, read_events(self.folder(job.name)))
             if job.state not in ENDED:
                 self._end(job, "FAILED", "the local cloud stopped while this job ran")
+
+
+def _clear(folder: Path) -> None:
+    """Remove what the steps of a job that has ended had for themselves."""
+    for scratch in folder.glob("step-*"):
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _job(row: dict[str, Any]) -> types.PipelineJob:

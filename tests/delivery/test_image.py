@@ -133,6 +133,36 @@ def test_its_settings_are_the_dockerfile_s(tree: Tree) -> None:
     assert config["Labels"]["retrain.content"] == image.content_key(tree())
 
 
+MARKED = """
+[[package]]
+name = "six"
+version = "1.17.0"
+groups = ["main", "torch"]
+markers = {main = "python_version < \\"3.13\\""}
+files = []
+
+[[package]]
+name = "cffi"
+version = "2.1.0"
+groups = ["main"]
+markers = "sys_platform != \\"win32\\""
+files = []
+"""
+
+
+def test_it_says_what_its_base_would_hold(tree: Tree) -> None:
+    root = tree(**{"poetry.lock": LOCK + MARKED})
+
+    def labels(group: str) -> tuple[list[str], str]:
+        found = json.loads(image.build_local(root, group).config)["config"]["Labels"]
+        return found["python.requirements"].splitlines(), found["python.requirements.group"]
+
+    cffi = 'cffi==2.1.0 ; (sys_platform != "win32")'
+    six = 'six==1.17.0 ; (python_version < "3.13")'
+    assert labels("base") == ([cffi, "numpy==2.4.0", six], "main")
+    assert labels("torch") == ([cffi, "numpy==2.4.0", "six==1.17.0", "torch==2.13.0"], "main + torch")
+
+
 def test_its_manifest_is_one_that_any_engine_takes(tree: Tree) -> None:
     made = image.build_local(tree())
     manifest, config = json.loads(made.manifest), json.loads(made.config)

@@ -140,9 +140,10 @@ def _all_files(root: Path) -> set[Path]:
 
 def _packages(root: Path, group: str) -> bytes:
     """The locked packages of the image's group, with their hashes."""
-    chosen = _locked(root, _groups(group))
-    lines = [f"{p['name']}=={p['version']} {json.dumps(p['files'], sort_keys=True)}" for p in chosen]
-    return "\n".join(sorted(lines)).encode()
+    groups = _groups(group)
+    chosen = [(_requirement(p, groups), p["files"]) for p in _locked(root, groups)]
+    lines = sorted(f"{pin} {json.dumps(files, sort_keys=True)}" for pin, files in chosen)
+    return "\n".join(lines).encode()
 
 
 def _base(root: Path, group: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
+from uuid import NAMESPACE_URL, uuid5
 
 from google.cloud.aiplatform_v1 import types
 from google.rpc import status_pb2
@@ -18,6 +19,13 @@ TASK_STATES = {
     "FAILED": Task.State.FAILED,
     "SKIPPED": Task.State.SKIPPED,
     "CANCELLED": Task.State.CANCELLED,
+}
+
+Execution: TypeAlias = types.Execution.State
+EXECUTION_STATES = {
+    "SUCCEEDED": Execution.COMPLETE,
+    "FAILED": Execution.FAILED,
+    "SKIPPED": Execution.CACHED,
 }
 
 
@@ -42,13 +50,13 @@ def apply_events(job: types.PipelineJob, events: list[dict[str, Any]]) -> None:
         if event["event"] == "job":
             _end_job(job, event, list(tasks.values()))
         else:
-            _update(tasks, event)
+            _update(tasks, event, job.name)
     job.job_detail = types.PipelineJobDetail(task_details=list(tasks.values()))
     if events:
         job.update_time = datetime.fromisoformat(events[-1]["t"])
 
 
-def _update(tasks: dict[str, Task], event: dict[str, Any]) -> None:
+def _update(tasks: dict[str, Task], event: dict[str, Any], job: str) -> None:
     name, time = event["task"], datetime.fromisoformat(event["t"])
     if event["event"] == "start":
         tasks[name] = Task(
@@ -61,16 +69,19 @@ def _update(tasks: dict[str, Task], event: dict[str, Any]) -> None:
         return
     task = tasks[name]
     task.end_time, task.state = time, TASK_STATES[event["state"]]
-    task.outputs = {key: _artifacts(value) for key, value in event.get("artifacts", {}).items()}
+    store = f"{job.rpartition('/pipelineJobs/')[0]}/metadataStores/default"
+    found = event.get("artifacts", {})
+    task.outputs = {key: _artifacts(value, store) for key, value in found.items()}
     task.execution = _execution(name, event)
     if event["state"] == "FAILED":
         task.error = status_pb2.Status(code=CODES["INTERNAL"][0], message=event.get("error", ""))
 
 
-def _artifacts(found: list[dict[str, Any]]) -> Any:
+def _artifacts(found: list[dict[str, Any]], store: str) -> Any:
+    """An artifact is known by its address: no two executions write to the same one."""
     artifacts = [
         types.Artifact(
-            name=a["name"],
+            name=f"{store}/artifacts/{uuid5(NAMESPACE_URL, a['uri']).int >> 65}",
             display_name=a["name"],
             uri=a["uri"],
             schema_title=a["type"],
@@ -86,8 +97,12 @@ def _execution(name: str, event: dict[str, Any]) -> types.Execution:
     """Vertex AI shows a task's parameters as `input:NAME` and `output:NAME` of its execution."""
     metadata = {f"input:{k}": v for k, v in event.get("inputs", {}).items()}
     metadata |= {f"output:{k}": v for k, v in event.get("parameters", {}).items()}
+    cached = event["state"] == "SKIPPED"
     return types.Execution(
-        display_name=name, schema_title="system.ContainerExecution", metadata=metadata
+        display_name=name,
+        state=EXECUTION_STATES[event["state"]],
+        schema_title="system.ContainerExecution",
+        metadata=metadata | ({"vertex-ai-pipelines-cached": True} if cached else {}),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
+from kfp import dsl
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from localcloud.pipeline_files import Mount
@@ -26,7 +27,9 @@ class Job:
         self.placeholders = order["placeholders"]
         self.arguments = order["arguments"]
         self.spec = json_format.ParseDict(order["spec"], pipeline_spec_pb2.PipelineSpec())
-        self.task = ""
+        self.scope, self.cache = order["scope"], Path(order["cache"])
+        # The task that runs now: its input artifacts, and whether its outputs came from the cache.
+        self.task, self.inputs, self.cached = "", dict[str, Any](), False
 
     def tell(self, event: str, **facts: Any) -> None:
         """Append one event."""
@@ -37,6 +40,13 @@ class Job:
     def log(self, task: str) -> Path:
         """Where a task's standard output and error go."""
         return self.folder / "logs" / f"{task}.log"
+
+    def resolve(self, text: str) -> str:
+        """`text` with the job's own placeholders filled in."""
+        if "{{$.pipeline_" in text:
+            for placeholder, value in self.placeholders.items():
+                text = text.replace(placeholder, value)
+        return text
 
     def is_integer(self, parameter: str) -> bool:
         """Whether the pipeline declares this channel of its own as an integer."""
@@ -63,3 +73,9 @@ def _with_uris(value: Any, old: str, new: str) -> Any:
 
 def swap(uri: Any, old: str, new: str) -> Any:
     return new + uri.removeprefix(old) if isinstance(uri, str) and uri.startswith(old) else uri
+
+
+def artifacts_of(outputs: dict[str, Any]) -> list[Any]:
+    """All artifacts among a task's outputs."""
+    values = [one for v in outputs.values() for one in (v if isinstance(v, list) else [v])]
+    return [one for one in values if isinstance(one, dsl.Artifact)]

@@ -1,43 +1,57 @@
 """What kfp's local runner lacks or does otherwise than Vertex AI, put right in this process."""
 
+import os
 from typing import Any
 
 from kfp.local import executor_input_utils, executor_output_utils, importer_handler
 from kfp.local.orchestrator import enhanced_dag_orchestrator
 
-from localcloud.pipeline_job import Job
+from localcloud.pipeline_job import Job, artifacts_of, swap
 from localcloud.pipeline_values import mend_empty_values, mend_placeholders, whole
 
 
 def mend(job: Job) -> None:
     """Give kfp.local what it lacks: declared outputs, conditions, integers, importers, placeholders."""
-    _mend_outputs()
-    _mend_integers(job)
+    _mend_folders()
+    _mend_outputs(job)
+    _mend_inputs(job)
     _mend_conditions()
     _mend_importers(job)
-    mend_placeholders(job.placeholders)
+    mend_placeholders(job.resolve)
     mend_empty_values()
 
 
-def _mend_outputs() -> None:
-    """An artifact that executor_output.json does not list exists all the same, as on Vertex AI."""
+def _mend_folders() -> None:
+    """Each execution has a folder of its own: kfp gives all iterations of a loop the same one."""
+
+    def folder(pipeline_root: str, task_resource_name: str, **_: Any) -> str:
+        return f"{pipeline_root}/{task_resource_name}_{int.from_bytes(os.urandom(7))}"
+
+    executor_input_utils.construct_local_task_root = folder
+
+
+def _mend_outputs(job: Job) -> None:
+    """Artifacts go to their bucket; one that executor_output.json does not list exists all the same."""
     original = executor_output_utils.get_outputs_for_task
 
     def outputs(executor_input: Any, component_spec: Any) -> dict[str, Any]:
         found: dict[str, Any] = original(executor_input, component_spec)
         for name, artifacts in executor_input.outputs.artifacts.items():
             found.setdefault(name, executor_output_utils.artifact_list_to_dsl_artifact(artifacts, False))
+        for artifact in artifacts_of(found):
+            job.mount.push(swap(artifact.uri, job.root, job.uri))
         return found
 
     executor_output_utils.get_outputs_for_task = outputs
 
 
-def _mend_integers(job: Job) -> None:
-    """Pipeline parameters inside a string: kfp casts only those that the component declares."""
+def _mend_inputs(job: Job) -> None:
+    """Pipeline parameters inside a string: kfp casts only integers that the component declares."""
     original = executor_input_utils.executor_input_to_dict
 
     def to_dict(executor_input: Any, component_spec: Any) -> dict[str, Any]:
         found: dict[str, Any] = original(executor_input, component_spec)
+        job.inputs = found.get("inputs", {}).get("artifacts", {})
         values = found.get("inputs", {}).get("parameterValues", {})
         for name, value in values.items():
             if isinstance(value, list | dict) or job.is_integer(name):

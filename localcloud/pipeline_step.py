@@ -12,7 +12,7 @@ from kfp.local import status, task_handler_interface
 
 from localcloud.packages import explain
 from localcloud.pipeline_image import Image
-from localcloud.pipeline_job import Job
+from localcloud.pipeline_job import Job, swap
 
 EXECUTOR, STEP_MAIN = "python3 -m kfp.dsl.executor_main", str(Path(__file__).with_name("step_main.py"))
 TAIL = 8192  # bytes of a log in which an error's last line is looked for
@@ -35,6 +35,7 @@ class Step(task_handler_interface.ITaskHandler):  # type: ignore[misc]
         if self._image.refused:
             self._say(f"error: {self._image.refused}\n")
             return status.Status.FAILURE
+        self._fetch()
         scratch = tempfile.mkdtemp(prefix="step-", dir=self.job.folder)
         try:
             code = self._process(scratch)
@@ -47,6 +48,16 @@ class Step(task_handler_interface.ITaskHandler):  # type: ignore[misc]
             self._say(explain(last_bytes(self._log), self._image.base, self._image.code()))
         self._translate_outputs()
         return status.Status.FAILURE if code else status.Status.SUCCESS
+
+    def _fetch(self) -> None:
+        """The input artifacts of a step that reads files, where they are not here: of a cached task."""
+        root = self.job.root
+        others = [word for word in self._command if not _executor_input(word)]
+        if any(EXECUTOR in word or root in word for word in others):
+            listed = [one for found in self.job.inputs.values() for one in found["artifacts"]]
+            for artifact in listed:
+                if not Path(artifact["uri"]).exists():
+                    self.job.mount.pull(swap(artifact["uri"], root, self.job.uri))
 
     def _process(self, scratch: str) -> int:
         with self._log.open("ab") as log:

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from kfp import dsl
 from kfp.local import pipeline_orchestrator, status
 from kfp.local.orchestrator import enhanced_dag_orchestrator, task_executor
 
-from localcloud.pipeline_job import Job, swap
+from localcloud.pipeline_job import Job, artifacts_of, swap
 from localcloud.pipeline_step import last_bytes
 
 
@@ -16,7 +15,7 @@ def tell_of_tasks(job: Job) -> None:
     original = task_executor.execute_single_task
 
     def execute(task_name: str, task_spec: Any, **others: Any) -> tuple[dict[str, Any], status.Status]:
-        job.task = task_name
+        job.task, job.cached = task_name, False
         job.tell("start", task=task_name)
         try:
             outputs, state = original(task_name=task_name, task_spec=task_spec, **others)
@@ -25,10 +24,9 @@ def tell_of_tasks(job: Job) -> None:
             raise
         good = state == status.Status.SUCCESS
         words = "" if good else _last_words(job.log(task_name))
-        facts = _outputs(job, outputs)
-        for found in (artifact for some in facts["artifacts"].values() for artifact in some):
-            job.mount.push(found["uri"])
-        job.tell("end", task=task_name, state="SUCCEEDED" if good else "FAILED", error=words, **facts)
+        # Vertex AI calls a task skipped whose outputs come from the cache.
+        ended = "SKIPPED" if job.cached else "SUCCEEDED" if good else "FAILED"
+        job.tell("end", task=task_name, state=ended, error=words, **_outputs(job, outputs))
         return outputs, state
 
     task_executor.execute_single_task = execute
@@ -41,10 +39,7 @@ def _outputs(job: Job, outputs: dict[str, Any]) -> dict[str, Any]:
     """A task's outputs for the event: artifacts with gs:// addresses, parameters as they are."""
     artifacts, parameters = {}, {}
     for name, value in outputs.items():
-        found = [
-            v for v in (value if isinstance(value, list) else [value]) if isinstance(v, dsl.Artifact)
-        ]
-        if found:
+        if found := artifacts_of({name: value}):
             artifacts[name] = [_artifact(job, artifact) for artifact in found]
         else:
             parameters[name] = value

@@ -1,6 +1,6 @@
 """Values as Vertex AI gives them to steps, where kfp's local runner differs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf import struct_pb2
@@ -8,15 +8,12 @@ from kfp.compiler import pipeline_spec_builder
 from kfp.local import executor_output_utils, placeholder_utils
 
 
-def mend_placeholders(facts: Mapping[str, str]) -> None:
+def mend_placeholders(fill: Callable[[str], str]) -> None:
     """A job's name, number, times and root: kfp has its own for some, and none for the others."""
     original = placeholder_utils.resolve_individual_placeholder
 
     def resolve(element: Any, **others: Any) -> Any:
-        if isinstance(element, str) and "{{$.pipeline_" in element:
-            for placeholder, value in facts.items():
-                element = element.replace(placeholder, value)
-        return original(element, **others)
+        return original(fill(element) if isinstance(element, str) else element, **others)
 
     placeholder_utils.resolve_individual_placeholder = resolve
 

@@ -10,8 +10,9 @@ import threading
 from pathlib import Path
 
 from kfp import local
-from kfp.local import pipeline_orchestrator, subprocess_task_handler
+from kfp.local import cache, pipeline_orchestrator, subprocess_task_handler
 
+from localcloud.pipeline_cache import Cache
 from localcloud.pipeline_job import Job
 from localcloud.pipeline_mends import mend
 from localcloud.pipeline_step import Step
@@ -22,6 +23,8 @@ def run(job: Job) -> int:
     """Run the job to its end; returns the process's exit code."""
     Step.job = job
     subprocess_task_handler.SubprocessTaskHandler = Step
+    kept = Cache(job)
+    cache.get_local_cache = lambda: kept
     mend(job)
     tell_of_tasks(job)
     runner = local.SubprocessRunner(use_venv=False)

@@ -86,6 +86,8 @@ class Pipelines:
         self._cloud, self._store, self._registry = cloud, cloud.store, registry
         self._environments = Environments(cloud.root / "packages")
         self._operations = Operations(cloud)
+        self._cache = cloud.root / "pipeline-cache"
+        self._cache.mkdir(exist_ok=True)
         self._lock, self._starting = threading.Lock(), threading.Lock()
         self._running: dict[str, Worker] = {}
         self._spare: Worker | None = Worker(cloud)
@@ -210,6 +212,8 @@ class Pipelines:
             ),
             "root": _output_root(job),
             "placeholders": _placeholders(job),
+            "scope": [job.name.rpartition("/pipelineJobs/")[0], spec["pipelineInfo"]["name"]],
+            "cache": str(self._cache),
             "environment": environment(self._cloud.root, self._cloud.port, label).set,
             "images": {name: self._image(name).facts() for name in _images(spec)},
         }
@@ -245,6 +249,8 @@ class Pipelines:
         """Jobs that ran when the local cloud last stopped have no worker any more."""
         for folder in (self._cloud.root / "pipeline-jobs").glob("*"):
             _clear(folder)
+        for part in self._cache.glob("*.part"):
+            part.unlink()
         for _, row in self._store.list("pipeline-job"):
             job = _job(row)
             apply_events(job, read_events(self.folder(job.name)))

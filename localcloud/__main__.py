@@ -31,6 +31,13 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("status", help="say whether it runs, and where")
     show = verbs.add_parser("env", help='shell lines for eval "$(./scripts/localcloud env)"')
     show.add_argument("--json", action="store_true", help="the same as JSON: set, unset")
+    show.add_argument(
+        "--as",
+        dest="account",
+        default="",
+        metavar="ACCOUNT",
+        help="as a machine of this account sees it",
+    )
     logs = verbs.add_parser("logs", help="what it and its jobs wrote")
     logs.add_argument(
         "what", nargs="?", help="calls, server, a pipeline job[/STEP], or run-N of a workflow"
@@ -102,7 +109,7 @@ def status(client: Client, _: argparse.Namespace) -> int:
 def env(client: Client, arguments: argparse.Namespace) -> int:
     """The owner's environment; starts the local cloud where it is not running."""
     client.up(_world(arguments), None)
-    found = client.environment()
+    found = client.environment(arguments.account)
     print(json.dumps({"set": found.set, "unset": found.unset}) if arguments.json else found.shell())
     return 0
 

@@ -1,24 +1,20 @@
-"""AWS: moto answers S3, STS and IAM; what S3 holds is kept in the store, since moto forgets it."""
+"""AWS: moto answers S3 and IAM behind grants of our own; what it holds is kept, since it forgets."""
 
 import io
-import re
 import threading
 from typing import Any
 from urllib.parse import unquote, urlencode
-from xml.sax.saxutils import unescape
 
-from localcloud import s3_state
+from localcloud import aws_errors, iam_state, s3_state
+from localcloud.aws_errors import refusal
+from localcloud.aws_keys import ACCOUNT, Keys
+from localcloud.aws_signature import authenticate
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
 from localcloud.http import Request, Response, Route
-
-KEYS = re.compile(rb"<Key>(.*?)</Key>", re.DOTALL)
-FORM_KEY = re.compile(rb'name="key"\r\n\r\n(.*?)\r\n')
-ACCOUNT = "123456789012"  # moto's
-DENIED = (
-    '<?xml version="1.0" encoding="UTF-8"?>\n'
-    "<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-)
+from localcloud.s3_grants import S3Grants
+from localcloud.s3_request import bucket, names
+from localcloud.sts import Sts
 
 
 class Aws:
@@ -33,7 +29,8 @@ class Aws:
     def __init__(self, cloud: Cloud) -> None:
         from moto.server import DomainDispatcherApplication, create_backend_app
 
-        self._store, self._world = cloud.store, cloud.world
+        self._store, self._keys = cloud.store, Keys(cloud)
+        self._grants, self._sts = S3Grants(self._keys), Sts(cloud, self._keys)
         s3_state.read_chunks_quickly()
         self._app = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
@@ -43,17 +40,19 @@ class Aws:
         """Everything goes to moto, which has a table of its own."""
         return [Route("*", "{path*}", self.serve)]
 
-    def refuse(self, _request: Request, error: ApiError) -> Response:
-        """S3's error body."""
-        body = DENIED.format(code=error.reason or "AccessDenied", message=error.message)
-        return Response(body.encode(), error.status, {"content-type": "application/xml"})
+    def refuse(self, request: Request, error: ApiError) -> Response:
+        """The service's own error body."""
+        return aws_errors.body(_service(request), error)
 
     def serve(self, request: Request) -> Response:
-        """One call; what it changed in S3 is written down before the answer."""
-        s3 = ".s3." in f".{request.host}"
-        if s3 and not _signed(request):
-            raise ApiError("PERMISSION_DENIED", "Access Denied", reason="AccessDenied")
-        if not s3 or request.method in ("GET", "HEAD"):
+        """One call; what it changed is written down before the answer."""
+        serve = {"s3": self._s3, "iam": self._iam, "sts": self._sts.serve}
+        return serve[_service(request)](request)
+
+    def _s3(self, request: Request) -> Response:
+        principal = authenticate(request, self._keys, bucket(request))
+        self._grants.check(principal, request, self._backend.buckets.get(bucket(request)))
+        if request.method in ("GET", "HEAD"):
             return self._moto(request)
         with self._lock:
             self._check_upload(request)
@@ -62,15 +61,27 @@ class Aws:
                 self._keep(request)
         return response
 
+    def _iam(self, request: Request) -> Response:
+        action = (request.form() | request.query).get("Action", "")
+        self._grants.check_iam(authenticate(request, self._keys), action)
+        if action.startswith(iam_state.READ):
+            return self._moto(request)
+        if action not in iam_state.KEPT:
+            raise refusal("InvalidAction", f"the local cloud does not serve iam:{action}")
+        with self._lock:
+            response = self._moto(request)
+            self._store.put("aws-iam", ACCOUNT, iam_state.frozen(self._keys.iam))
+        return response
+
     def _check_upload(self, request: Request) -> None:
         """What moto does not look at: an upload that is not there, and If-None-Match at its end."""
-        held = self._backend.buckets.get(_bucket(request))
+        held = self._backend.buckets.get(bucket(request))
         if held is None or "uploadId" not in request.query:
             return
         if request.query["uploadId"] not in held.multiparts:
             raise ApiError("NOT_FOUND", "The specified upload does not exist.", reason="NoSuchUpload")
         absent = request.method == "POST" and request.headers.get("if-none-match") == "*"
-        if absent and held.keys.get(_names(request)[0]) is not None:
+        if absent and held.keys.get(names(request)[0]) is not None:
             words = "At least one of the pre-conditions you specified did not hold"
             raise ApiError("FAILED_PRECONDITION", words, status=412, reason="PreconditionFailed")
 
@@ -89,17 +100,16 @@ class Aws:
 
     def _keep(self, request: Request) -> None:
         """Write down what a call has changed: a bucket's settings, or the objects that it names."""
-        bucket = _bucket(request)
-        held = self._backend.buckets.get(bucket)
+        place, keys = bucket(request), names(request)
+        held = self._backend.buckets.get(place)
         with self._store.transaction():
             if held is None:
-                self._forget(bucket)
+                self._forget(place)
                 return
-            names = _names(request)
-            for name in names:
-                self._keep_object(held, name)
-            if not names:
-                self._store.put("s3-bucket", bucket, s3_state.frozen_bucket(held))
+            for key in keys:
+                self._keep_object(held, key)
+            if not keys:
+                self._store.put("s3-bucket", place, s3_state.frozen_bucket(held))
 
     def _keep_object(self, bucket: Any, name: str) -> None:
         versions = bucket.keys.getlist(name, default=[])
@@ -115,45 +125,21 @@ class Aws:
             self._store.delete("s3-object", name)
 
     def _restore(self) -> None:
-        for bucket, row in self._store.list("s3-bucket"):
-            s3_state.thaw_bucket(self._backend.create_bucket(bucket, row["region"]), row)
+        if record := self._store.get("aws-iam", ACCOUNT):
+            iam_state.thaw(self._keys.iam, record)
+        for name, row in self._store.list("s3-bucket"):
+            s3_state.thaw_bucket(self._backend.create_bucket(name, row["region"]), row)
         for name, row in self._store.list("s3-object"):
-            bucket, _, key = name.partition("/")
-            held = self._backend.buckets[bucket]
+            place, _, key = name.partition("/")
+            held = self._backend.buckets[place]
             whole = row if "versions" in row else s3_state.of_earlier(key, row)
             versions = s3_state.thawed_object(whole, held, self._backend.tagger, self._store.blob)
             held.keys.setlist(key, versions)
 
 
-def _names(request: Request) -> list[str]:
-    """The keys that a call may have changed."""
-    path = unquote(request.path).removeprefix("/")
-    if _bucket(request) == path.partition("/")[0] and not _virtual(request):
-        path = path.partition("/")[2]
-    if path:
-        return [path]
-    if "delete" in request.query:
-        return [unescape(key.decode()) for key in KEYS.findall(request.body)]
-    return [key.decode() for key in FORM_KEY.findall(request.body)] if request.method == "POST" else []
-
-
-def _virtual(request: Request) -> bool:
-    return ".s3" in request.host
-
-
-def _signed(request: Request) -> bool:
-    """Whether a call carries a signature: in a header, in its address (either version), or in a form."""
-    presigned = {"X-Amz-Signature", "Signature"} & request.query.keys()
-    form = request.method == "POST" and "multipart/form-data" in request.headers.get("content-type", "")
-    return (
-        "authorization" in request.headers or bool(presigned) or (form and b"ignature" in request.body)
-    )
-
-
-def _bucket(request: Request) -> str:
-    """The bucket that a request names: in its host, or first in its path."""
-    before = request.host.partition(".s3")[0]
-    return before if before != request.host else unquote(request.path).strip("/").partition("/")[0]
+def _service(request: Request) -> str:
+    service = request.host.partition(".")[0]
+    return service if service in ("iam", "sts") and ".s3" not in request.host else "s3"
 
 
 def _environ(request: Request) -> dict[str, Any]:

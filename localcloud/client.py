@@ -14,6 +14,7 @@ from dataclasses import asdict
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from localcloud.cloud import World
 from localcloud.environment import Environment
@@ -70,9 +71,10 @@ class Client:
             raise ClientError(answer["error"]["message"], 2 if response.status == 400 else 1)
         return answer
 
-    def environment(self) -> Environment:
-        """The owner's environment."""
-        answer = self.ask("GET", "/environment")
+    def environment(self, account: str = "") -> Environment:
+        """The owner's environment, or that of a machine which runs as a service account."""
+        query = f"?account={quote(account)}" if account else ""
+        answer = self.ask("GET", f"/environment{query}")
         return Environment(answer["set"], tuple(answer["unset"]))
 
     def up(self, world: World, port: int | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import jwt
 
 from localcloud.errors import ApiError
+from localcloud.iam import Iam
 from localcloud.store import Store
 
 TOKEN_LIFE = 3600  # seconds, as Google's
@@ -41,6 +42,7 @@ class Cloud:
     def __init__(self, root: Path, world: World, port: int = 0) -> None:
         self.root, self.world, self.port = root, world, port
         self.store = Store(root)
+        self.iam = Iam(self.store, world)
 
     def now(self) -> str:
         """The time, as Google's REST services write it."""

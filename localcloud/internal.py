@@ -72,10 +72,15 @@ class Internal:
         threading.Timer(ANSWERED, self._server.stopping.set).start()
         return Response({})
 
-    def environment(self, _request: Request) -> Response:
-        """The owner's environment: variables to set and to unset."""
-        cloud = self._cloud
-        found = environment(cloud.root, cloud.port, OWNER_LABEL, self._personal())
+    def environment(self, request: Request) -> Response:
+        """The owner's environment, or that of an account's machine: variables to set and to unset."""
+        cloud, account = self._cloud, request.query.get("account", "")
+        if account:
+            found = environment(
+                cloud.root, cloud.port, cloud.label(f"as-{account}".replace("@", "."), account)
+            )
+        else:
+            found = environment(cloud.root, cloud.port, OWNER_LABEL, self._personal())
         return Response({"set": found.set, "unset": found.unset})
 
     def app(self, request: Request) -> Response:

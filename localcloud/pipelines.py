@@ -21,6 +21,7 @@ from google.protobuf import empty_pb2, json_format
 from localcloud.cloud import Cloud
 from localcloud.environment import environment
 from localcloud.errors import ApiError
+from localcloud.guard import check_act_as, guarded
 from localcloud.operations import Operations
 from localcloud.packages import Environments
 from localcloud.paging import answer
@@ -37,6 +38,17 @@ PAGE = 100
 FILTERS: dict[str, Any] = {
     "pipeline_name": lambda job: job.pipeline_spec["pipelineInfo"]["name"],
     "pipeline_job_user_id": lambda job: job.name.rsplit("/", 1)[1],
+}
+DENIED = (
+    "Permission '{permission}' denied on resource '//aiplatform.googleapis.com/{name}'"
+    " (or it may not exist)."
+)
+NEEDS = {
+    "CreatePipelineJob": ("aiplatform.pipelineJobs.create", "parent"),
+    "GetPipelineJob": ("aiplatform.pipelineJobs.get", "name"),
+    "ListPipelineJobs": ("aiplatform.pipelineJobs.list", "parent"),
+    "CancelPipelineJob": ("aiplatform.pipelineJobs.cancel", "name"),
+    "DeletePipelineJob": ("aiplatform.pipelineJobs.delete", "name"),
 }
 
 
@@ -95,13 +107,14 @@ class Pipelines:
 
     def handlers(self) -> Mapping[str, RpcHandler]:
         """The calls that are served."""
-        return {
+        handlers: dict[str, RpcHandler] = {
             "CreatePipelineJob": self.create_pipeline_job,
             "GetPipelineJob": self.get_pipeline_job,
             "ListPipelineJobs": self.list_pipeline_jobs,
             "CancelPipelineJob": self.cancel_pipeline_job,
             "DeletePipelineJob": self.delete_pipeline_job,
         }
+        return guarded(self._cloud, handlers, NEEDS, DENIED)
 
     def busy(self) -> bool:
         """Whether a job is running."""
@@ -113,7 +126,7 @@ class Pipelines:
             worker.kill()
 
     def create_pipeline_job(
-        self, request: types.CreatePipelineJobRequest, _: Caller
+        self, request: types.CreatePipelineJobRequest, caller: Caller
     ) -> types.PipelineJob:
         """Check the job, write it down and start it."""
         job = request.pipeline_job
@@ -127,6 +140,7 @@ class Pipelines:
         job.state = State.PIPELINE_STATE_RUNNING
         job.display_name = job.display_name or job_id
         job.service_account = job.service_account or f"{number}-compute@developer.gserviceaccount.com"
+        check_act_as(self._cloud, caller.principal, job.service_account)
         with self._starting:
             if self._store.get("pipeline-job", job.name):
                 raise ApiError("ALREADY_EXISTS", f"PipelineJob {job.name} already exists.")

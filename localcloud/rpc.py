@@ -72,6 +72,14 @@ class Rpc:
         return _encode(run(message, caller))
 
 
+def rest_error(error: ApiError) -> Response:
+    """A google.rpc.Status as the body, its details with their types."""
+    status = json_format.MessageToDict(error.rpc_status())
+    details = {"details": status["details"]} if error.details else {}
+    body = {"code": error.status, "message": error.message, "status": error.code, **details}
+    return Response({"error": body}, status=error.status)
+
+
 class RestService:
     """The REST side of one service, as an http.Service."""
 
@@ -88,11 +96,8 @@ class RestService:
         return [Route("*", "{path*}", self._serve)]
 
     def refuse(self, _request: Request, error: ApiError) -> Response:
-        """A google.rpc.Status as the body, its details with their types."""
-        status = json_format.MessageToDict(error.rpc_status())
-        details = {"details": status["details"]} if error.details else {}
-        body = {"code": error.status, "message": error.message, "status": error.code, **details}
-        return Response({"error": body}, status=error.status)
+        """As Google's newer REST services refuse."""
+        return rest_error(error)
 
     def methods(self) -> set[str]:
         """The names of all methods that have a handler."""

@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 
 import google_crc32c
 from google.cloud.secretmanager_v1 import types
-from google.iam.v1 import iam_policy_pb2, policy_pb2
-from google.protobuf import empty_pb2, json_format
+from google.protobuf import empty_pb2
 
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
+from localcloud.guard import guarded, policy_handlers
 from localcloud.masks import updated
 from localcloud.paging import answer
 from localcloud.rpc import Caller, RpcHandler
@@ -23,6 +23,24 @@ SECRET_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 VERSION_ID = re.compile(r"[A-Za-z0-9_-]+")
 LARGEST = 65536  # bytes of a payload
 PAGE = 25000
+
+# By method: the permission, and the request's field that names the resource.
+NEEDS = {
+    "CreateSecret": ("secretmanager.secrets.create", "parent"),
+    "GetSecret": ("secretmanager.secrets.get", "name"),
+    "ListSecrets": ("secretmanager.secrets.list", "parent"),
+    "UpdateSecret": ("secretmanager.secrets.update", "secret.name"),
+    "DeleteSecret": ("secretmanager.secrets.delete", "name"),
+    "AddSecretVersion": ("secretmanager.versions.add", "parent"),
+    "GetSecretVersion": ("secretmanager.versions.get", "name"),
+    "ListSecretVersions": ("secretmanager.versions.list", "parent"),
+    "AccessSecretVersion": ("secretmanager.versions.access", "name"),
+    "DisableSecretVersion": ("secretmanager.versions.disable", "name"),
+    "EnableSecretVersion": ("secretmanager.versions.enable", "name"),
+    "DestroySecretVersion": ("secretmanager.versions.destroy", "name"),
+    "GetIamPolicy": ("secretmanager.secrets.getIamPolicy", "resource"),
+    "SetIamPolicy": ("secretmanager.secrets.setIamPolicy", "resource"),
+}
 
 
 class SecretManager:
@@ -36,7 +54,7 @@ class SecretManager:
 
     def handlers(self) -> Mapping[str, RpcHandler]:
         """The calls that are served."""
-        return {
+        handlers: dict[str, RpcHandler] = {
             "CreateSecret": self.create_secret,
             "GetSecret": self.get_secret,
             "ListSecrets": self.list_secrets,
@@ -49,10 +67,9 @@ class SecretManager:
             "DisableSecretVersion": lambda request, _: self._change(request, State.DISABLED),
             "EnableSecretVersion": lambda request, _: self._change(request, State.ENABLED),
             "DestroySecretVersion": lambda request, _: self._change(request, State.DESTROYED),
-            "GetIamPolicy": self.get_iam_policy,
-            "SetIamPolicy": self.set_iam_policy,
-            "TestIamPermissions": self.permissions,
+            **policy_handlers(self._cloud, self._secret),
         }
+        return guarded(self._cloud, handlers, NEEDS)
 
     def create_secret(self, request: types.CreateSecretRequest, _: Caller) -> types.Secret:
         """A secret without versions."""
@@ -94,33 +111,9 @@ class SecretManager:
             _same_etag(request.etag, found.etag)
             for key, _version in self._store.list("secret-version", f"{found.name}/versions/"):
                 self._store.delete("secret-version", key)
-            self._store.delete("secret-policy", found.name)
+            self._cloud.iam.forget(found.name)
             self._store.delete("secret", found.name)
         return empty_pb2.Empty()
-
-    def get_iam_policy(self, request: iam_policy_pb2.GetIamPolicyRequest, _: Caller) -> Any:
-        """The secret's policy; empty until one is set."""
-        row = self._store.get("secret-policy", self._secret(request.resource)["name"])
-        return json_format.ParseDict(row or {"etag": "ACAB"}, policy_pb2.Policy())
-
-    def set_iam_policy(self, request: iam_policy_pb2.SetIamPolicyRequest, caller: Caller) -> Any:
-        """Replace the policy, unless another one came between (its etag says so)."""
-        with self._store.transaction():
-            before = self.get_iam_policy(
-                iam_policy_pb2.GetIamPolicyRequest(resource=request.resource), caller
-            )
-            if request.policy.etag not in (b"", before.etag):
-                raise ApiError("ABORTED", "There were concurrent policy changes: read it again.")
-            policy = policy_pb2.Policy(version=1, bindings=request.policy.bindings)
-            policy.etag = hashlib.sha256(before.etag + policy.SerializeToString()).digest()[:8]
-            name = self._secret(request.resource)["name"]
-            self._store.put("secret-policy", name, json_format.MessageToDict(policy))
-        return policy
-
-    def permissions(self, request: iam_policy_pb2.TestIamPermissionsRequest, _: Caller) -> Any:
-        """Whoever gets this far may do it."""
-        self._secret(request.resource)
-        return iam_policy_pb2.TestIamPermissionsResponse(permissions=request.permissions)
 
     def add_secret_version(
         self, request: types.AddSecretVersionRequest, _: Caller

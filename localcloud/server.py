@@ -39,6 +39,7 @@ from localcloud.registry import Registry
 from localcloud.resourcemanager import ResourceManager
 from localcloud.rpc import Rpc
 from localcloud.secretmanager import SecretManager
+from localcloud.service_accounts import ServiceAccounts
 from localcloud.storage import Storage
 
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class Server:
             OAuth(self.cloud),
             Metadata(self.cloud),
             IamCredentials(),
+            ServiceAccounts(self.cloud),
             self.registry,
             Internal(self),
             *self.github.services,
@@ -181,7 +183,7 @@ class Server:
 
     def _job_environment(self, run: dict[str, Any]) -> dict[str, str]:
         """A workflow job's whole environment: its account is named for its workflow file."""
-        account = self.cloud.world.account(Path(run["path"].partition("@")[0]).stem)
+        account = self.cloud.world.account(f"workflow-{Path(run['path'].partition('@')[0]).stem}")
         label = self.cloud.label(f"run-{run['id']}", account)
         home = self.cloud.root / "empty"
         base = {"PATH": os.environ.get("PATH", ""), "HOME": str(home), "LANG": "C.UTF-8"}

@@ -1,6 +1,5 @@
 """Cloud Storage: the JSON API as Google's own client calls it."""
 
-import base64
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,12 +10,14 @@ from localcloud import storage_batch, storage_download, uploads
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
 from localcloud.http import Handler, Request, Response, Route, Router, google_error
+from localcloud.storage_grants import Grants
 from localcloud.storage_list import page
 from localcloud.storage_objects import API, DOWNLOAD, Conditions, Objects, Resource, missing
 from localcloud.storage_xml import MultipartUploads
 
 BUCKETS, BUCKET = "/storage/v1/b", "/storage/v1/b/{bucket}"
 OBJECTS, OBJECT = "/storage/v1/b/{bucket}/o", "/storage/v1/b/{bucket}/o/{name*}"
+TARGET = "b/{to}/o/{target*}"
 UPLOADS = "/upload/storage/v1/b/{bucket}/o"
 
 
@@ -27,6 +28,7 @@ class Storage:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud, self._objects = cloud, Objects(cloud)
+        self._grants = Grants(cloud, self._objects)
         self._sessions = uploads.Sessions(cloud, self._finish)
         self._xml = MultipartUploads(cloud, self._objects)
 
@@ -58,36 +60,40 @@ class Storage:
 
     def routes(self) -> list[Route]:
         """Every call that is served."""
-        table: list[tuple[str, str, Handler]] = [
-            ("GET", "/storage/v1/projects/{project}/serviceAccount", self.service_account),
-            ("POST", "/batch/storage/v1", self.batch),
-            ("POST", BUCKETS, self.create_bucket),
-            ("GET", BUCKETS, self.list_buckets),
-            ("GET", BUCKET, self.get_bucket),
-            ("PATCH", BUCKET, self.patch_bucket),
-            ("PUT", BUCKET, self.patch_bucket),
-            ("DELETE", BUCKET, self.delete_bucket),
-            ("GET", f"{BUCKET}/iam", self.get_policy),
-            ("PUT", f"{BUCKET}/iam", self.set_policy),
-            ("GET", f"{BUCKET}/iam/testPermissions", self.test_permissions),
-            ("GET", OBJECTS, self.list_objects),
-            ("POST", f"{BUCKET}/o/{{name*}}/compose", self.compose),
-            ("POST", f"{BUCKET}/o/{{name*}}/copyTo/b/{{to}}/o/{{target*}}", self.copy),
-            ("POST", f"{BUCKET}/o/{{name*}}/rewriteTo/b/{{to}}/o/{{target*}}", self.rewrite),
-            ("GET", OBJECT, self.get_object),
-            ("GET", f"/download{OBJECT}", self.download),
-            ("PATCH", OBJECT, self.patch_object),
-            ("PUT", OBJECT, self.patch_object),
-            ("DELETE", OBJECT, self.delete_object),
-            ("POST", UPLOADS, self.upload),
-            ("PUT", UPLOADS, self._sessions.put),
-            ("DELETE", UPLOADS, self._sessions.cancel),
-            ("GET", "/{bucket}/{name*}", self.download),
-            ("POST", "/{bucket}/{name*}", self._xml.post),
-            ("PUT", "/{bucket}/{name*}", self._xml.put_part),
-            ("DELETE", "/{bucket}/{name*}", self._xml.abort),
+        of_object, of_bucket = "storage.objects", "storage.buckets"
+        table: list[tuple[str, str, str, Handler]] = [
+            ("GET", "/storage/v1/projects/{project}/serviceAccount", "", self.service_account),
+            ("POST", "/batch/storage/v1", "", self.batch),
+            ("POST", BUCKETS, f"{of_bucket}.create", self.create_bucket),
+            ("GET", BUCKETS, f"{of_bucket}.list", self.list_buckets),
+            ("GET", BUCKET, f"{of_bucket}.get", self.get_bucket),
+            ("PATCH", BUCKET, f"{of_bucket}.update", self.patch_bucket),
+            ("PUT", BUCKET, f"{of_bucket}.update", self.patch_bucket),
+            ("DELETE", BUCKET, f"{of_bucket}.delete", self.delete_bucket),
+            ("GET", f"{BUCKET}/iam", f"{of_bucket}.getIamPolicy", self.get_policy),
+            ("PUT", f"{BUCKET}/iam", f"{of_bucket}.setIamPolicy", self.set_policy),
+            ("GET", f"{BUCKET}/iam/testPermissions", "", self.test_permissions),
+            ("GET", OBJECTS, f"{of_object}.list", self.list_objects),
+            ("POST", f"{BUCKET}/o/{{name*}}/compose", f"{of_object}.get", self.compose),
+            ("POST", f"{BUCKET}/o/{{name*}}/copyTo/{TARGET}", f"{of_object}.get", self.copy),
+            ("POST", f"{BUCKET}/o/{{name*}}/rewriteTo/{TARGET}", f"{of_object}.get", self.rewrite),
+            ("GET", OBJECT, f"{of_object}.get", self.get_object),
+            ("GET", f"/download{OBJECT}", f"{of_object}.get", self.download),
+            ("PATCH", OBJECT, f"{of_object}.update", self.patch_object),
+            ("PUT", OBJECT, f"{of_object}.update", self.patch_object),
+            ("DELETE", OBJECT, f"{of_object}.delete", self.delete_object),
+            ("POST", UPLOADS, f"{of_object}.create", self.upload),
+            ("PUT", UPLOADS, f"{of_object}.create", self._sessions.put),
+            ("DELETE", UPLOADS, f"{of_object}.create", self._sessions.cancel),
+            ("GET", "/{bucket}/{name*}", f"{of_object}.get", self.download),
+            ("POST", "/{bucket}/{name*}", f"{of_object}.create", self._xml.post),
+            ("PUT", "/{bucket}/{name*}", f"{of_object}.create", self._xml.put_part),
+            ("DELETE", "/{bucket}/{name*}", "storage.multipartUploads.abort", self._xml.abort),
         ]
-        return [Route(method, path, partial(self._checked, handler)) for method, path, handler in table]
+        return [
+            Route(method, path, partial(self._checked, permission, handler))
+            for method, path, permission, handler in table
+        ]
 
     def refuse(self, request: Request, error: ApiError) -> Response:
         """Google's error body; a download's is plain text."""
@@ -99,10 +105,12 @@ class Storage:
             )
         return google_error(request, error)
 
-    def _checked(self, handler: Handler, request: Request) -> Response:
+    def _checked(self, permission: str, handler: Handler, request: Request) -> Response:
         # A session's address is its own credential.
         if "upload_id" not in request.query:
-            self._cloud.principal(request.headers.get("authorization", ""))
+            principal = self._grants.caller(request)
+            if permission:
+                self._grants.check(principal, permission, request.params.get("bucket", ""))
         return handler(request)
 
     def create_bucket(self, request: Request) -> Response:
@@ -142,27 +150,22 @@ class Storage:
     def delete_bucket(self, request: Request) -> Response:
         """buckets.delete"""
         self._objects.delete_bucket(request.params["bucket"])
+        self._grants.forget(request.params["bucket"])
         return Response(status=204)
 
     def get_policy(self, request: Request) -> Response:
         """buckets.getIamPolicy"""
-        self._objects.bucket(request.params["bucket"])
-        empty: Resource = {"kind": "storage#policy", "version": 1, "bindings": [], "etag": "CAE="}
-        return Response(self._cloud.store.get("bucket-policy", request.params["bucket"]) or empty)
+        return Response(self._grants.policy(request.params["bucket"]))
 
     def set_policy(self, request: Request) -> Response:
         """buckets.setIamPolicy"""
-        self._objects.bucket(request.params["bucket"])
-        etag = base64.b64encode(self._cloud.now().encode()).decode()
-        policy = {**request.json(), "kind": "storage#policy", "etag": etag}
-        self._cloud.store.put("bucket-policy", request.params["bucket"], policy)
-        return Response(policy)
+        return Response(self._grants.set_policy(request.params["bucket"], request.json()))
 
     def test_permissions(self, request: Request) -> Response:
-        """buckets.testIamPermissions: whoever gets this far may do it."""
-        asked = request.query.get("permissions", "")
-        body = {"kind": "storage#testIamPermissionsResponse", "permissions": [asked] if asked else []}
-        return Response(body)
+        """buckets.testIamPermissions"""
+        caller, bucket = self._grants.caller(request), request.params["bucket"]
+        held = self._grants.held(caller, request.query, bucket)
+        return Response({"kind": "storage#testIamPermissionsResponse", "permissions": held})
 
     def list_objects(self, request: Request) -> Response:
         """objects.list"""
@@ -205,6 +208,7 @@ class Storage:
         if not 0 < len(body["sourceObjects"]) <= 32:
             words = "The number of source components provided must be from 1 to 32."
             raise ApiError("INVALID_ARGUMENT", words, reason="invalid")
+        self._grants.check_write(self._grants.caller(request), bucket, request.params["name"])
         parts = [self._source(bucket, source) for source in body["sourceObjects"]]
         data = b"".join(self._objects.data(part) for part in parts)
         head = {"contentType": parts[0]["contentType"]} | (body.get("destination") or {})
@@ -227,11 +231,12 @@ class Storage:
         """objects.insert: multipart, media or the start of a resumable session"""
         bucket, kind = request.params["bucket"], request.query.get("uploadType", "")
         self._objects.bucket(bucket)
+        caller = self._grants.caller(request)
         if kind == "multipart":
-            return self._write(bucket, request.query, uploads.multipart(request))
+            return self._write(caller, bucket, request.query, uploads.multipart(request))
         if kind == "media":
-            content_type = request.headers.get("content-type", "")
-            return self._write(bucket, request.query, uploads.Upload({}, request.body, content_type))
+            upload = uploads.Upload({}, request.body, request.headers.get("content-type", ""))
+            return self._write(caller, bucket, request.query, upload)
         if kind != "resumable":
             raise ApiError("INVALID_ARGUMENT", f"Invalid upload type '{kind}'.", reason="invalid")
         metadata = {**request.json()}
@@ -239,7 +244,9 @@ class Storage:
         # A condition that fails already fails here, before any byte is sent.
         wanted = self._named(bucket, request.query, metadata)
         Conditions.of(request.query).check(self._objects.find(bucket, wanted["name"]))
+        self._grants.check_write(caller, bucket, wanted["name"])
         record = {
+            "caller": caller,
             "bucket": bucket,
             "query": dict(request.query),
             "metadata": wanted,
@@ -250,10 +257,13 @@ class Storage:
     def _finish(self, record: dict[str, Any], request: Request, data: bytes) -> Response:
         declared = storage_download.declared_hashes(request.headers)
         upload = uploads.Upload(record["metadata"] | declared, data, record["type"])
-        return self._write(record["bucket"], record["query"], upload)
+        return self._write(record["caller"], record["bucket"], record["query"], upload)
 
-    def _write(self, bucket: str, query: Mapping[str, str], upload: uploads.Upload) -> Response:
+    def _write(
+        self, caller: str, bucket: str, query: Mapping[str, str], upload: uploads.Upload
+    ) -> Response:
         wanted = self._named(bucket, query, upload.metadata)
+        self._grants.check_write(caller, bucket, wanted["name"])
         if upload.content_type and not wanted.get("contentType"):
             wanted["contentType"] = upload.content_type
         return Response(public(self._objects.write(wanted, upload.data, Conditions.of(query))))
@@ -277,6 +287,7 @@ class Storage:
 
     def _copied(self, request: Request) -> Resource:
         params, query = request.params, request.query
+        self._grants.check_write(self._grants.caller(request), params["to"], params["target"])
         found = self._objects.find(params["bucket"], params["name"], query.get("sourceGeneration", ""))
         Conditions.of(query, source=True).check(found)
         if found is None:

@@ -11,12 +11,15 @@ from typing import Any
 
 import msgspec
 
+from delivery import grants
 from delivery.settings import ROOT, Environment
 from flows import config
+from laptop import grant
 from laptop.world import CLOUD, client, local_environment
 
 CALL = 60.0  # seconds that one call may take
 MARK = CLOUD / "provisioned"
+VERSION = 2  # of what is done here: a local cloud that an earlier one provisioned is done again
 APPS = {
     "github_notify": {"actions": "write"},
     "github_release": {"contents": "write", "pull_requests": "write"},
@@ -49,13 +52,17 @@ def provision() -> None:
     environment = local_environment()
     _buckets(environment)
     _secrets(environment)
+    grant.google(environment)
+    grant.aws_role(environment)
     _tables(environment)
     MARK.write_text(_fingerprint())
 
 
 def _fingerprint() -> str:
     tables = {name: config.load(name).data.table for name in config.names()}
-    named = msgspec.json.encode([local_environment(), tables])
+    environment = local_environment()
+    rights = [grants.google(environment), grants.s3_policy(environment, writes=True), VERSION]
+    named = msgspec.json.encode([environment, tables, rights])
     return hashlib.sha256(named).hexdigest()
 
 
@@ -81,25 +88,44 @@ def _secrets(environment: Environment) -> None:
     parent = f"projects/{environment.project}"
     known = {secret.name.rsplit("/", 1)[1] for secret in manager.list_secrets(parent=parent)}
     for key, name in msgspec.to_builtins(environment.secrets).items():
-        secret = f"{parent}/secrets/{name}"
-        if name is None or (name in known and list(manager.list_secret_versions(parent=secret))):
+        if name is None:
             continue
-        payload = json.dumps(_payload(key, name)).encode()
-        automatic: dict[str, Any] = {"replication": {"automatic": {}}}
         if name not in known:
+            automatic: dict[str, Any] = {"replication": {"automatic": {}}}
             manager.create_secret(parent=parent, secret_id=name, secret=automatic)
-        manager.add_secret_version(parent=secret, payload={"data": payload})
+        make = _app_key if key in APPS else _aws_key
+        payload = make(environment, key, _newest(manager, f"{parent}/secrets/{name}"))
+        if payload:
+            data = {"data": json.dumps(payload).encode()}
+            manager.add_secret_version(parent=f"{parent}/secrets/{name}", payload=data)
 
 
-def _payload(key: str, name: str) -> dict[str, Any]:
-    """A GitHub App's key, or an AWS user's."""
-    if key in APPS:
-        return client().ask("POST", f"/apps/{name}", APPS[key])
-    import boto3
+def _newest(manager: Any, secret: str) -> bytes | None:
+    """The payload of a secret's newest version; None where it has none, or it is disabled."""
+    from google.api_core import exceptions
 
-    iam = boto3.client("iam", region_name="us-east-1")
-    if name not in [user["UserName"] for user in iam.list_users()["Users"]]:
-        iam.create_user(UserName=name)
+    try:
+        found = manager.access_secret_version(name=f"{secret}/versions/latest")
+    except exceptions.NotFound:
+        return None
+    except exceptions.FailedPrecondition:
+        return b""  # somebody disabled it on purpose
+    return bytes(found.payload.data)
+
+
+def _app_key(environment: Environment, key: str, there: bytes | None) -> dict[str, Any] | None:
+    """A GitHub App's key, where there is none."""
+    name = getattr(environment.secrets, key)
+    return client().ask("POST", f"/apps/{name}", APPS[key]) if there is None else None
+
+
+def _aws_key(environment: Environment, key: str, there: bytes | None) -> dict[str, Any] | None:
+    """An AWS user with its policy, and a key of it, where the secret holds none that is good."""
+    name = getattr(environment.secrets, key)
+    iam = grant.aws_user(environment, name, writes=key == "s3_writer")
+    mine = [one["AccessKeyId"] for one in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]]
+    if there == b"" or (there and json.loads(there).get("aws_access_key_id") in mine):
+        return None
     made = iam.create_access_key(UserName=name)["AccessKey"]
     return {
         "aws_access_key_id": made["AccessKeyId"],

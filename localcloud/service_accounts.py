@@ -1,0 +1,117 @@
+"""iam.googleapis.com: the project's service accounts, and who may act as them."""
+
+import re
+from collections.abc import Callable
+
+from localcloud.cloud import Cloud
+from localcloud.errors import ApiError
+from localcloud.http import Handler, Request, Response, Route
+from localcloud.iam import Policy
+from localcloud.rpc import rest_error
+from localcloud.identity import unique_id
+
+ACCOUNTS = "/v1/projects/{project}/serviceAccounts"
+ACCOUNT = f"{ACCOUNTS}/{{account}}"
+ACCOUNT_ID = re.compile(r"[a-z](?:[a-z0-9-]{4,28}[a-z0-9])")
+Call = Callable[[Request, str], Response]
+
+
+class ServiceAccounts:
+    """Records: kind "service-account" by address."""
+
+    hosts = (r"iam\.googleapis\.com",)
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud, self._store = cloud, cloud.store
+
+    def routes(self) -> list[Route]:
+        """The calls that are served, with the permission that each needs."""
+        table: list[tuple[str, str, str, Call]] = [
+            ("POST", ACCOUNTS, "create", self.create),
+            ("GET", ACCOUNTS, "list", self.list),
+            ("GET", ACCOUNT, "get", self.get),
+            ("DELETE", ACCOUNT, "delete", self.delete),
+            ("POST", f"{ACCOUNT}:getIamPolicy", "getIamPolicy", self.get_policy),
+            ("POST", f"{ACCOUNT}:setIamPolicy", "setIamPolicy", self.set_policy),
+            ("POST", f"{ACCOUNT}:testIamPermissions", "", self.test),
+        ]
+        return [
+            Route(method, path, self._behind(permission, call))
+            for method, path, permission, call in table
+        ]
+
+    def refuse(self, _request: Request, error: ApiError) -> Response:
+        """Google's error body."""
+        return rest_error(error)
+
+    def _behind(self, permission: str, call: Call) -> Handler:
+        def handle(request: Request) -> Response:
+            principal = self._cloud.principal(request.headers.get("authorization", ""))
+            below = (
+                f"/serviceAccounts/{request.params['account']}" if "account" in request.params else ""
+            )
+            name = f"projects/{request.params['project']}{below}"
+            if permission:
+                self._cloud.iam.check(principal, f"iam.serviceAccounts.{permission}", name)
+            return call(request, principal)
+
+        return handle
+
+    def create(self, request: Request, _: str) -> Response:
+        """projects.serviceAccounts.create"""
+        body = request.json()
+        name, shown = str(body.get("accountId", "")), body.get("serviceAccount") or {}
+        if not ACCOUNT_ID.fullmatch(name):
+            raise ApiError("INVALID_ARGUMENT", f"Account ids must match {ACCOUNT_ID.pattern}: '{name}'.")
+        account = self._cloud.world.account(name)
+        with self._store.transaction():
+            if self._store.get("service-account", account):
+                words = f"Service account {name} already exists within project"
+                raise ApiError("ALREADY_EXISTS", f"{words} projects/{self._cloud.world.project}.")
+            fields = {key: shown[key] for key in ("displayName", "description") if key in shown}
+            self._store.put("service-account", account, fields)
+        return Response(self._shown(account))
+
+    def list(self, _request: Request, _: str) -> Response:
+        """projects.serviceAccounts.list"""
+        return Response(
+            {"accounts": [self._shown(one) for one, _ in self._store.list("service-account")]}
+        )
+
+    def get(self, request: Request, _: str) -> Response:
+        """projects.serviceAccounts.get"""
+        return Response(self._shown(request.params["account"]))
+
+    def delete(self, request: Request, _: str) -> Response:
+        """projects.serviceAccounts.delete"""
+        shown = self._shown(request.params["account"])
+        self._store.delete("service-account", shown["email"])
+        self._cloud.iam.forget(self._name(request))
+        return Response({})
+
+    def get_policy(self, request: Request, _: str) -> Response:
+        """projects.serviceAccounts.getIamPolicy"""
+        self._shown(request.params["account"])
+        return Response(self._cloud.iam.policy(self._name(request)))
+
+    def set_policy(self, request: Request, _: str) -> Response:
+        """projects.serviceAccounts.setIamPolicy"""
+        self._shown(request.params["account"])
+        return Response(self._cloud.iam.set(self._name(request), request.json().get("policy") or {}))
+
+    def test(self, request: Request, principal: str) -> Response:
+        """projects.serviceAccounts.testIamPermissions"""
+        asked = request.json().get("permissions", [])
+        return Response({"permissions": self._cloud.iam.held(principal, asked, self._name(request))})
+
+    def _shown(self, account: str) -> Policy:
+        """An account as a client sees it. Raises NOT_FOUND."""
+        found = self._store.get("service-account", account)
+        if found is None:
+            raise ApiError("NOT_FOUND", f"Unknown service account: {account}")
+        project = self._cloud.world.project
+        names = {"name": f"projects/{project}/serviceAccounts/{account}", "email": account}
+        return {**names, "projectId": project, "uniqueId": unique_id(account), **found}
+
+    def _name(self, request: Request) -> str:
+        return f"projects/-/serviceAccounts/{request.params['account']}"

@@ -1,0 +1,73 @@
+"""What a caller may do with buckets and objects, and how Cloud Storage says no."""
+
+from localcloud.cloud import Cloud
+from localcloud.errors import ApiError
+from localcloud.http import Query, Request
+from localcloud.storage_objects import Objects, Resource
+
+OF_PROJECT = ("storage.buckets.create", "storage.buckets.list")
+
+
+class Grants:
+    """Checks a caller's permissions on buckets; objects have no policies of their own."""
+
+    def __init__(self, cloud: Cloud, objects: Objects) -> None:
+        self._cloud, self._objects = cloud, objects
+
+    def caller(self, request: Request) -> str:
+        """The principal of a call. Raises UNAUTHENTICATED."""
+        return self._cloud.principal(request.headers.get("authorization", ""))
+
+    def check(self, principal: str, permission: str, bucket: str) -> None:
+        """Raises PERMISSION_DENIED."""
+        below = "" if permission in OF_PROJECT else f"/buckets/{bucket}"
+        words = (
+            f"{principal} does not have {permission} access to the Google Cloud {_noun(permission)}."
+            f" Permission '{permission}' denied on resource (or it may not exist)."
+        )
+        self._cloud.iam.check(principal, permission, self._cloud.iam.project + below, words)
+
+    def check_write(self, principal: str, bucket: str, name: str) -> None:
+        """Making an object; where there is one already, it is deleted by that."""
+        self.check(principal, "storage.objects.create", bucket)
+        if self._cloud.store.get("object", f"{bucket}/{name}"):
+            self.check(principal, "storage.objects.delete", bucket)
+
+    # -------------------------------------------------------------- a bucket's policy
+
+    def policy(self, bucket: str) -> Resource:
+        """The bucket's policy as the JSON API shows it."""
+        self._objects.bucket(bucket)
+        found = self._cloud.iam.policy(self._name(bucket))
+        return {"kind": "storage#policy", "resourceId": f"projects/_/buckets/{bucket}", **found}
+
+    def set_policy(self, bucket: str, policy: Resource) -> Resource:
+        """Replace it. Raises conditionNotMet where its etag is not today's."""
+        self._objects.bucket(bucket)
+        try:
+            self._cloud.iam.set(self._name(bucket), policy)
+        except ApiError as error:
+            if error.code != "ABORTED":
+                raise
+            words = "At least one of the pre-conditions you specified did not hold."
+            raise ApiError("ABORTED", words, status=412, reason="conditionNotMet") from None
+        return self.policy(bucket)
+
+    def held(self, principal: str, query: Query, bucket: str) -> list[str]:
+        """Those of the query's permissions that the caller has."""
+        self._objects.bucket(bucket)
+        return self._cloud.iam.held(principal, query.all("permissions"), self._name(bucket))
+
+    def forget(self, bucket: str) -> None:
+        """The bucket is gone."""
+        self._cloud.iam.forget(self._name(bucket))
+
+    def _name(self, bucket: str) -> str:
+        return f"{self._cloud.iam.project}/buckets/{bucket}"
+
+
+def _noun(permission: str) -> str:
+    if permission in OF_PROJECT:
+        return "project"
+    listing = permission == "storage.objects.list"
+    return "object" if permission.startswith("storage.objects.") and not listing else "bucket"

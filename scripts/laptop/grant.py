@@ -1,0 +1,116 @@
+"""Make an environment's grants true, through the public APIs that set-up of a real cloud uses."""
+
+import json
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+
+from delivery import grants
+from delivery.grants import Grant
+from delivery.settings import Environment
+
+IAM = "https://iam.googleapis.com/v1/projects"
+SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
+POLICY = "model-store"  # the name of the one inline policy of a user or role
+
+
+def google(environment: Environment) -> None:
+    """Every account, and its roles on the project, buckets, secrets and accounts."""
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+
+    session = AuthorizedSession(google.auth.default(scopes=SCOPES)[0])
+    for account in grants.accounts(environment):
+        _account(session, environment.project, account)
+    for (kind, name), some in groupby(sorted(grants.google(environment), key=_where), _where):
+        _apply(session, environment.project, kind, name, list(some))
+
+
+def _where(grant: Grant) -> tuple[str, str]:
+    return grant.kind, grant.name
+
+
+def _account(session: Any, project: str, account: str) -> str:
+    """The account's numeric id; it is made where it is not there."""
+    found = session.get(f"{IAM}/{project}/serviceAccounts/{account}")
+    if found.status_code == 404:
+        body = {"accountId": account.partition("@")[0]}
+        found = session.post(f"{IAM}/{project}/serviceAccounts", json=body)
+    found.raise_for_status()
+    return str(found.json()["uniqueId"])
+
+
+def _apply(session: Any, project: str, kind: str, name: str, some: list[Grant]) -> None:
+    """Add to the policy of one resource what it lacks."""
+    if kind == "account":
+        address = f"{IAM}/{project}/serviceAccounts/{name}"
+        policy = session.post(f"{address}:getIamPolicy").json()
+        policy["bindings"] = [*policy.get("bindings", []), *map(_binding, some)]
+        session.post(f"{address}:setIamPolicy", json={"policy": policy}).raise_for_status()
+    elif kind == "bucket":
+        _bucket(project, name, some)
+    else:
+        _resource(f"projects/{project}" + (f"/secrets/{name}" if kind == "secret" else ""), some)
+
+
+def _binding(grant: Grant) -> dict[str, Any]:
+    return {"role": grant.role, "members": [f"serviceAccount:{grant.account}"]}
+
+
+def _bucket(project: str, name: str, some: list[Grant]) -> None:
+    from google.cloud import storage
+
+    bucket = storage.Client(project=project).bucket(name)
+    policy = bucket.get_iam_policy(requested_policy_version=3)
+    for grant in some:
+        policy.bindings.append({**_binding(grant), "members": {f"serviceAccount:{grant.account}"}})
+    bucket.set_iam_policy(policy)
+
+
+def _resource(name: str, some: Iterable[Grant]) -> None:
+    """The project's policy, or a secret's."""
+    from google.cloud import resourcemanager_v3, secretmanager
+
+    secret = "/secrets/" in name
+    client: Any = (
+        secretmanager.SecretManagerServiceClient() if secret else resourcemanager_v3.ProjectsClient()
+    )
+    policy = client.get_iam_policy(request={"resource": name})
+    for grant in some:
+        policy.bindings.add(**_binding(grant))
+    client.set_iam_policy(request={"resource": name, "policy": policy})
+
+
+def aws_role(environment: Environment) -> None:
+    """The role that a step assumes with its Google identity, where that is the way in."""
+    import boto3
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+
+    if environment.s3_auth != "web-identity":
+        return
+    session = AuthorizedSession(google.auth.default(scopes=SCOPES)[0])
+    number = _account(session, environment.project, environment.pipeline_account)
+    trust = json.dumps(grants.s3_trust(environment, number))
+    iam, name = boto3.client("iam", region_name="us-east-1"), str(environment.s3_role).rpartition("/")[2]
+    known = [
+        role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]
+    ]
+    if name in known:
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust)
+    else:
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+    policy = json.dumps(grants.s3_policy(environment, writes=True))
+    iam.put_role_policy(RoleName=name, PolicyName=POLICY, PolicyDocument=policy)
+
+
+def aws_user(environment: Environment, name: str, writes: bool) -> Any:
+    """The IAM client and the user `name` with its policy; made where it is not there."""
+    import boto3
+
+    iam = boto3.client("iam", region_name="us-east-1")
+    if name not in [user["UserName"] for user in iam.list_users()["Users"]]:
+        iam.create_user(UserName=name)
+    policy = json.dumps(grants.s3_policy(environment, writes))
+    iam.put_user_policy(UserName=name, PolicyName=POLICY, PolicyDocument=policy)
+    return iam

@@ -1,0 +1,86 @@
+"""Who may do what in an environment: least privilege, as a table for set-up, doctor and docs."""
+
+from typing import Any, Literal, NamedTuple
+
+from delivery.settings import Environment
+
+SUBMITTER, RELEASE = "train", "release-pr"  # the workflows that have an account
+
+Kind = Literal["project", "bucket", "secret", "account"]
+
+
+class Grant(NamedTuple):
+    """A role for a service account, on the project or on one bucket, secret or account alone."""
+
+    account: str
+    role: str
+    kind: Kind
+    name: str
+
+
+def account(environment: Environment, workflow: str) -> str:
+    """The service account of a workflow."""
+    return f"workflow-{workflow}@{environment.project}.iam.gserviceaccount.com"
+
+
+def accounts(environment: Environment) -> list[str]:
+    """Every service account that the grants name."""
+    found = {grant.account for grant in google(environment)}
+    return sorted(found | {grant.name for grant in google(environment) if grant.kind == "account"})
+
+
+def google(environment: Environment) -> list[Grant]:
+    """The grants on Google Cloud."""
+    project, secrets = environment.project, environment.secrets
+    bucket = environment.pipeline_root.removeprefix("gs://").partition("/")[0]
+    pipeline = environment.pipeline_account
+    submitter, release = account(environment, SUBMITTER), account(environment, RELEASE)
+    reads = "roles/secretmanager.secretAccessor"
+    table = [
+        # A pipeline job's steps: its data, its artifacts, the keys of the model store, one App.
+        Grant(pipeline, "roles/bigquery.jobUser", "project", project),
+        Grant(pipeline, "roles/bigquery.dataViewer", "project", project),
+        Grant(pipeline, "roles/storage.objectUser", "bucket", bucket),
+        Grant(pipeline, "roles/storage.legacyBucketReader", "bucket", bucket),
+        Grant(pipeline, reads, "secret", secrets.github_notify),
+        Grant(pipeline, reads, "secret", secrets.s3_reader or ""),
+        Grant(pipeline, reads, "secret", secrets.s3_writer or ""),
+        # train.yml: builds the image, submits the job, lets it run as the pipeline's account.
+        Grant(submitter, "roles/aiplatform.user", "project", project),
+        Grant(submitter, "roles/iam.serviceAccountUser", "account", pipeline),
+        Grant(submitter, "roles/bigquery.metadataViewer", "project", project),
+        Grant(submitter, "roles/storage.legacyBucketReader", "bucket", bucket),
+        Grant(submitter, "roles/artifactregistry.writer", "project", project),
+        # release-pr.yml: looks at the job, reads the model, writes to GitHub as the release App.
+        Grant(release, "roles/aiplatform.viewer", "project", project),
+        Grant(release, reads, "secret", secrets.s3_reader or ""),
+        Grant(release, reads, "secret", secrets.github_release),
+    ]
+    return [grant for grant in table if grant.name]
+
+
+def s3_policy(environment: Environment, writes: bool) -> dict[str, Any]:
+    """The AWS policy of a reader of the model store, or of a writer: nobody deletes or lists."""
+    actions = ["s3:GetObject", *(["s3:PutObject", "s3:AbortMultipartUpload"] if writes else [])]
+    resource = f"arn:aws:s3:::{environment.bucket}/models/*"
+    statement = {"Effect": "Allow", "Action": actions, "Resource": resource}
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def s3_trust(environment: Environment, numeric_id: str) -> dict[str, Any]:
+    """The trust policy of `s3_role`: Google's tokens of one account, by its numeric id.
+
+    `accounts.google.com:aud` is compared with who asked for the token, `oaud` with its audience.
+    """
+    wanted = {
+        "accounts.google.com:aud": numeric_id,
+        "accounts.google.com:oaud": environment.s3_audience,
+        "accounts.google.com:sub": numeric_id,
+    }
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Federated": "accounts.google.com"},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": wanted},
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}

@@ -7,8 +7,8 @@ from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
 from localcloud.http import Handler, Request, Response, Route
 from localcloud.iam import Policy
-from localcloud.rpc import rest_error
 from localcloud.identity import unique_id
+from localcloud.rpc import rest_error
 
 ACCOUNTS = "/v1/projects/{project}/serviceAccounts"
 ACCOUNT = f"{ACCOUNTS}/{{account}}"

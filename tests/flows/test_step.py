@@ -3,13 +3,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows import step, storage, upload
+from flows import released, step, storage, upload
+from flows.config import Train
+from flows.contract import Saved
 from flows.errors import InputError, RetrainError
+from flows.manifest import Verdict
+from flows.recommender import flow, split
+from flows.recommender.config import Popularity
 
 UNTIL = datetime(2018, 1, 1, tzinfo=UTC)
 DATA = {"until": "2018-01-01T00:00:00Z", "rows": 400.0, "files": ["try/1.parquet"], "summary": "s"}
@@ -108,6 +114,59 @@ def test_from_exported_rows_to_a_verdict(pipeline: Pipeline, capsys: pytest.Capt
 def test_a_no_is_a_normal_end(pipeline: Pipeline) -> None:
     to_evaluate(pipeline, '{"metric": "ndcg@10", "floor": 0.999}')
     assert pipeline.values["passed"] is False
+
+
+def beside(
+    pipeline: Pipeline, champion: Saved, monkeypatch: pytest.MonkeyPatch, **gate: str
+) -> tuple[Verdict, str]:
+    """evaluate's verdict, as the next step reads it, and its line, beside `champion`."""
+    monkeypatch.setattr(released, "client", lambda *_: None)
+    monkeypatch.setattr(released, "fetch", lambda *_: champion)
+    given = {"project": "p", "champion": "s3://b/c/manifest.json", "champion_sha256": "a" * 64}
+    given |= {"s3": '{"region": "r"}', "gate": json.dumps({"metric": "ndcg@10", **gate})}
+    pipeline.run("evaluate", ("model", "holdout"), ("metrics", "scores"), **given)
+    verdict = msgspec.json.decode(pipeline.values["verdict"], type=Verdict)
+    assert verdict.passed is pipeline.values["passed"]
+    return verdict, pipeline.artifacts["metrics"]["metadata"]["summary"]
+
+
+def test_evaluate_compares_with_the_champion(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_evaluate(pipeline)
+    saved = Saved(pipeline.root / "cloud/bucket/model", "svd", "safetensors", "v1")
+    verdict, line = beside(pipeline, saved, monkeypatch)
+    assert verdict.comparison is not None
+    assert (verdict.comparison.difference, verdict.comparison.decision) == (0.0, "passed")
+    assert line.endswith("difference +0.0000 [+0.0000, +0.0000] · passed")
+    metrics = pipeline.artifacts["metrics"]["metadata"]
+    assert metrics["champion_ndcg@10"] == metrics["ndcg@10"]
+
+
+def test_another_champion_on_twenty_users_is_undecided(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    to_evaluate(pipeline)
+    storage.download("gs://bucket/training", tmp_path / "t", [split.FILE])
+    flow.train(Train(algorithm="popularity"), Popularity(), tmp_path / "t", tmp_path)
+    saved = Saved(tmp_path, "popularity", "safetensors", "v1")
+    verdict, line = beside(pipeline, saved, monkeypatch)
+    assert not verdict.passed
+    assert line.endswith(" · undecided: refused")
+    verdict, line = beside(pipeline, saved, monkeypatch, on_undecided="pass")
+    assert verdict.passed
+    assert line.endswith(" · undecided: passed")
+
+
+def test_a_champion_of_an_unknown_format_is_not_comparable(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_evaluate(pipeline)
+    saved = Saved(pipeline.root, "als", "onnx", "v1")
+    verdict, line = beside(pipeline, saved, monkeypatch)
+    assert "this recommender cannot open a model of als in onnx" in verdict.reasons[0]
+    assert line.endswith(" · not comparable with the champion · refused")
+    assert beside(pipeline, saved, monkeypatch, on_incomparable="pass")[0].passed
 
 
 def test_upload_model_gets_the_whole_story(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,7 +134,7 @@ def load(name: str, flows: Path = FLOWS) -> FlowConfig:
     path = flows / name / "flow.toml"
     own = import_module(f"flows.{name}.config")
     config = parse(name, load_toml(path), own.Config, path)
-    _refuse_metric(config.gate.metric, own.METRICS, str(path))
+    _refuse_metric(config.gate.metric, getattr(own, "METRICS", {}), path)
     return config
 
 
@@ -168,13 +168,18 @@ def parse(name: str, raw: dict[str, Any], own: type[Table], path: Path) -> FlowC
     return config
 
 
-def _refuse_metric(metric: str, known: Mapping[str, str], where: str) -> None:
+def _refuse_metric(metric: str, known: Mapping[str, str], path: Path) -> None:
     """A metric that the flow's `evaluate` would not have is found before anything has run."""
+    if not known:
+        raise InputError(
+            f"{path.parent / 'config.py'}: METRICS is missing, which says what the gate can use",
+            'add for example: METRICS = {"mae": "MAE"}',
+        )
     if metric not in known:
         near = difflib.get_close_matches(metric, known, n=1)
         hint = f"nearest known one: {near[0]}" if near else f"known ones: {', '.join(known)}"
         raise InputError(
-            f"{where}: [gate] metric = '{metric}' is not one of this flow's; {hint}",
+            f"{path}: [gate] metric = '{metric}' is not one of this flow's; {hint}",
             "the flow's config.py lists them as METRICS",
         )
 

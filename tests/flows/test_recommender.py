@@ -96,6 +96,27 @@ def trained(root: Path, training: Path, name: str, options: Svd | Popularity) ->
     return Saved(folder, name, made.format, "v20261114-084500-0f1e2d3")
 
 
+def test_hits_are_what_a_plain_search_finds() -> None:
+    random = np.random.default_rng(3)
+    bought = [np.sort(random.choice(50, size, replace=False)) for size in random.integers(1, 20, 40)]
+    ends = np.cumsum([0, *map(len, bought)])
+    truth = split.Holdout(
+        ends, np.concatenate(bought).astype(np.int32), list(range(40)), list(range(50))
+    )
+    ranked = random.integers(-1, 50, (40, 10))
+    expected = [np.isin(row, own).tolist() for row, own in zip(ranked, bought, strict=True)]
+    assert metrics.hits(ranked, truth).tolist() == expected
+
+
+def test_an_empty_holdout_is_refused(tmp_path: Path) -> None:
+    training, _ = prepared(tmp_path, rows())
+    model = trained(tmp_path, training, "svd", Svd(factors=4))
+    empty: arrays.Arrays = {"ends": np.zeros(1, np.int64), "item": np.empty(0, np.int32)}
+    arrays.save(tmp_path / split.FILE, empty | arrays.pack("users", []) | arrays.pack("items", []), {})
+    with pytest.raises(InputError, match="the holdout is empty"):
+        flow.evaluate(Gate(metric="ndcg@10"), model, tmp_path, None, tmp_path)
+
+
 def test_a_champion_of_another_algorithm_is_compared(tmp_path: Path) -> None:
     training, holdout = prepared(tmp_path, rows(size=6000))
     model = trained(tmp_path, training, "svd", Svd(factors=4))

@@ -17,7 +17,8 @@ def hits(ranked: NDArray[np.int64], holdout: Holdout) -> Hits:
     size = len(holdout.items)
     relevant = np.repeat(np.arange(len(holdout.users)), np.diff(holdout.ends)) * size + holdout.item
     asked = np.arange(len(ranked))[:, None] * size + ranked
-    result: Hits = (ranked >= 0) & np.isin(asked, relevant)
+    nearest = np.minimum(np.searchsorted(relevant, asked), len(relevant) - 1)
+    result: Hits = (ranked >= 0) & (relevant[nearest] == asked)
     return result
 
 

@@ -30,7 +30,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Holdout:
-    """What each of `users` bought, once each: `item[ends[i]:ends[i + 1]]` are places in `items`."""
+    """What each of `users` bought, once each: `item[ends[i]:ends[i + 1]]`, sorted places in `items`."""
 
     ends: NDArray[np.int64]
     item: Codes

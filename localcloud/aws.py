@@ -32,6 +32,7 @@ class Aws:
         self._store, self._keys = cloud.store, Keys(cloud)
         self._grants, self._sts = S3Grants(self._keys), Sts(cloud, self._keys)
         s3_state.read_chunks_quickly()
+        s3_state.leave_policies_alone()
         self._app = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         self._restore()

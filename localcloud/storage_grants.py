@@ -22,7 +22,7 @@ class Grants:
         """Raises PERMISSION_DENIED."""
         below = "" if permission in OF_PROJECT else f"/buckets/{bucket}"
         words = (
-            f"{principal} does not have {permission} access to the Google Cloud {_noun(permission)}."
+            f"{principal} does not have {permission} access to the {_noun(permission)}."
             f" Permission '{permission}' denied on resource (or it may not exist)."
         )
         self._cloud.iam.check(principal, permission, self._cloud.iam.project + below, words)
@@ -68,6 +68,6 @@ class Grants:
 
 def _noun(permission: str) -> str:
     if permission in OF_PROJECT:
-        return "project"
-    listing = permission == "storage.objects.list"
-    return "object" if permission.startswith("storage.objects.") and not listing else "bucket"
+        return "Google Cloud project"
+    of_object = permission.startswith("storage.objects.") and permission != "storage.objects.list"
+    return f"Google Cloud Storage {'object' if of_object else 'bucket'}"

@@ -18,6 +18,7 @@ from tests.clone import Clone, Ended, clone
 
 ROOT = Path(__file__).parents[1]
 WORLD = World("test-project", "100000000009", "europe-west1", "acme/tests", "eu-west-1")
+PRODUCT = str(ROOT / "vertex-ai-pipelines")
 Program = Callable[[str], Any]
 SERVERS = {"cloud", "hub", "newcomer"}  # fixtures that start a server
 
@@ -46,15 +47,15 @@ def owner(cloud: Client) -> Environment:
 
 
 @pytest.fixture(scope="session")
-def run_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Client, str], Any]:
+def run_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Runs a program with unmodified SDKs in a local cloud; what it leaves in `answer` comes back."""
 
-    def run(cloud: Client, code: str) -> Any:
+    def run(cloud: Client, code: str, account: str = "") -> Any:
         file = tmp_path_factory.mktemp("program") / "program.py"
         file.write_text(f"import json, os, sys\nanswer = None\n{code}\nprint(json.dumps(answer))")
         done = subprocess.run(
             [sys.executable, "-W", "ignore", str(file)],
-            env=cloud.environment().over(dict(os.environ)),
+            env=cloud.environment(account).over({**os.environ, "PYTHONPATH": PRODUCT, "WHO": account}),
             capture_output=True,
             text=True,
             timeout=120,
@@ -67,9 +68,15 @@ def run_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Client, str], 
 
 
 @pytest.fixture(scope="session")
-def program(cloud: Client, run_in: Callable[[Client, str], Any]) -> Program:
+def program(cloud: Client, run_in: Callable[..., Any]) -> Program:
     """Runs a program in the tests' own local cloud."""
     return partial(run_in, cloud)
+
+
+@pytest.fixture(scope="session")
+def as_account(cloud: Client, run_in: Callable[..., Any]) -> Callable[[str, str], Any]:
+    """Runs a program on a machine of the cloud that has a service account: (account, program)."""
+    return lambda account, code: run_in(cloud, code, account)
 
 
 @pytest.fixture(scope="session")

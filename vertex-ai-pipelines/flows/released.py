@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from flows import manifest, s3, secrets
+from flows import manifest, s3, secrets, web_identity
 from flows.contract import Saved
-from flows.errors import InputError
 from flows.manifest import Manifest
 from flows.storage import Address
 from flows.tables import Table
@@ -22,15 +21,14 @@ class Access(Table):
 
 
 def client(project: str, access: Access) -> Any:
-    """An S3 client; its key is read from Secret Manager now. Raises InputError for other ways in."""
-    if access.auth != "secret":
-        raise InputError(
-            "settings.toml: s3_auth = 'web-identity' is not supported by this version's steps",
-            'set s3_auth = "secret", with the names of the secrets',
-        )
-    keys, number = secrets.access(project, access.secret, secrets.S3Keys)
+    """An S3 client; its key is fetched now, from Secret Manager or from AWS for this account's token."""
+    if access.auth == "web-identity":
+        keys = web_identity.keys(access.region, access.role, access.audience)
+        print(f"role {access.role}: assumed")
+        return s3.s3_client(access.region, keys)
+    secret, number = secrets.access(project, access.secret, secrets.S3Keys)
     print(f"secret {access.secret}: version {number}")
-    return s3.s3_client(access.region, keys.as_mapping())
+    return s3.s3_client(access.region, secret.as_mapping())
 
 
 def manifest_at(store: Any, address: str, sha256: str) -> Manifest:

@@ -20,6 +20,16 @@ CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 # Without s3:ListBucket, S3 says 403 for a key that is not there.
 ABSENT = ("NoSuchKey", "404", "NotFound")
 ATTEMPTS = 3
+KEY = "put a key that is good into the secret, as a new version"
+DENIED = "check the policy of that user or role; a missing object may look so too"
+MENDS = {
+    "AccessDenied": DENIED,
+    "403": DENIED,
+    "NoSuchBucket": "make the bucket, or mend model_store in settings.toml",
+    "InvalidAccessKeyId": KEY,
+    "SignatureDoesNotMatch": KEY,
+    "ExpiredToken": "the role's keys live for an hour: run the step again",
+}
 
 
 def s3_client(region: str, keys: Mapping[str, str] | None) -> Any:
@@ -179,9 +189,4 @@ def _named(address: Address, passing: tuple[str, ...] = ()) -> Iterator[None]:
 def _explained(address: Address, code: str, message: str) -> RetrainError:
     if code in ABSENT:
         return InputError(f"{address}: there is no such object", "was it deleted, or never written?")
-    if code in ("AccessDenied", "403"):
-        return RetrainError(
-            f"{address}: S3 refuses: {message}",
-            "check the key's policy; a missing object may look so too",
-        )
-    return RetrainError(f"{address}: {message}")
+    return RetrainError(f"{address}: S3 refuses: {message}", MENDS.get(code, ""))

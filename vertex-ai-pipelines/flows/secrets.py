@@ -72,8 +72,22 @@ def _fetch(path: str) -> Any:
         ) from None
     except exceptions.PermissionDenied:
         raise RetrainError(
-            f"{path}: this account may not read it",
+            f"{path}: {account()} may not read it",
             "grant it roles/secretmanager.secretAccessor on this secret alone",
         ) from None
     except exceptions.GoogleAPICallError as error:
         raise RetrainError(f"{path}: {error.message}") from None
+
+
+def account() -> str:
+    """The address of the account that this program runs as, as far as its credentials know it."""
+    import google.auth
+    from google.auth.exceptions import GoogleAuthError
+    from google.auth.transport.requests import Request
+
+    try:
+        credentials: Any = google.auth.default()[0]
+        credentials.refresh(Request())
+    except GoogleAuthError:
+        return "this account"
+    return str(getattr(credentials, "service_account_email", "this account"))

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from flows.errors import InputError, RetrainError
 from flows.manifest import File
 
+GONE = "an object is gone: run without the cache"
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -155,11 +156,11 @@ class _named:  # noqa: N801
         from google.api_core.exceptions import Forbidden, GoogleAPICallError, NotFound
 
         if isinstance(error, NotFound):
-            raise RetrainError(
-                f"{self._what}: {error.message}", "an object is gone: run without the cache"
-            )
+            bucket = "bucket does not exist" in str(error.message)
+            mend = "make the bucket, or mend pipeline_root in settings.toml" if bucket else GONE
+            raise RetrainError(f"{self._what}: {error.message}", mend) from None
         if isinstance(error, Forbidden):
-            mend = "the account of the step needs storage.objectAdmin on the bucket"
+            mend = "grant that account roles/storage.objectUser on the bucket"
             raise RetrainError(f"{self._what}: {error.message}", mend) from None
         if isinstance(error, GoogleAPICallError):
             raise RetrainError(f"{self._what}: {error.message}") from None

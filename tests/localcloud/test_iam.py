@@ -1,0 +1,213 @@
+"""Who may do what at Google's services: each caller by its own identity, over the wire."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from localcloud.client import Client
+from localcloud.store import Store
+from tests.conftest import Program
+
+pytestmark = pytest.mark.slow
+As = Callable[[str, str], Any]
+
+SECRETS = """
+from google.api_core import exceptions
+from google.cloud import secretmanager
+from google.iam.v1 import policy_pb2
+clients = [secretmanager.SecretManagerServiceClient(transport=kind) for kind in ("grpc", "rest")]
+client, project = clients[0], "projects/test-project"
+def tried(call, **fields):
+    try:
+        return call(**fields) and "done"
+    except exceptions.GoogleAPICallError as error:
+        return [error.code, error.message, dict(error.metadata or {})]
+"""
+MAKE = """
+for name in names:
+    client.create_secret(parent=project, secret_id=name, secret={"replication": {"automatic": {}}})
+    client.add_secret_version(parent=f"{project}/secrets/{name}", payload={"data": b"hush"})
+"""
+GRANT = """
+policy = client.get_iam_policy(request={"resource": resource})
+policy.bindings.add(role=role, members=[f"serviceAccount:{account}"])
+client.set_iam_policy(request={"resource": resource, "policy": policy})
+"""
+
+
+def account(name: str) -> str:
+    return f"{name}@test-project.iam.gserviceaccount.com"
+
+
+def test_a_secret_is_read_by_whom_it_was_granted_to(program: Program, as_account: As) -> None:
+    reader = account("secret-reader")
+    read = f"""{SECRETS}
+answer = [tried(client.access_secret_version, name=f"{{project}}/secrets/{{name}}/versions/latest")
+          for client in clients for name in ("mine", "others", "none")]
+"""
+    program(f"{SECRETS}names = ['mine', 'others']{MAKE}")
+    before = as_account(reader, read)
+    name = "projects/test-project/secrets/mine/versions/latest"
+    denied = "Permission 'secretmanager.versions.access' denied for resource"
+    facts = {"permission": "secretmanager.versions.access", "resource": name}
+    assert before[0] == [403, f"{denied} '{name}' (or it may not exist).", facts]
+    assert [one[0] for one in before] == [403] * 6
+    role = "roles/secretmanager.secretAccessor"
+    program(
+        f"{SECRETS}resource, role, account = project + '/secrets/mine', {role!r}, {reader!r}\n{GRANT}"
+    )
+    after = as_account(reader, read)
+    assert [one if one == "done" else one[0] for one in after] == ["done", 403, 403] * 2
+    assert as_account(account("somebody"), read)[0][0] == 403
+
+
+def test_permissions_are_told_truly(program: Program, as_account: As) -> None:
+    viewer = account("true-viewer")
+    program(
+        f"{SECRETS}names = ['told']{MAKE}\nresource = project + '/secrets/told'\n"
+        f"role, account = 'roles/secretmanager.viewer', {viewer!r}\n{GRANT}"
+    )
+    ask = f"""{SECRETS}
+wanted = ["secretmanager.versions.access", "secretmanager.secrets.get", "secretmanager.versions.list"]
+asked = {{"resource": project + "/secrets/told", "permissions": wanted}}
+answer = list(client.test_iam_permissions(request=asked).permissions)
+"""
+    assert as_account(viewer, ask) == ["secretmanager.secrets.get", "secretmanager.versions.list"]
+    assert as_account(account("somebody"), ask) == []
+    assert len(program(ask)) == 3
+
+
+def test_policies_that_would_grant_nothing_are_refused(program: Program) -> None:
+    answer = program(f"""{SECRETS}names = ['strict']{MAKE}
+def put(**binding):
+    policy = policy_pb2.Policy(bindings=[{{"members": ["allUsers"], **binding}}])
+    wanted = {{"resource": project + "/secrets/strict", "policy": policy}}
+    return tried(client.set_iam_policy, request=wanted)
+accessor = "roles/secretmanager.secretAccessor"
+answer = [put(role="roles/secretmanager.accessor"), put(role=accessor, members=["nobody"]),
+          put(role=accessor, condition={{"expression": "true"}}), put(role=accessor)]
+""")
+    assert [one if one == "done" else one[0] for one in answer] == [400, 400, 400, "done"]
+    assert "roles/secretmanager.accessor is not supported" in answer[0][1]
+
+
+STORAGE = """
+from google.api_core import exceptions
+from google.cloud import storage
+bucket = storage.Client(project="test-project").bucket("granted")
+def tried(call, *given, **named):
+    try:
+        return call(*given, **named) or "done"
+    except exceptions.GoogleAPICallError as error:
+        return [error.code, error.message]
+"""
+
+
+def test_objects_are_reached_by_roles_on_their_bucket(program: Program, as_account: As) -> None:
+    viewer, creator = account("object-viewer"), account("object-creator")
+    program(f"""{STORAGE}
+bucket.create()
+bucket.blob("there").upload_from_string("x")
+policy = bucket.get_iam_policy(requested_policy_version=3)
+policy.bindings += [
+    {{"role": "roles/storage.objectViewer", "members": {{"serviceAccount:{viewer}"}}}},
+    {{"role": "roles/storage.objectCreator", "members": {{"serviceAccount:{creator}"}}}}]
+bucket.set_iam_policy(policy)
+""")
+    attempts = f"""{STORAGE}
+answer = [
+    tried(bucket.blob("there").download_as_text),
+    tried(bucket.blob("new" + os.environ["WHO"]).upload_from_string, "x"),
+    tried(bucket.blob("there").upload_from_string, "x"),
+    tried(bucket.reload),
+    tried(lambda: [one.name for one in bucket.list_blobs(prefix="there")]),
+    bucket.test_iam_permissions(["storage.objects.get", "storage.objects.create"])]
+"""
+    seen = as_account(viewer, attempts)
+    denied = f"{viewer} does not have storage.objects.create access to the Google Cloud Storage object."
+    assert seen[0] == "x"
+    assert seen[1][0] == 403
+    assert denied in seen[1][1]
+    assert "storage.buckets.get access to the Google Cloud Storage bucket" in seen[3][1]
+    assert seen[4:] == [["there"], ["storage.objects.get"]]
+    made = as_account(creator, attempts)
+    assert [one if one == "done" else one[0] for one in made[:5]] == [403, "done", 403, 403, 403]
+    assert "storage.objects.delete access" in made[2][1]  # writing over one deletes it
+    assert made[5] == ["storage.objects.create"]
+
+
+SUBMIT = """
+import requests
+from google.auth import default
+from google.auth.transport.requests import AuthorizedSession
+session = AuthorizedSession(default(scopes=["https://www.googleapis.com/auth/cloud-platform"])[0])
+pipeline = "steps-run-as@test-project.iam.gserviceaccount.com"
+address = "https://iam.googleapis.com/v1/projects/test-project/serviceAccounts"
+"""
+
+
+def test_a_job_runs_as_an_account_that_its_submitter_may_act_as(
+    program: Program, as_account: As
+) -> None:
+    submitter = account("submitting")
+    submit = f"""{SUBMIT}
+from google.api_core import exceptions
+from google.cloud import aiplatform_v1
+client = aiplatform_v1.PipelineServiceClient(
+    client_options={{"api_endpoint": "europe-west1-aiplatform.googleapis.com"}})
+spec = {{"root": {{"dag": {{"tasks": {{}}}}}}, "deploymentSpec": {{"executors": {{}}}},
+        "pipelineInfo": {{"name": "empty"}}, "schemaVersion": "2.1.0"}}
+job = {{"pipeline_spec": spec, "service_account": pipeline,
+       "runtime_config": {{"gcs_output_directory": "gs://any"}}}}
+try:
+    answer = client.create_pipeline_job(
+        parent="projects/test-project/locations/europe-west1", pipeline_job=job).service_account
+except exceptions.GoogleAPICallError as error:
+    answer = [error.code, error.message]
+"""
+    assert "aiplatform.pipelineJobs.create' denied" in as_account(submitter, submit)[1]
+    program(f"""{SUBMIT}
+from google.cloud import resourcemanager_v3
+client, resource = resourcemanager_v3.ProjectsClient(), "projects/test-project"
+role, account = "roles/aiplatform.user", {submitter!r}
+{GRANT}""")
+    code, words = as_account(submitter, submit)
+    assert (code, words.startswith("You do not have permission to act as service_account")) == (
+        403,
+        True,
+    )
+    program(f"""{SUBMIT}
+session.post(address, json={{"accountId": "steps-run-as"}}).raise_for_status()
+bindings = [{{"role": "roles/iam.serviceAccountUser", "members": ["serviceAccount:{submitter}"]}}]
+session.post(f"{{address}}/{{pipeline}}:setIamPolicy", json={{"policy": {{"bindings": bindings}}}}
+    ).raise_for_status()
+""")
+    assert as_account(submitter, submit) == account("steps-run-as")
+
+
+def test_access_tokens_end(cloud: Client, program: Program) -> None:
+    token = program("""
+from google.auth import default
+from google.auth.transport.requests import Request
+credentials = default(scopes=["https://www.googleapis.com/auth/cloud-platform"])[0]
+credentials._create_self_signed_jwt(None)
+credentials = credentials.with_always_use_jwt_access(False)
+credentials.refresh(Request())
+answer = credentials.token
+""")
+    store = Store(cloud.root)
+    record = store.get("token", token)
+    assert record is not None
+    ask = f"""
+import requests
+answer = []
+for address in ("storage.googleapis.com/storage/v1/b?project=test-project",
+                "secretmanager.googleapis.com/v1/projects/test-project/secrets"):
+    sent = requests.get("https://" + address, headers={{"authorization": "Bearer {token}"}})
+    answer.append([sent.status_code, sent.json().get("error", {{}}).get("message", "")[:43]])
+"""
+    assert [one[0] for one in program(ask)] == [200, 200]
+    store.put("token", token, record | {"expires": 0})
+    store.close()
+    assert program(ask) == [[401, "Request had invalid authentication credentials"[:43]]] * 2

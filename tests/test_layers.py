@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from flows import config
 from tests.clone import ROOT, tracked
 
 PRODUCT = "vertex-ai-pipelines/"
+FLOWS = config.names()
 PLACES = {
     "flows": PRODUCT + "flows/",
     "delivery": PRODUCT + "delivery/",
@@ -107,6 +109,27 @@ def test_product_does_not_know_that_it_runs_locally() -> None:
         for number, line in enumerate((ROOT / name).read_text().splitlines(), 1)
         if LOCAL.search(line)
     ]
+    assert wrong == []
+
+
+def test_shared_code_names_no_flow() -> None:
+    shared = [
+        name
+        for name in tracked()
+        if name.startswith((PRODUCT, "localcloud/", "scripts/", ".github/", "Dockerfile"))
+        and not any(name.startswith(f"{PRODUCT}flows/{flow}/") for flow in FLOWS)
+    ]
+    word = re.compile("|".join(FLOWS))
+    assert len(shared) > 100
+    assert [name for name in shared if word.search((ROOT / name).read_text())] == []
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_flow_imports_no_other_flow(flow: str) -> None:
+    own = [name for name in modules("flows") if name.startswith(f"{PRODUCT}flows/{flow}/")]
+    assert own
+    others = tuple(f"flows.{other}." for other in FLOWS if other != flow)
+    wrong = [module for name in own for _, module in imports(ROOT / name) if module.startswith(others)]
     assert wrong == []
 
 

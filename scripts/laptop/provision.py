@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -140,11 +141,12 @@ def _tables(environment: Environment) -> None:
     for name in config.names():
         if not (ROOT / "vertex-ai-pipelines" / "flows" / name / "sample.py").exists():
             continue
-        table, path = importlib.import_module(f"flows.{name}.sample").table()
-        full = f"{environment.project}.{table}"
-        google.create_dataset(full.rpartition(".")[0], exists_ok=True, timeout=CALL)
-        if not _exists(google, full):
-            _load(google, full, path)
+        with tempfile.TemporaryDirectory() as folder:
+            table, path = importlib.import_module(f"flows.{name}.sample").table(Path(folder))
+            full = f"{environment.project}.{table}"
+            google.create_dataset(full.rpartition(".")[0], exists_ok=True, timeout=CALL)
+            if not _exists(google, full):
+                _load(google, full, path)
 
 
 def _exists(google: Any, table: str) -> bool:

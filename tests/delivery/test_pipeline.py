@@ -273,6 +273,11 @@ def test_the_steps_get_their_tables_as_json(
     check_tables(strange, STRANGE)
 
 
+@pytest.mark.parametrize("name", config.names())
+def test_the_steps_of_every_flow_get_their_tables(name: str, tmp_path: Path) -> None:
+    check_tables(compiled(config.load(name), tmp_path), config.load(name))
+
+
 def test_a_gate_with_a_floor_is_passed_on_whole(tmp_path: Path) -> None:
     whole = msgspec.structs.replace(STRANGE, gate=Gate(metric="m", goal="min", floor=-1.5, margin=0.0))
     check_tables(compiled(whole, tmp_path), whole)

@@ -6,10 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flows import arrays
 from flows.config import Gate, Train, load
 from flows.contract import Saved
 from flows.errors import InputError
-from flows.recommender import arrays, flow, metrics, purchases, sample, split
+from flows.recommender import flow, metrics, purchases, sample, split
 from flows.recommender.config import METRICS, Popularity, Preprocess, Svd
 from flows.recommender.ranking import top
 from flows.recommender.svd import fit
@@ -210,10 +211,10 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
         flow.load(tmp_path, "als", "onnx")
 
 
-def test_flow_toml_is_valid_and_the_sample_has_its_columns() -> None:
+def test_flow_toml_is_valid_and_the_sample_has_its_columns(tmp_path: Path) -> None:
     found = load("recommender")
     assert (found.train.algorithm, found.train.options["factors"]) == ("svd", 32)
-    name, path = sample.table()
+    name, path = sample.table(tmp_path)
     assert name == found.data.table
     assert {"household_id", "product_id", "transaction_timestamp"} <= set(
         pq.ParquetFile(path).schema_arrow.names

@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from flows import storage
 from flows.contract import Facts, Window
@@ -80,6 +82,26 @@ def read(folder: Path, columns: list[str]) -> pa.Table:
     if not filled:
         raise InputError(f"{folder}: there are no Parquet files", "run get_data again")
     return pa.concat_tables(filled)
+
+
+def no_nulls(rows: pa.Table, name: str) -> None:
+    """That the column has a value in every row. Raises InputError."""
+    if nulls := rows[name].null_count:
+        mend = f"in query.sql: where {name} is not null"
+        raise InputError(f"column '{name}' is null in {nulls:,} rows", mend)
+
+
+def numbers(rows: pa.Table, name: str) -> NDArray[np.float64]:
+    """The column as float64, one a row. Raises InputError where it is no number, or not in each row."""
+    no_nulls(rows, name)
+    kind = rows[name].type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        mend = f"in query.sql: cast({name} as float64) as {name}"
+        raise InputError(f"column '{name}' is {kind}, expected INT64 or FLOAT64", mend)
+    found: NDArray[np.float64] = rows[name].to_numpy().astype(np.float64)
+    if not np.isfinite(found).all():
+        raise InputError(f"column '{name}' holds NaN or infinity", "leave these rows out in query.sql")
+    return found
 
 
 def moment(time: datetime) -> str:

@@ -202,7 +202,7 @@ def _options(own: type[Table], part: str, table: dict[str, Any], where: str) -> 
             raise InputError(f"{where}: unknown key '{unknown}' at [{part}]; known keys: {known}")
         return {}
     filled = convert(table, kind, f"{where} [{part}]")
-    return dict(msgspec.to_builtins(filled))
+    return _plain(filled)
 
 
 def _train(own: type[Table], table: dict[str, Any], where: str) -> Train:
@@ -217,8 +217,13 @@ def _train(own: type[Table], table: dict[str, Any], where: str) -> Train:
             f"{where}: [train] algorithm = '{train.algorithm}' is not one of this flow's",
             f"choose one of: {', '.join(known)}",
         )
-    options = msgspec.to_builtins(getattr(algorithms, train.algorithm))
-    return Train(algorithm=train.algorithm, seed=train.seed, options=dict(options))
+    options = _plain(getattr(algorithms, train.algorithm))
+    return Train(algorithm=train.algorithm, seed=train.seed, options=options)
+
+
+def _plain(table: Table) -> dict[str, Any]:
+    """The table as JSON has it: a tuple is a list, as a pipeline's parameters need it."""
+    return msgspec.json.decode(msgspec.json.encode(table), type=dict[str, Any])
 
 
 def _serving(table: dict[str, Any], where: str) -> tuple[Serving, dict[str, Serving]]:
@@ -280,6 +285,11 @@ def _refuse_contradictions(config: FlowConfig, where: str) -> None:
 
 
 def _strings(table: dict[str, Any]) -> list[tuple[str, str]]:
-    own = [(key, value) for key, value in table.items() if isinstance(value, str)]
-    inner = [_strings(value) for value in table.values() if isinstance(value, dict)]
-    return own + [pair for pairs in inner for pair in pairs]
+    """Every text in a table, also in the lists and tables in it, with its key."""
+    pairs = [
+        (key, one)
+        for key, value in table.items()
+        for one in (value if isinstance(value, list) else [value])
+    ]
+    inner = [_strings(value) for _, value in pairs if isinstance(value, dict)]
+    return [pair for pair in pairs if isinstance(pair[1], str)] + [p for found in inner for p in found]

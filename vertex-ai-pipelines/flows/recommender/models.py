@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.arrays import Arrays, Ids, load, pack, save, unpack
 from flows.errors import InputError
-from flows.recommender.arrays import Arrays, Ids, load, pack, save, unpack
 from flows.recommender.ranking import Best, Scores, top
 from flows.recommender.split import Training
 

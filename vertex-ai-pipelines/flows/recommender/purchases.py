@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flows import bigquery
+from flows.arrays import Ids
 from flows.errors import InputError
-from flows.recommender.arrays import Ids
 
 COLUMNS = ["user", "item", "at"]
 Codes = NDArray[np.int32]
@@ -31,9 +31,9 @@ class Purchases:
 def read(folder: Path) -> Purchases:
     """All purchases of the Parquet files in `folder`. Raises InputError where a column is wrong."""
     # One column at a time: together they would be most of the step's memory.
-    user, users = _encode(bigquery.read(folder, ["user"])["user"], "user")
-    item, items = _encode(bigquery.read(folder, ["item"])["item"], "item")
-    at = _moments(bigquery.read(folder, ["at"])["at"])
+    user, users = _encode(_column(folder, "user"), "user")
+    item, items = _encode(_column(folder, "item"), "item")
+    at = _moments(_column(folder, "at"))
     return Purchases(user, item, at, users, items)
 
 
@@ -50,8 +50,13 @@ def ids(values: pa.Array, places: NDArray[np.int64]) -> Ids:
     return found
 
 
+def _column(folder: Path, name: str) -> pa.ChunkedArray:
+    rows = bigquery.read(folder, [name])
+    bigquery.no_nulls(rows, name)
+    return rows[name]
+
+
 def _encode(column: pa.ChunkedArray, name: str) -> tuple[Codes, pa.Array]:
-    _no_nulls(column, name)
     if not (pa.types.is_integer(column.type) or pa.types.is_string(column.type)):
         raise InputError(
             f"column '{name}' is {column.type}, expected INT64 or STRING", "cast it in query.sql"
@@ -65,15 +70,8 @@ def _encode(column: pa.ChunkedArray, name: str) -> tuple[Codes, pa.Array]:
 
 
 def _moments(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    _no_nulls(column, "at")
     if not pa.types.is_timestamp(column.type):
         mend = "in query.sql: cast(… as timestamp) as at"
         raise InputError(f"column 'at' is {column.type}, expected TIMESTAMP", mend)
     found: Any = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).to_numpy()
     return np.asarray(found, np.int64)
-
-
-def _no_nulls(column: pa.ChunkedArray, name: str) -> None:
-    if column.null_count:
-        mend = f"in query.sql: where {name} is not null"
-        raise InputError(f"column '{name}' is null in {column.null_count:,} rows", mend)

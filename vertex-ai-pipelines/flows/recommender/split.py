@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows import bigquery
+from flows.arrays import Arrays, Ids, load, pack, save, unpack
 from flows.contract import Facts
 from flows.errors import InputError
-from flows.recommender.arrays import Arrays, Ids, load, pack, save, unpack
 from flows.recommender.purchases import Codes, Purchases, compact, ids
 
 FILE = "purchases.safetensors"

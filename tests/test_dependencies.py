@@ -1,0 +1,67 @@
+"""What the code imports is named in pyproject.toml, in the group of the place where it runs."""
+
+import re
+import sys
+import tomllib
+from functools import cache
+from importlib.metadata import distributions
+
+import pytest
+
+from tests.clone import ROOT, tracked
+from tests.test_layers import PLACES, imports, modules
+
+GROUPS = {
+    "flows": ["main"],
+    "delivery": ["main", "delivery"],
+    "localcloud": ["main", "delivery", "local"],
+    "laptop": ["main", "delivery", "local"],
+    "tests": ["main", "delivery", "local", "dev"],
+}
+OWN = {*PLACES, "tests"}
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@cache
+def named() -> dict[str, set[str]]:
+    """The packages of each group, as pyproject.toml names them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = {"main": project["project"]["dependencies"], **project["dependency-groups"]}
+    found = {group: [re.match(r"[\w.-]+", line) for line in lines] for group, lines in groups.items()}
+    return {group: {canonical(one[0]) for one in names if one} for group, names in found.items()}
+
+
+@cache
+def owners() -> dict[str, str]:
+    """Installed module → package: google.cloud.storage is of google-cloud-storage."""
+    return {
+        re.sub(r"(/__init__)?\.(py|[\w.-]*so)$", "", str(file)).replace("/", "."): canonical(one.name)
+        for one in distributions()
+        for file in one.files or []
+        if file.suffix in (".py", ".so")
+    }
+
+
+def owner(module: str) -> str | None:
+    """The package that a module, or a name in a module, comes from; None for one of Python's own."""
+    parts = module.split(".")
+    if parts[0] in sys.stdlib_module_names | OWN:
+        return None
+    known = (owners().get(".".join(parts[:size])) for size in range(len(parts), 0, -1))
+    return next((one for one in known if one), f"nobody's {module}")
+
+
+@pytest.mark.parametrize("place", GROUPS)
+def test_what_is_imported_is_named(place: str) -> None:
+    files = [name for name in tracked() if name.startswith("tests/") and name.endswith(".py")]
+    known = {package for group in GROUPS[place] for package in named()[group]}
+    wrong = {
+        f"{name}:{line}: {module} is of {package}"
+        for name in (files if place == "tests" else modules(place))
+        for line, module in imports(ROOT / name)
+        if (package := owner(module)) and package not in known
+    }
+    assert sorted(wrong) == []

@@ -86,8 +86,3 @@ def test_facts_are_merged_without_what_is_for_people() -> None:
         {"rows": 3, "summary": "x", "files": ["f"]}, {"rows": 1, "users": 2, "summary": "y"}
     )
     assert found == {"rows": 3, "users": 2}
-
-
-def test_web_identity_is_refused() -> None:
-    with pytest.raises(InputError, match="'web-identity' is not supported"):
-        released.client("p", released.Access(region="r", auth="web-identity"))

@@ -16,6 +16,7 @@ from tests.clone import ROOT, tracked
 
 VERBS = sorted(path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and not path.suffix)
 PARSERS = {
+    "bench": "benchmarks.__main__",
     "build": "delivery.build",
     "compile": "delivery.compile",
     "doctor": "delivery.doctor",

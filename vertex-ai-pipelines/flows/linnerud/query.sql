@@ -7,6 +7,6 @@ select
   chins,
   situps,
   jumps
-from ${table}
+from ${table} for system_time as of ${snapshot}
 where measured_at >= @window_from
   and measured_at < @window_until

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 from google.protobuf import json_format
@@ -17,13 +18,15 @@ Kind = pipeline_spec_pb2.ParameterType.ParameterTypeEnum
 class Job:
     """The job that this process runs, and what it tells of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, controls: list[socket]) -> None:
         order = json.loads((folder / "job.json").read_text())
         # kfp keeps artifacts below the folder that stands for gs://, at their own addresses.
         self.folder, self.mount = folder, Mount(folder / "gcs", order["environment"])
         self.root, self.uri = f"{folder}/gcs/", "gs://"
         self.output_root = self.root + order["root"].removeprefix("gs://")
         self.images, self.environment = order["images"], order["environment"]
+        # Where the steps of each image are asked for.
+        self.controls = dict(zip(self.images, controls, strict=True))
         self.placeholders = order["placeholders"]
         self.arguments = order["arguments"]
         self.spec = json_format.ParseDict(order["spec"], pipeline_spec_pb2.PipelineSpec())

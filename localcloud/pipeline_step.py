@@ -3,13 +3,13 @@
 import json
 import shlex
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from kfp.local import status, task_handler_interface
 
+from localcloud.forks import Order, start
 from localcloud.packages import explain
 from localcloud.pipeline_image import Image
 from localcloud.pipeline_job import Job, swap
@@ -26,7 +26,7 @@ class Step(task_handler_interface.ITaskHandler):  # type: ignore[misc]
     def __init__(
         self, image: str, full_command: list[str], env_vars: dict[str, str] | None = None, **_: Any
     ) -> None:
-        self._image = Image.of(self.job.images[image])
+        self._image, self._control = Image.of(self.job.images[image]), self.job.controls[image]
         self._command, self._variables = _without_install(full_command), env_vars or {}
         self._log = self.job.log(self.job.task)
 
@@ -60,16 +60,10 @@ class Step(task_handler_interface.ITaskHandler):  # type: ignore[misc]
                     self.job.mount.pull(swap(artifact["uri"], root, self.job.uri))
 
     def _process(self, scratch: str) -> int:
-        with self._log.open("ab") as log:
-            return subprocess.run(
-                self._arguments(),
-                cwd=self._image.root + self._image.workdir or scratch,
-                env=self._environment(scratch),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                check=False,
-            ).returncode
+        folder = self._image.root + self._image.workdir or scratch
+        env, fresh = self._environment(scratch), bool(self._variables)
+        order = Order(self._arguments(), folder, env, str(self._log), fresh)
+        return start(self._control, order).wait()
 
     def _say(self, words: str) -> None:
         with self._log.open("a") as log:

@@ -1,12 +1,10 @@
 """Runs one pipeline job with kfp's own local orchestrator, one process a step, in the image's folder.
 
-Reads the job's folder from standard input; writes events.jsonl and logs/TASK.log there.
+Writes events.jsonl and logs/TASK.log to the job's folder.
 """
 
-import os
-import signal
+import socket
 import sys
-import threading
 from pathlib import Path
 
 from kfp import local
@@ -38,22 +36,7 @@ def run(job: Job) -> int:
     return 0
 
 
-def end_with_cloud() -> None:
-    """A job does not outlive its cloud, however that ended: kill this process and its steps."""
-    while os.read(0, 1):  # not sys.stdin: its lock would be held when the interpreter ends
-        pass
-    os.killpg(0, signal.SIGKILL)
-
-
-def main() -> int:
-    """Wait for the folder of a job, then run it."""
-    folder = sys.stdin.readline().strip()
-    if not folder:
-        return 0
-    threading.Thread(target=end_with_cloud, daemon=True).start()
-    os.chdir(folder)
-    return run(Job(Path(folder)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main() -> None:
+    """Run the job in the folder that is named; the sockets that its steps are asked for at follow."""
+    folder, *sockets = sys.argv[1:]
+    sys.exit(run(Job(Path(folder), [socket.socket(fileno=int(number)) for number in sockets])))

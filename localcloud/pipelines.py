@@ -2,12 +2,8 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,12 +17,14 @@ from google.protobuf import empty_pb2, json_format
 from localcloud.cloud import Cloud
 from localcloud.environment import environment
 from localcloud.errors import ApiError
+from localcloud.forks import Process
 from localcloud.guard import check_act_as, guarded
 from localcloud.operations import Operations
 from localcloud.packages import Environments
 from localcloud.paging import answer
 from localcloud.pipeline_events import apply_events, read_events
 from localcloud.pipeline_image import Image
+from localcloud.pipeline_workers import Workers
 from localcloud.registry import Registry
 from localcloud.rpc import Caller, RpcHandler
 
@@ -52,42 +50,6 @@ NEEDS = {
 }
 
 
-class Worker:
-    """A process that has kfp imported and waits for a job's folder on its standard input."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        here = str(Path(__file__).parent.parent)
-        inherited = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": here, "LANG": "C.UTF-8"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "localcloud.pipeline_worker"],
-            env=inherited | {"HOME": str(cloud.root / "empty")},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def run(self, folder: Path) -> None:
-        """Start on the job in `folder`."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{folder}\n".encode())
-        self.process.stdin.flush()  # and left open: its end tells the worker that the cloud is gone
-
-    def wait(self) -> None:
-        """Until it has ended, however that was; no step of it outlives it."""
-        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
-        self.kill()
-
-    def kill(self) -> None:
-        """End the worker and every step that it started."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-        finally:
-            self.process.wait()
-
-
 class Pipelines:
     """PipelineService. Records: "pipeline-job" by name; a job's folder holds its events and logs."""
 
@@ -100,9 +62,9 @@ class Pipelines:
         self._operations = Operations(cloud)
         self._cache = cloud.root / "pipeline-cache"
         self._cache.mkdir(exist_ok=True)
-        self._lock, self._starting = threading.Lock(), threading.Lock()
-        self._running: dict[str, Worker] = {}
-        self._spare: Worker | None = Worker(cloud)
+        self._starting = threading.Lock()
+        self._running: dict[str, Process] = {}
+        self._workers = Workers(cloud)
         self._end_orphans()
 
     def handlers(self) -> Mapping[str, RpcHandler]:
@@ -118,12 +80,11 @@ class Pipelines:
 
     def busy(self) -> bool:
         """Whether a job is running."""
-        return any(worker.process.poll() is None for worker in self._running.values())
+        return any(not worker.ended for worker in self._running.values())
 
     def close(self) -> None:
         """End all workers; their jobs are marked failed at the next start."""
-        for worker in [*self._running.values(), *([self._spare] if self._spare else [])]:
-            worker.kill()
+        self._workers.close()
 
     def create_pipeline_job(
         self, request: types.CreatePipelineJobRequest, caller: Caller
@@ -206,7 +167,7 @@ class Pipelines:
     def _current(self, job: types.PipelineJob) -> types.PipelineJob:
         apply_events(job, read_events(self.folder(job.name)))
         worker = self._running.get(job.name)
-        gone = worker is None or worker.process.poll() is not None
+        gone = worker is None or worker.ended
         if job.state not in ENDED and gone:
             # The end may have been written between the two looks.
             apply_events(job, read_events(self.folder(job.name)))
@@ -219,6 +180,7 @@ class Pipelines:
         shutil.rmtree(folder, ignore_errors=True)  # of a start that was broken off
         (folder / "logs").mkdir(parents=True)
         label = self._cloud.label(f"job-{folder.name}", job.service_account)
+        images = {name: self._image(name) for name in _images(spec)}
         order = {
             "spec": spec,
             "arguments": json_format.MessageToDict(types.PipelineJob.pb(job).runtime_config).get(
@@ -229,21 +191,15 @@ class Pipelines:
             "scope": [job.name.rpartition("/pipelineJobs/")[0], spec["pipelineInfo"]["name"]],
             "cache": str(self._cache),
             "environment": environment(self._cloud.root, self._cloud.port, label).set,
-            "images": {name: self._image(name).facts() for name in _images(spec)},
+            "images": {name: image.facts() for name, image in images.items()},
         }
         (folder / "job.json").write_text(json.dumps(order))
-        with self._lock:
-            worker = self._spare or Worker(self._cloud)
-            self._spare, self._running[job.name] = None, worker
-        worker.run(folder)
+        worker = self._running[job.name] = self._workers.start(folder, images.values())
         threading.Thread(target=self._wait, args=(worker, folder), daemon=True).start()
 
-    def _wait(self, worker: Worker, folder: Path) -> None:
-        """Reap a worker, then keep the next one ready: beside a running job it would take its time."""
+    def _wait(self, worker: Process, folder: Path) -> None:
         worker.wait()
         _clear(folder)
-        with self._lock:
-            self._spare = self._spare or Worker(self._cloud)
 
     def _image(self, reference: str) -> Image:
         return Image.find(reference, self._registry, self._environments)
@@ -274,8 +230,9 @@ class Pipelines:
 
 def _clear(folder: Path) -> None:
     """Remove what the steps of a job that has ended had for themselves."""
-    for scratch in folder.glob("step-*"):
-        shutil.rmtree(scratch, ignore_errors=True)
+    while found := list(folder.glob("step-*")):
+        for scratch in found:  # again where a step that is being killed still writes
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _job(row: dict[str, Any]) -> types.PipelineJob:

@@ -1,5 +1,6 @@
 """Steps see their image, and nothing of the developer's machine; what they leave behind goes."""
 
+import contextlib
 import json
 import os
 import signal
@@ -150,10 +151,20 @@ def test_temporary_files_go_when_the_step_is_killed(jobs: Jobs) -> None:
 
 def test_temporary_files_and_steps_go_when_the_worker_is_killed(jobs: Jobs) -> None:
     name, folder, step = started(jobs, LITTER)
-    os.kill(parent(step), signal.SIGKILL)
+    os.kill(working_in(folder), signal.SIGKILL)
     assert ended(jobs, name)["state"] == "PIPELINE_STATE_FAILED"
     gone(step)
     assert scratch(folder) == []
+
+
+def test_a_step_goes_when_the_server_that_forked_it_is_killed(mortal: Jobs) -> None:
+    name, folder, step = started(mortal, LITTER)
+    os.kill(parent(step), signal.SIGKILL)
+    assert ended(mortal, name)["state"] == "PIPELINE_STATE_FAILED"
+    gone(step)
+    assert scratch(folder) == []
+    again = mortal.run(single("python:3.12", ["python", "-c", "pass"]))
+    assert again["state"] == "PIPELINE_STATE_SUCCEEDED"
 
 
 def test_temporary_files_and_steps_go_when_the_local_cloud_is_killed(mortal: Jobs) -> None:
@@ -171,6 +182,15 @@ def test_temporary_files_and_steps_go_when_the_local_cloud_is_killed(mortal: Job
 
 def ended(jobs: Jobs, name: str) -> dict[str, Any]:
     return jobs.until(name, lambda job: job["state"].endswith(("FAILED", "SUCCEEDED", "CANCELLED")))
+
+
+def working_in(folder: Path) -> int:
+    """The process whose working folder is this one: a job's worker."""
+    for found in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if found.readlink() == folder:
+                return int(found.parent.name)
+    raise AssertionError(f"no process works in {folder}")
 
 
 def parent(process: int) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 from localcloud import bigquery_wire
 from localcloud.bigquery_catalog import Catalog, Record, TableRef
+from localcloud.bigquery_grants import CALLER
 from localcloud.bigquery_insert import insert_all
 from localcloud.bigquery_jobs import PAGE, Jobs
 from localcloud.bigquery_results import ANONYMOUS
@@ -38,41 +39,47 @@ class BigQuery:
     def routes(self) -> list[Route]:
         """Every call that is served."""
         jobs = self._jobs
-        table: list[tuple[str, str, Handler]] = [
-            ("POST", DATASETS, self.create_dataset),
-            ("GET", DATASETS, self.list_datasets),
-            ("GET", DATASET, self.get_dataset),
-            ("PATCH", DATASET, self.patch_dataset),
-            ("DELETE", DATASET, self.delete_dataset),
-            ("POST", TABLES, self.create_table),
-            ("GET", TABLES, self.list_tables),
-            ("GET", TABLE, self.get_table),
-            ("PATCH", TABLE, self.patch_table),
-            ("DELETE", TABLE, self.delete_table),
-            ("GET", f"{TABLE}/data", self.list_rows),
-            ("POST", f"{TABLE}/insertAll", self.insert_rows),
-            ("POST", JOBS, jobs.insert),
-            ("GET", JOBS, jobs.list_jobs),
-            ("GET", JOB, jobs.get),
-            ("POST", f"{JOB}/cancel", jobs.cancel),
-            ("DELETE", f"{JOB}/delete", jobs.delete),
-            ("POST", f"{API}/queries", jobs.query),
-            ("GET", f"{API}/queries/{{job}}", jobs.query_results),
-            ("POST", UPLOADS, jobs.upload),
-            ("PUT", UPLOADS, jobs.sessions.put),
+        table: list[tuple[str, str, str, Handler]] = [
+            ("POST", DATASETS, "datasets.create", self.create_dataset),
+            ("GET", DATASETS, "", self.list_datasets),
+            ("GET", DATASET, "datasets.get", self.get_dataset),
+            ("PATCH", DATASET, "datasets.update", self.patch_dataset),
+            ("DELETE", DATASET, "datasets.delete", self.delete_dataset),
+            ("POST", TABLES, "tables.create", self.create_table),
+            ("GET", TABLES, "tables.list", self.list_tables),
+            ("GET", TABLE, "tables.get", self.get_table),
+            ("PATCH", TABLE, "tables.update", self.patch_table),
+            ("DELETE", TABLE, "tables.delete", self.delete_table),
+            ("GET", f"{TABLE}/data", "tables.getData", self.list_rows),
+            ("POST", f"{TABLE}/insertAll", "tables.updateData", self.insert_rows),
+            ("POST", JOBS, "jobs.create", jobs.insert),
+            ("GET", JOBS, "", jobs.list_jobs),
+            ("GET", JOB, "", jobs.get),
+            ("POST", f"{JOB}/cancel", "", jobs.cancel),
+            ("DELETE", f"{JOB}/delete", "", jobs.delete),
+            ("POST", f"{API}/queries", "jobs.create", jobs.query),
+            ("GET", f"{API}/queries/{{job}}", "", jobs.query_results),
+            ("POST", UPLOADS, "jobs.create", jobs.upload),
+            ("PUT", UPLOADS, "jobs.create", jobs.sessions.put),
         ]
-        return [Route(method, path, partial(self._checked, handler)) for method, path, handler in table]
+        return [
+            Route(method, path, partial(self._checked, permission, handler))
+            for method, path, permission, handler in table
+        ]
 
     def refuse(self, request: Request, error: ApiError) -> Response:
         """Google's error body."""
         return google_error(request, error)
 
-    def _checked(self, handler: Handler, request: Request) -> Response:
-        self._cloud.principal(request.headers.get("authorization", ""))
+    def _checked(self, permission: str, handler: Handler, request: Request) -> Response:
+        CALLER.set(self._cloud.principal(request.headers.get("authorization", "")))
         project = request.params["project"]
         if project not in (self._cloud.world.project, self._cloud.world.project_number):
             words = f"Access Denied: Project {project}: no permission, or it does not exist."
             raise ApiError("PERMISSION_DENIED", words, reason="accessDenied")
+        dataset, table = (request.params.get(name, "") for name in ("dataset", "table"))
+        if permission and dataset != ANONYMOUS:  # results of queries are their callers'
+            self._catalog.grants.check(f"bigquery.{permission}", dataset, table)
         return handler(request)
 
     # -------------------------------------------------------------- datasets

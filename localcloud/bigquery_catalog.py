@@ -12,6 +12,7 @@ import duckdb
 from localcloud import bigquery_history
 from localcloud import bigquery_types as types
 from localcloud.bigquery_fixes import MACROS
+from localcloud.bigquery_grants import Grants
 from localcloud.bigquery_types import Field, quoted
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
@@ -58,6 +59,7 @@ class Catalog:
 
     def __init__(self, cloud: Cloud) -> None:
         self.project, self._store = cloud.world.project, cloud.store
+        self.grants = Grants(cloud)
         self._path = cloud.root / f"{FILE}.duckdb"
         self._lock, self._opening = threading.RLock(), threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None

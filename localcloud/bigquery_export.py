@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from sqlglot import exp
 
 from localcloud import bigquery_types as types
+from localcloud.bigquery_grants import CALLER
 from localcloud.bigquery_sql import invalid
 from localcloud.bigquery_types import Field, quoted
 from localcloud.storage import Storage
@@ -79,7 +80,10 @@ def write(table: Any, schema: list[Field], to: Options, storage: Storage, job: s
 
 
 def check(to: Options, storage: Storage) -> None:
-    """Raises where the destination is not empty and may not be overwritten."""
+    """Raises where the destination is not empty and may not be overwritten, or not be written at all."""
+    storage.check(CALLER.get(), "storage.objects.create", to.bucket)
+    if to.overwrite:
+        storage.check(CALLER.get(), "storage.objects.delete", to.bucket)
     if storage.names(to.bucket, to.before) and not to.overwrite:
         place = f"gs://{to.bucket}/{to.before}"
         raise invalid(

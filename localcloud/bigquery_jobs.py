@@ -7,6 +7,7 @@ from typing import Any
 
 from localcloud import bigquery_wire, uploads
 from localcloud.bigquery_catalog import Catalog, TableRef
+from localcloud.bigquery_grants import CALLER
 from localcloud.bigquery_load import Loader
 from localcloud.bigquery_query import Outcome, Query, Runner
 from localcloud.bigquery_results import ANONYMOUS, Results
@@ -162,7 +163,7 @@ class Jobs:
             "configuration": {**configuration, "jobType": kind.upper()},
             "status": {"state": "DONE"},
             "statistics": {"creationTime": now, "startTime": now},
-            "user_email": self._cloud.world.owner,
+            "user_email": CALLER.get(),
         }
 
     def _location(self, configuration: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ import duckdb
 
 from localcloud import bigquery_types as types
 from localcloud.bigquery_catalog import Catalog, TableRef
+from localcloud.bigquery_grants import CALLER
 from localcloud.bigquery_query import Runner
 from localcloud.bigquery_types import Field, text
 from localcloud.errors import ApiError
@@ -58,6 +59,7 @@ class Loader:
     def _found(self, uri: str) -> list[Path]:
         """The files of one sourceUri. Raises notFound where there is none."""
         bucket, _, name = uri.removeprefix("gs://").partition("/")
+        self._storage.check(CALLER.get(), "storage.objects.get", bucket)
         try:
             names = self._storage.names(bucket, name.partition("*")[0])
         except ApiError:

@@ -68,7 +68,7 @@ class Runner:
     def run(self, query: Query) -> Outcome:
         """Run all statements; the last one's outcome. Raises ApiError."""
         try:
-            statements = bigquery_sql.parse(query.sql)
+            statements = self._catalog.grants.checked(bigquery_sql.parse(query.sql))
             outcomes = [self._run(query, statement) for statement in statements]
         except duckdb.Error as error:
             raise bigquery_sql.explain(error, query.sql) from None
@@ -224,6 +224,8 @@ class Runner:
 
     def _resolve(self, query: Query, table: exp.Table, must_exist: bool) -> exp.Expr:
         ref = self._ref(query, table)
+        if must_exist:
+            self._catalog.grants.check_query(ref.dataset, ref.table)
         if ref.table.endswith("*"):
             return self._wildcard(query, table, ref)
         if must_exist:

@@ -34,6 +34,10 @@ class Storage:
 
     # -------------------------------------------------------------- in this process
 
+    def check(self, principal: str, permission: str, bucket: str) -> None:
+        """Raises PERMISSION_DENIED: a service acts for its caller."""
+        self._grants.check(principal, permission, bucket)
+
     def make_bucket(self, name: str, location: str = "US") -> None:
         """Make a bucket, unless it is there."""
         if not self._cloud.store.get("bucket", name):

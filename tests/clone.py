@@ -67,13 +67,13 @@ class Clone:
         """One of the scripts; `inside` the local cloud's environment, as the workflows' are."""
         return self.command(f"./scripts/{name}", *arguments, inside=inside)
 
-    def command(self, *command: str, inside: bool = True) -> Ended:
+    def command(self, *command: str, inside: bool = True, account: str = "") -> Ended:
         """Any command in the clone; its home is empty, and it gets none of this process's variables."""
         base = {"PATH": os.environ["PATH"], "HOME": str(self._home), "LANG": "C.UTF-8"}
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=self.environment().over(base) if inside else base,
+            env=self.environment(account).over(base) if inside else base,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -82,14 +82,17 @@ class Clone:
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
-    def environment(self) -> Environment:
-        """The environment of the person at the keyboard."""
-        return self.cloud.environment()
+    def environment(self, account: str = "") -> Environment:
+        """The environment of the person at the keyboard, or of a service account's machine."""
+        return self.cloud.environment(account)
 
-    def program(self, code: str) -> Any:
-        """Runs a program with unmodified SDKs; what it leaves in `answer` comes back."""
+    def program(self, code: str, account: str = "") -> Any:
+        """Runs a program with unmodified SDKs; what it leaves in `answer` comes back.
+
+        It is the owner's, or runs on a machine that has a service account.
+        """
         whole = f"import json, os, sys\nanswer = None\n{code}\nprint(json.dumps(answer))"
-        ended = self.command(sys.executable, "-W", "ignore", "-c", whole)
+        ended = self.command(sys.executable, "-W", "ignore", "-c", whole, account=account)
         assert ended.code == 0, ended
         return json.loads(ended.out.splitlines()[-1])
 

@@ -220,7 +220,14 @@ class TestSecret:
         assert "no such secret" in shown
         assert trained.program(PULLS) == before
 
+        # A secret that is made again starts without grants.
         trained.program(put_back("github-notify-app", payload))
+        account = "pipeline@retrain-local.iam.gserviceaccount.com"
+        shown = refused(trained.run(), 1, "upload_model", "FAILED", f"{account} may not read it")
+        assert f"{PROJECT}/github-notify-app/versions/latest" in shown
+        assert "mend: grant it roles/secretmanager.secretAccessor on this secret" in shown
+
+        trained.program(grant("github-notify-app", account))
         ended = trained.run()
         assert ended.code == 0, ended
         pull = ended.answer["pull_request"]
@@ -314,6 +321,17 @@ def take_away(secret: str) -> str:
         f"{MANAGER}found = manager.access_secret_version(name='{name}/versions/latest')\n"
         "answer = found.payload.data.decode()\n"
         f"manager.delete_secret(name='{name}')"
+    )
+
+
+def grant(secret: str, account: str) -> str:
+    """A program that lets an account read a secret."""
+    return (
+        f"{MANAGER}name = '{PROJECT}/{secret}'\n"
+        "policy = manager.get_iam_policy(request={'resource': name})\n"
+        "policy.bindings.add(role='roles/secretmanager.secretAccessor',\n"
+        f"    members=['serviceAccount:{account}'])\n"
+        "manager.set_iam_policy(request={'resource': name, 'policy': policy})"
     )
 
 

@@ -55,6 +55,48 @@ answer = [
     for pull in repository.get_pulls(state="all", sort="created", direction="desc")
 ]
 """
+MAY_READ = """
+from google.api_core.exceptions import PermissionDenied
+from google.cloud import secretmanager
+manager, answer = secretmanager.SecretManagerServiceClient(), []
+for name in ("s3-writer", "s3-reader", "github-notify-app", "github-release-app"):
+    try:
+        manager.access_secret_version(name=f"projects/retrain-local/secrets/{name}/versions/latest")
+        answer.append(name)
+    except PermissionDenied:
+        pass
+"""
+KEYS_REACH = """
+import boto3
+from botocore.exceptions import ClientError
+from github import Auth, GithubException, GithubIntegration
+from google.cloud import secretmanager
+manager, answer = secretmanager.SecretManagerServiceClient(), {{}}
+def payload(name):
+    name = f"projects/retrain-local/secrets/{{name}}/versions/latest"
+    return json.loads(manager.access_secret_version(name=name).payload.data)
+def tried(call, **fields):
+    try:
+        return call(**fields) and "done"
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+def status(call, *given, **fields):
+    try:
+        return call(*given, **fields) and 200
+    except GithubException as error:
+        return error.status
+for name in ("s3-reader", "s3-writer"):
+    s3, bucket = boto3.client("s3", **payload(name)), {{"Bucket": "retrain-local-models"}}
+    answer[name] = [tried(s3.get_object, **bucket, Key="{key}/manifest.json"),
+        tried(s3.put_object, **bucket, Key="models/mine", Body=b"x"),
+        tried(s3.delete_object, **bucket, Key="models/mine")]
+for name in ("github-notify-app", "github-release-app"):
+    app = payload(name)
+    integration = GithubIntegration(auth=Auth.AppAuth(app["app_id"], app["private_key"]), retry=None)
+    there = integration.get_github_for_installation(app["installation_id"]).get_repo("acme/models")
+    answer[name] = [status(lambda: list(there.get_workflow_runs())),
+        status(there.create_pull, "main", "main", title="No")]
+"""
 MERGE = """
 from github import Auth, Github
 repository = Github(auth=Auth.Token(os.environ["GITHUB_TOKEN"])).get_repo("acme/models")
@@ -293,6 +335,31 @@ def test_any_sdk_program_works_in_a_shell(newcomer: Clone, again: dict[str, Any]
     assert answer["google"] == ["retrain-local-pipelines", "retrain-local-serving"]
     assert answer["aws"] == ["retrain-local-models"]
     assert answer["pull"].startswith("Release recommender v")
+
+
+@pytest.mark.parametrize(
+    ("account", "readable"),
+    [
+        ("pipeline", ["s3-writer", "s3-reader", "github-notify-app"]),
+        ("workflow-release-pr", ["s3-reader", "github-release-app"]),
+        ("workflow-train", []),
+        ("somebody", []),
+    ],
+)
+def test_each_account_reads_its_own_secrets_alone(
+    newcomer: Clone, done: dict[str, Any], account: str, readable: list[str]
+) -> None:
+    who = f"{account}@retrain-local.iam.gserviceaccount.com"
+    assert newcomer.program(MAY_READ, who) == readable
+
+
+def test_the_keys_reach_what_their_names_say(newcomer: Clone, done: dict[str, Any]) -> None:
+    answer = newcomer.program(KEYS_REACH.format(key=f"models/recommender/{done['model']['version']}"))
+    denied = "AccessDenied"
+    assert answer["s3-reader"] == ["done", denied, denied]
+    assert answer["s3-writer"] == ["done", "done", denied]
+    assert answer["github-notify-app"] == [200, 403]
+    assert answer["github-release-app"] == [403, 422]  # it may; there is nothing to open one for
 
 
 def test_merging_releases(again: dict[str, Any], merged: str) -> None:

@@ -19,6 +19,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, answer: bytes | Exception) -> Non
 
     client = type("Client", (), {"access_secret_version": access})
     monkeypatch.setattr(secretmanager_v1, "SecretManagerServiceClient", client)
+    monkeypatch.setattr(secrets, "account", lambda: "steps@p.iam")
 
 
 def test_payload_and_version_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +33,7 @@ def test_payload_and_version_number(monkeypatch: pytest.MonkeyPatch) -> None:
     ("error", "kind", "words"),
     [
         (exceptions.NotFound("x"), InputError, "there is no such secret"),
-        (exceptions.PermissionDenied("x"), RetrainError, "may not read it"),
+        (exceptions.PermissionDenied("x"), RetrainError, "steps@p.iam may not read it"),
         (exceptions.FailedPrecondition("x"), InputError, "disabled or destroyed"),
         (exceptions.Unknown("x"), RetrainError, "x"),
     ],

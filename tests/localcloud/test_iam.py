@@ -137,6 +137,49 @@ answer = [
     assert made[5] == ["storage.objects.create"]
 
 
+TABLES = """
+from google.api_core import exceptions
+from google.cloud import bigquery, resourcemanager_v3
+google = bigquery.Client(project="test-project")
+def tried(call, *given):
+    try:
+        return call(*given)
+    except exceptions.GoogleAPICallError as error:
+        return [error.code, error.errors[0]["reason"], error.errors[0]["message"]]
+def rows(sql):
+    return [list(row.values()) for row in google.query(sql).result()]
+"""
+ATTEMPTS = """
+export = "export data options(uri='gs://denied-exports/*', format='PARQUET') as select * from kept.rows"
+answer = [tried(rows, "select a from kept.rows"), tried(rows, "select 1"),
+    tried(rows, "insert into kept.rows values (2)"), tried(rows, export),
+    tried(lambda: google.get_table("kept.rows").num_rows)]
+"""
+
+
+def test_tables_are_read_by_roles_on_the_project(program: Program, as_account: As) -> None:
+    reader = account("table-reader")
+    program(f"{TABLES}rows('create schema kept')\nrows('create table kept.rows as select 1 as a')")
+    attempts = f"{TABLES}{ATTEMPTS}"
+    grant = f"""{TABLES}
+client, resource, account = resourcemanager_v3.ProjectsClient(), "projects/test-project", {reader!r}
+role = "roles/bigquery.%s"
+{GRANT}"""
+    before = as_account(reader, attempts)
+    assert [one[:2] for one in before] == [[403, "accessDenied"]] * 5
+    assert "User does not have bigquery.jobs.create permission in project test-project" in before[0][2]
+    program(grant % "jobUser")
+    some = as_account(reader, attempts)
+    assert some[1] == [[1]]
+    assert "User does not have permission to query table test-project:kept.rows" in some[0][2]
+    program("from google.cloud import storage\nstorage.Client().create_bucket('denied-exports')")
+    program(grant % "dataViewer")
+    more = as_account(reader, attempts)
+    assert [more[0], more[4]] == [[[1]], 1]
+    assert "bigquery.tables.updateData" in more[2][2]
+    assert "does not have storage.objects.create access" in more[3][2]
+
+
 SUBMIT = """
 import requests
 from google.auth import default

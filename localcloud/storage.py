@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from localcloud import storage_batch, storage_download, uploads
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
 from localcloud.http import Handler, Request, Response, Route, Router, google_error
+from localcloud.storage_copy import Copies
 from localcloud.storage_grants import Grants
 from localcloud.storage_list import page
-from localcloud.storage_objects import API, DOWNLOAD, Conditions, Objects, Resource, missing
+from localcloud.storage_objects import Conditions, Objects, Resource, public
 from localcloud.storage_xml import MultipartUploads
 
 BUCKETS, BUCKET = "/storage/v1/b", "/storage/v1/b/{bucket}"
@@ -29,6 +29,7 @@ class Storage:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud, self._objects = cloud, Objects(cloud)
         self._grants = Grants(cloud, self._objects)
+        self._copies = Copies(self._objects, self._grants)
         self._sessions = uploads.Sessions(cloud, self._finish)
         self._xml = MultipartUploads(cloud, self._objects)
 
@@ -78,9 +79,14 @@ class Storage:
             ("PUT", f"{BUCKET}/iam", f"{of_bucket}.setIamPolicy", self.set_policy),
             ("GET", f"{BUCKET}/iam/testPermissions", "", self.test_permissions),
             ("GET", OBJECTS, f"{of_object}.list", self.list_objects),
-            ("POST", f"{BUCKET}/o/{{name*}}/compose", f"{of_object}.get", self.compose),
-            ("POST", f"{BUCKET}/o/{{name*}}/copyTo/{TARGET}", f"{of_object}.get", self.copy),
-            ("POST", f"{BUCKET}/o/{{name*}}/rewriteTo/{TARGET}", f"{of_object}.get", self.rewrite),
+            ("POST", f"{BUCKET}/o/{{name*}}/compose", f"{of_object}.get", self._copies.compose),
+            ("POST", f"{BUCKET}/o/{{name*}}/copyTo/{TARGET}", f"{of_object}.get", self._copies.copy),
+            (
+                "POST",
+                f"{BUCKET}/o/{{name*}}/rewriteTo/{TARGET}",
+                f"{of_object}.get",
+                self._copies.rewrite,
+            ),
             ("GET", OBJECT, f"{of_object}.get", self.get_object),
             ("GET", f"/download{OBJECT}", f"{of_object}.get", self.download),
             ("PATCH", OBJECT, f"{of_object}.update", self.patch_object),
@@ -206,31 +212,6 @@ class Storage:
             self._objects.delete(self._get(request))
         return Response(status=204)
 
-    def compose(self, request: Request) -> Response:
-        """objects.compose: up to 32 objects, end to end; the result has no MD5."""
-        body, bucket = request.json(), request.params["bucket"]
-        if not 0 < len(body["sourceObjects"]) <= 32:
-            words = "The number of source components provided must be from 1 to 32."
-            raise ApiError("INVALID_ARGUMENT", words, reason="invalid")
-        self._grants.check_write(self._grants.caller(request), bucket, request.params["name"])
-        parts = [self._source(bucket, source) for source in body["sourceObjects"]]
-        data = b"".join(self._objects.data(part) for part in parts)
-        head = {"contentType": parts[0]["contentType"]} | (body.get("destination") or {})
-        wanted = head | {"bucket": bucket, "name": request.params["name"]}
-        count = sum(int(part.get("componentCount", 1)) for part in parts)
-        content = self._objects.content(data) | {"md5Hash": None, "componentCount": count}
-        return Response(public(self._objects.save(wanted, content, Conditions.of(request.query))))
-
-    def copy(self, request: Request) -> Response:
-        """objects.copy"""
-        return Response(public(self._copied(request)))
-
-    def rewrite(self, request: Request) -> Response:
-        """objects.rewrite, always done in one call"""
-        made = public(self._copied(request))
-        sizes = {"totalBytesRewritten": made["size"], "objectSize": made["size"]}
-        return Response({"kind": "storage#rewriteResponse", "done": True, "resource": made, **sizes})
-
     def upload(self, request: Request) -> Response:
         """objects.insert: multipart, media or the start of a resumable session"""
         bucket, kind = request.params["bucket"], request.query.get("uploadType", "")
@@ -281,36 +262,3 @@ class Storage:
 
     def _get(self, request: Request) -> Resource:
         return self._objects.get(request.params["bucket"], request.params["name"], request.query)
-
-    def _source(self, bucket: str, source: Resource) -> Resource:
-        found = self._objects.find(bucket, source["name"], str(source.get("generation", "")))
-        Conditions.of(source.get("objectPreconditions", {})).check(found)
-        if found is None:
-            raise missing(bucket, source["name"])
-        return found
-
-    def _copied(self, request: Request) -> Resource:
-        params, query = request.params, request.query
-        self._grants.check_write(self._grants.caller(request), params["to"], params["target"])
-        found = self._objects.find(params["bucket"], params["name"], query.get("sourceGeneration", ""))
-        Conditions.of(query, source=True).check(found)
-        if found is None:
-            raise missing(params["bucket"], params["name"])
-        wanted = {**found, **request.json(), "bucket": params["to"], "name": params["target"]}
-        content: Resource = {
-            key: found[key]
-            for key in ("blob", "crc32c", "md5Hash", "size", "componentCount")
-            if key in found
-        }
-        return self._objects.save(wanted, content, Conditions.of(query))
-
-
-def public(found: Resource) -> Resource:
-    """An object's resource as a client sees it."""
-    address = f"b/{found['bucket']}/o/{quote(found['name'], safe='')}"
-    links = {
-        "id": f"{found['bucket']}/{found['name']}/{found['generation']}",
-        "selfLink": f"{API}/{address}",
-        "mediaLink": f"{DOWNLOAD}/{address}?generation={found['generation']}&alt=media",
-    }
-    return {**{key: value for key, value in found.items() if key != "blob"}, **links}

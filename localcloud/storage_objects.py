@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import google_crc32c
 
@@ -220,3 +221,14 @@ class Objects:
         record |= {"etag": base64.b64encode(tag).decode(), "updated": self._cloud.now()}
         self._store.put("object", f"{record['bucket']}/{record['name']}", record)
         return record
+
+
+def public(found: Resource) -> Resource:
+    """An object's resource as a client sees it."""
+    address = f"b/{found['bucket']}/o/{quote(found['name'], safe='')}"
+    links = {
+        "id": f"{found['bucket']}/{found['name']}/{found['generation']}",
+        "selfLink": f"{API}/{address}",
+        "mediaLink": f"{DOWNLOAD}/{address}?generation={found['generation']}&alt=media",
+    }
+    return {**{key: value for key, value in found.items() if key != "blob"}, **links}

@@ -171,7 +171,7 @@ def _stream(client: Any, address: Address, each: Callable[[bytes], object]) -> F
 @contextmanager
 def _named(address: Address, passing: tuple[str, ...] = ()) -> Iterator[None]:
     """S3's errors with the object's name, but for those codes that the caller answers itself."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
     try:
         yield
@@ -180,6 +180,9 @@ def _named(address: Address, passing: tuple[str, ...] = ()) -> Iterator[None]:
         if code in passing:
             raise
         raise _explained(address, code, str(error)) from None
+    except NoCredentialsError:
+        mend = "in a workflow, aws-actions/configure-aws-credentials makes them of GitHub's own identity"
+        raise RetrainError(f"{address}: there are no AWS credentials here", mend) from None
     except BotoCoreError as error:
         raise RetrainError(
             f"{address}: {error}", "is the region right, and S3 reachable from here?"

@@ -72,8 +72,8 @@ def _fetch(path: str) -> Any:
         ) from None
     except exceptions.PermissionDenied:
         raise RetrainError(
-            f"{path}: {account()} may not read it",
-            "grant it roles/secretmanager.secretAccessor on this secret alone",
+            f"{path}: {account()} may not read it, or there is no such secret",
+            "grant that account roles/secretmanager.secretAccessor on this secret alone",
         ) from None
     except exceptions.GoogleAPICallError as error:
         raise RetrainError(f"{path}: {error.message}") from None

@@ -1,0 +1,60 @@
+"""Objects made of objects: copies, rewrites and compositions."""
+
+from localcloud.errors import ApiError
+from localcloud.http import Request, Response
+from localcloud.storage_grants import Grants
+from localcloud.storage_objects import Conditions, Objects, Resource, missing, public
+
+
+class Copies:
+    """The caller may read the sources already; writing the target is checked here."""
+
+    def __init__(self, objects: Objects, grants: Grants) -> None:
+        self._objects, self._grants = objects, grants
+
+    def compose(self, request: Request) -> Response:
+        """objects.compose: up to 32 objects, end to end; the result has no MD5."""
+        body, bucket = request.json(), request.params["bucket"]
+        if not 0 < len(body["sourceObjects"]) <= 32:
+            words = "The number of source components provided must be from 1 to 32."
+            raise ApiError("INVALID_ARGUMENT", words, reason="invalid")
+        self._grants.check_write(self._grants.caller(request), bucket, request.params["name"])
+        parts = [self._source(bucket, source) for source in body["sourceObjects"]]
+        data = b"".join(self._objects.data(part) for part in parts)
+        head = {"contentType": parts[0]["contentType"]} | (body.get("destination") or {})
+        wanted = head | {"bucket": bucket, "name": request.params["name"]}
+        count = sum(int(part.get("componentCount", 1)) for part in parts)
+        content = self._objects.content(data) | {"md5Hash": None, "componentCount": count}
+        return Response(public(self._objects.save(wanted, content, Conditions.of(request.query))))
+
+    def copy(self, request: Request) -> Response:
+        """objects.copy"""
+        return Response(public(self._copied(request)))
+
+    def rewrite(self, request: Request) -> Response:
+        """objects.rewrite, always done in one call"""
+        made = public(self._copied(request))
+        sizes = {"totalBytesRewritten": made["size"], "objectSize": made["size"]}
+        return Response({"kind": "storage#rewriteResponse", "done": True, "resource": made, **sizes})
+
+    def _source(self, bucket: str, source: Resource) -> Resource:
+        found = self._objects.find(bucket, source["name"], str(source.get("generation", "")))
+        Conditions.of(source.get("objectPreconditions", {})).check(found)
+        if found is None:
+            raise missing(bucket, source["name"])
+        return found
+
+    def _copied(self, request: Request) -> Resource:
+        params, query = request.params, request.query
+        self._grants.check_write(self._grants.caller(request), params["to"], params["target"])
+        found = self._objects.find(params["bucket"], params["name"], query.get("sourceGeneration", ""))
+        Conditions.of(query, source=True).check(found)
+        if found is None:
+            raise missing(params["bucket"], params["name"])
+        wanted = {**found, **request.json(), "bucket": params["to"], "name": params["target"]}
+        content: Resource = {
+            key: found[key]
+            for key in ("blob", "crc32c", "md5Hash", "size", "componentCount")
+            if key in found
+        }
+        return self._objects.save(wanted, content, Conditions.of(query))

@@ -22,6 +22,8 @@ from localcloud.environment import Environment
 DEFAULT_PORT = 8443
 START_SECONDS = 60
 STOP_SECONDS = 10
+# All that it gets of its starter's variables: profiles, proxies and keys are none of its own.
+INHERITED = ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE")
 
 
 class ClientError(Exception):
@@ -165,7 +167,8 @@ class Client:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "localcloud.serve", *arguments],
                 cwd=self.root,
-                env={**os.environ, "PYTHONPATH": here},
+                env={name: os.environ[name] for name in INHERITED if name in os.environ}
+                | {"PYTHONPATH": here, "LANG": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -231,7 +231,7 @@ def _run(words: list[str]) -> int:
         elif kind == "-c":
             exec(compile(rest[0], "<string>", "exec"), vars(main))  # noqa: S102 it is what -c does
         else:
-            vars(main).update(__file__=kind)
+            vars(main).update(__file__=str(Path.cwd() / kind))
             exec(SourceFileLoader("__main__", kind).get_code("__main__"), vars(main))  # type: ignore[arg-type]  # noqa: S102
     except SystemExit as end:
         return _exit_code(end.code)

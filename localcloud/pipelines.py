@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import shutil
 import threading
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from localcloud.guard import check_act_as, guarded
 from localcloud.operations import Operations
 from localcloud.packages import Environments
 from localcloud.paging import answer
+from localcloud.pipeline_checks import check
 from localcloud.pipeline_events import apply_events, read_events
 from localcloud.pipeline_image import Image
 from localcloud.pipeline_workers import Workers
@@ -30,7 +30,6 @@ from localcloud.rpc import Caller, RpcHandler
 
 State = types.PipelineState
 ENDED = {State.PIPELINE_STATE_SUCCEEDED, State.PIPELINE_STATE_FAILED, State.PIPELINE_STATE_CANCELLED}
-JOB_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 PAGE = 100
 # What a filter may name beside the fields of a PipelineJob.
 FILTERS: dict[str, Any] = {
@@ -64,6 +63,9 @@ class Pipelines:
         self._cache.mkdir(exist_ok=True)
         self._starting = threading.Lock()
         self._running: dict[str, Process] = {}
+        self._shown: dict[
+            str, tuple[int, bytes]
+        ] = {}  # by name: the events' size, the job as it was then
         self._workers = Workers(cloud)
         self._end_orphans()
 
@@ -92,7 +94,7 @@ class Pipelines:
         """Check the job, write it down and start it."""
         job = request.pipeline_job
         spec = json_format.MessageToDict(types.PipelineJob.pb(job).pipeline_spec)
-        _check(request, spec)
+        check(request, spec)
         job_id = request.pipeline_job_id or f"{spec['pipelineInfo']['name']}-{self._number()}"
         location = request.parent.split("/")[3]
         number = self._cloud.world.project_number
@@ -112,21 +114,20 @@ class Pipelines:
 
     def get_pipeline_job(self, request: types.GetPipelineJobRequest, _: Caller) -> types.PipelineJob:
         """The job with what its worker has told so far."""
-        return self._current(self._stored(request.name))
+        return self._current(self._parent(request.name))
 
     def list_pipeline_jobs(
         self, request: types.ListPipelineJobsRequest, _: Caller
     ) -> types.ListPipelineJobsResponse:
         """Newest first, filtered and paged."""
         prefix = f"{self._parent(request.parent)}/pipelineJobs/"
-        rows = [row for _, row in self._store.list("pipeline-job", prefix)]
-        jobs = [self._current(_job(row)) for row in rows]
+        jobs = [self._current(name) for name, _ in self._store.list("pipeline-job", prefix)]
         jobs.sort(key=lambda job: job.create_time, reverse=True)
         return answer(request, types.ListPipelineJobsResponse, jobs, PAGE, FILTERS)
 
     def cancel_pipeline_job(self, request: types.CancelPipelineJobRequest, _: Caller) -> empty_pb2.Empty:
         """Kill the job's processes; a job that has ended stays as it is."""
-        job = self._current(self._stored(request.name))
+        job = self._current(self._parent(request.name))
         if job.state not in ENDED:
             self._end(job, "CANCELLED", "the job was cancelled")
         return empty_pb2.Empty()
@@ -135,12 +136,13 @@ class Pipelines:
         self, request: types.DeletePipelineJobRequest, _: Caller
     ) -> operations_pb2.Operation:
         """Forget a job that has ended."""
-        job = self._current(self._stored(request.name))
+        job = self._current(self._parent(request.name))
         if job.state not in ENDED:
             raise ApiError(
                 "FAILED_PRECONDITION", f"PipelineJob {job.name} has not ended: cancel it first."
             )
         self._store.delete("pipeline-job", job.name)
+        self._shown.pop(job.name, None)
         shutil.rmtree(self.folder(job.name), ignore_errors=True)
         return self._operations.done(job.name.rsplit("/", 2)[0])
 
@@ -158,21 +160,28 @@ class Pipelines:
     def _save(self, job: types.PipelineJob) -> None:
         self._store.put("pipeline-job", job.name, json.loads(types.PipelineJob.to_json(job)))
 
-    def _stored(self, name: str) -> types.PipelineJob:
-        row = self._store.get("pipeline-job", self._parent(name))
-        if row is None:
-            raise ApiError("NOT_FOUND", f"The PipelineJob {name} does not exist.")
-        return _job(row)
-
-    def _current(self, job: types.PipelineJob) -> types.PipelineJob:
-        apply_events(job, read_events(self.folder(job.name)))
-        worker = self._running.get(job.name)
-        gone = worker is None or worker.ended
-        if job.state not in ENDED and gone:
-            # The end may have been written between the two looks.
-            apply_events(job, read_events(self.folder(job.name)))
+    def _current(self, name: str) -> types.PipelineJob:
+        """The job as its record and its events tell. Raises NOT_FOUND."""
+        job, worker = self._told(name), self._running.get(name)
+        if job.state not in ENDED and (worker is None or worker.ended):
+            job = self._told(name)  # the end may have been written between the two looks
             if job.state not in ENDED:
                 self._end(job, "FAILED", "the job's process ended without a word")
+        return job
+
+    def _told(self, name: str) -> types.PipelineJob:
+        """What is known so far; its events are read again only when there are more."""
+        events = self.folder(name) / "events.jsonl"
+        size = events.stat().st_size if events.exists() else 0
+        seen, kept = self._shown.get(name, (-1, b""))
+        if seen == size:
+            return types.PipelineJob.deserialize(kept)
+        row = self._store.get("pipeline-job", name)
+        if row is None:
+            raise ApiError("NOT_FOUND", f"The PipelineJob {name} does not exist.")
+        job = _job(row)
+        apply_events(job, read_events(self.folder(name)))
+        self._shown[name] = (size, types.PipelineJob.serialize(job))
         return job
 
     def _start(self, job: types.PipelineJob, spec: dict[str, Any]) -> None:
@@ -261,29 +270,3 @@ def _placeholders(job: types.PipelineJob) -> dict[str, str]:
         "{{$.pipeline_job_schedule_time_utc}}": time,
         "{{$.pipeline_root}}": job.runtime_config.gcs_output_directory,
     }
-
-
-def _check(request: types.CreatePipelineJobRequest, spec: dict[str, Any]) -> None:
-    """Refuse what Vertex AI refuses before it starts anything."""
-    if request.pipeline_job_id and not JOB_ID.fullmatch(request.pipeline_job_id):
-        raise ApiError(
-            "INVALID_ARGUMENT", f"pipeline_job_id '{request.pipeline_job_id}' must be [a-z0-9-]."
-        )
-    if "root" not in spec or "deploymentSpec" not in spec:
-        raise ApiError("INVALID_ARGUMENT", "pipeline_spec lacks root or deploymentSpec.")
-    runtime = request.pipeline_job.runtime_config
-    if not runtime.gcs_output_directory.startswith("gs://"):
-        raise ApiError(
-            "INVALID_ARGUMENT", "runtime_config.gcs_output_directory must be a gs:// address."
-        )
-    declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    given = set(runtime.parameter_values)
-    required = {k for k, v in declared.items() if "defaultValue" not in v and not v.get("isOptional")}
-    if missing := sorted(required - given):
-        raise ApiError(
-            "INVALID_ARGUMENT", f"Required input parameters have no value: {', '.join(missing)}."
-        )
-    if unknown := sorted(given - set(declared)):
-        raise ApiError(
-            "INVALID_ARGUMENT", f"Parameters that the pipeline does not have: {', '.join(unknown)}."
-        )

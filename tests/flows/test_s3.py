@@ -62,3 +62,19 @@ def test_what_is_read_is_checked(client: Any, tmp_path: Path) -> None:
         s3.get(client, PLACE, 3)
     with pytest.raises(InputError, match="there is no such object"):
         s3.get(client, Address("s3", "store", "nothing"), 3)
+
+
+def test_a_bucket_that_is_not_there_is_named(client: Any) -> None:
+    with pytest.raises(RetrainError, match=r"s3://other/key: S3 refuses: .*NoSuchBucket") as caught:
+        s3.get(client, Address("s3", "other", "key"), 3)
+    assert caught.value.mend == "make the bucket, or mend model_store in settings.toml"
+
+
+def test_no_credentials_at_all_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    with pytest.raises(RetrainError, match=r"s3://store/.*: there are no AWS credentials here"):
+        s3.get(s3.s3_client("eu-west-1", None), PLACE, 3)

@@ -1,0 +1,56 @@
+"""Least privilege, as the table of grants has it."""
+
+import msgspec
+
+from delivery import grants
+from delivery.settings import load
+
+LOCAL = load().environment("local")
+
+
+def secrets_of(account: str) -> set[str]:
+    return {one.name for one in grants.google(LOCAL) if one.account == account and one.kind == "secret"}
+
+
+def test_each_secret_is_for_those_who_use_it() -> None:
+    named = LOCAL.secrets
+    assert secrets_of(LOCAL.pipeline_account) == {
+        *(named.s3_reader, named.s3_writer, named.github_notify)
+    }
+    release = grants.account(LOCAL, grants.RELEASE)
+    assert secrets_of(release) == {named.s3_reader, named.github_release}
+    assert secrets_of(grants.account(LOCAL, grants.SUBMITTER)) == set()
+
+
+def test_secrets_and_buckets_are_granted_one_by_one() -> None:
+    broad = {"roles/owner", "roles/editor", "roles/storage.admin", "roles/secretmanager.admin"}
+    assert not broad & {one.role for one in grants.google(LOCAL)}
+    for one in grants.google(LOCAL):
+        service = one.role.removeprefix("roles/").partition(".")[0]
+        assert one.kind == {"secretmanager": "secret", "storage": "bucket", "iam": "account"}.get(
+            service, "project"
+        )
+
+
+def test_a_keyless_environment_has_no_grants_on_keys() -> None:
+    names = msgspec.structs.replace(LOCAL.secrets, s3_reader=None, s3_writer=None)
+    keyless = msgspec.structs.replace(LOCAL, secrets=names, s3_auth="web-identity")
+    assert "" not in {one.name for one in grants.google(keyless)}
+
+
+def test_nobody_deletes_or_lists_models() -> None:
+    for writes in (False, True):
+        [statement] = grants.s3_policy(LOCAL, writes)["Statement"]
+        assert statement["Resource"] == "arn:aws:s3:::retrain-local-models/models/*"
+        assert not [one for one in statement["Action"] if "Delete" in one or "List" in one]
+        assert ("s3:PutObject" in statement["Action"]) == writes
+
+
+def test_the_role_trusts_one_account_and_one_audience() -> None:
+    keyless = msgspec.structs.replace(LOCAL, s3_audience="retrain")
+    [statement] = grants.s3_trust(keyless, "123")["Statement"]
+    assert statement["Condition"]["StringEquals"] == {
+        "accounts.google.com:aud": "123",
+        "accounts.google.com:oaud": "retrain",
+        "accounts.google.com:sub": "123",
+    }

@@ -80,7 +80,7 @@ class Runner:
 
     def dry_run(self, query: Query) -> Outcome:
         """What the first statement would read and give."""
-        statement = bigquery_sql.parse(query.sql)[0]
+        statement = self._catalog.grants.checked(bigquery_sql.parse(query.sql))[0]
         inner = statement.this if isinstance(statement, exp.Export) else statement
         outcome = Outcome(self._statistics(statement))
         try:
@@ -213,8 +213,7 @@ class Runner:
         return schema, types.conformed(sql, relation, schema)
 
     def _translate(self, query: Query, statement: exp.Expr) -> str:
-        made = statement.this if isinstance(statement, exp.Create) else None
-        target = made.find(exp.Table) if made is not None else None
+        target = statement.this.find(exp.Table) if isinstance(statement, exp.Create) else None
 
         def resolve(table: exp.Table) -> exp.Expr:
             is_target = target is not None and table.sql() == target.sql()

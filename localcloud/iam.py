@@ -65,7 +65,7 @@ class Iam:
 
     def set(self, name: str, policy: Mapping[str, Any]) -> Policy:
         """Replace a policy. Raises ABORTED where another change came between (the etag says so)."""
-        bindings = [_binding(one) for one in policy.get("bindings", [])]
+        bindings = _merged(policy.get("bindings", []))
         with self._store.transaction():
             before = self.policy(name)["etag"]
             if policy.get("etag") not in (None, "", before):
@@ -116,9 +116,17 @@ def _upwards(name: str) -> Iterator[str]:
         yield "/".join(parts[:length])
 
 
+def _merged(given: Iterable[Mapping[str, Any]]) -> list[Policy]:
+    """One binding a role, as policies are kept."""
+    members: dict[str, set[str]] = {}
+    for one in map(_binding, given):
+        members.setdefault(one["role"], set()).update(one["members"])
+    return [{"role": role, "members": sorted(some)} for role, some in members.items()]
+
+
 def _binding(given: Mapping[str, Any]) -> Policy:
     """One binding. Raises INVALID_ARGUMENT for what is not served: better than a grant that is none."""
-    role, members = str(given.get("role", "")), sorted(set(map(str, given.get("members", []))))
+    role, members = str(given.get("role", "")), [*map(str, given.get("members", []))]
     if role not in ROLES:
         raise ApiError("INVALID_ARGUMENT", f"Role {role} is not supported for this resource.")
     if given.get("condition"):

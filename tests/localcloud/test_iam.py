@@ -36,6 +36,9 @@ client.set_iam_policy(request={"resource": resource, "policy": policy})
 """
 
 
+MEMBER = "serviceAccount:a@b.iam.gserviceaccount.com"
+
+
 def account(name: str) -> str:
     return f"{name}@test-project.iam.gserviceaccount.com"
 
@@ -87,7 +90,13 @@ def put(**binding):
 accessor = "roles/secretmanager.secretAccessor"
 answer = [put(role="roles/secretmanager.accessor"), put(role=accessor, members=["nobody"]),
           put(role=accessor, condition={{"expression": "true"}}), put(role=accessor)]
+resource, role, account = project + "/secrets/strict", accessor, "a@b.iam.gserviceaccount.com"
+{GRANT}
+bindings = client.get_iam_policy(request={{"resource": resource}}).bindings
+answer.append([[one.role, list(one.members)] for one in bindings])
 """)
+    merged = [["roles/secretmanager.secretAccessor", ["allUsers", MEMBER]]]
+    assert answer.pop() == merged
     assert [one if one == "done" else one[0] for one in answer] == [400, 400, 400, "done"]
     assert "roles/secretmanager.accessor is not supported" in answer[0][1]
 

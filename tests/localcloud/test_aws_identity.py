@@ -1,6 +1,8 @@
 """S3 and STS: users and roles do what their policies say, and an identity token is a role's key."""
 
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -139,35 +141,35 @@ answer.append(tried(client_of(key, secret).get_object, **there))
     ]
 
 
-def test_users_and_roles_outlive_a_restart(tmp_path: Any, run_in: Any) -> None:
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Client]:
+    """A local cloud of the test's own, which it may stop."""
     client = Client(tmp_path / "cloud")
     client.up(WORLD, free_port())
-    made = run_in(
-        client,
-        START % "kept"
-        + """
+    yield client
+    client.down()
+
+
+def test_users_and_roles_outlive_a_restart(own: Client, run_in: Callable[..., Any]) -> None:
+    made = run_in(own, START % "kept" + KEPT)
+    own.down()
+    own.up(WORLD, free_port())
+    answer = run_in(own, f"made = {made!r}\n" + START % "kept" + KEPT_AFTER)
+    assert answer == ["done", [403, "AccessDenied"], ["arn:aws:iam::123456789012:role/kept"]]
+
+
+KEPT = """
 bucket("kept")
 made = user("kept", ["s3:PutObject"])
 boto3.client("iam").create_role(RoleName="kept", AssumeRolePolicyDocument=json.dumps(document()))
 answer = [made["AccessKeyId"], made["SecretAccessKey"]]
-""",
-    )
-    client.down()
-    client.up(WORLD, free_port())
-    answer = run_in(
-        client,
-        START % "kept"
-        + f"""
-s3 = client_of(*{made!r})
+"""
+KEPT_AFTER = """
+s3 = client_of(*made)
 answer = [tried(s3.put_object, Bucket="kept", Key="models/a", Body=b"x"),
     tried(s3.delete_object, Bucket="kept", Key="models/a"),
     [role["Arn"] for role in boto3.client("iam").list_roles()["Roles"]]]
-""",
-    )
-    client.down()
-    assert answer == ["done", [403, "AccessDenied"], ["arn:aws:iam::123456789012:role/kept"]]
-
-
+"""
 STEPS, AUDIENCE, ROLE = (
     account("stepping"),
     "sts.amazonaws.com/retrain",

@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks import imports, phases
 from benchmarks.measure import Result, Run
 from benchmarks.peers import PEERS, Peer
+from delivery import settings
 from delivery.command import run
 from flows import config
 
@@ -25,9 +26,7 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument(
         "--rounds", type=int, default=ROUNDS, help="warm runs of each (default: %(default)s)"
     )
-    main.add_argument(
-        "--flow", help="whose run is taken apart (default: the quickest)", default="linnerud"
-    )
+    main.add_argument("--flow", help="whose run is taken apart (default: settings.toml's default_flow)")
     main.add_argument("--json", action="store_true", help="print one JSON object last")
     return main
 
@@ -35,12 +34,13 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Measure, print a table."""
     arguments = parser().parse_args(argv)
-    flow = config.load(arguments.flow).name
+    flow = config.load(arguments.flow or settings.load().flow_by_default(config.names())).name
     for peer in PEERS:
         peer.install()
     found = pipeline(arguments.rounds)
     # Last: the local cloud's environment is this process's from then on.
-    found["run"] = {"flow": flow, "phases": phases.phases(flow) and phases.phases(flow)}
+    phases.phases(flow)  # warms up
+    found["run"] = {"flow": flow, "phases": phases.phases(flow)}
     show(found)
     if arguments.json:
         print(json.dumps(found))

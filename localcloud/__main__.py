@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument("--port", type=int, help="where it listens (default: 8443, or any free one)")
     stop = verbs.add_parser("down", help="stop it; what it holds stays under .local/")
     stop.add_argument("--erase", action="store_true", help="and forget all that it holds")
+    verbs.add_parser("services", help="list every call that is served, by service and method")
     verbs.add_parser("status", help="say whether it runs, and where")
     show = verbs.add_parser("env", help='shell lines for eval "$(./scripts/localcloud env)"')
     show.add_argument("--json", action="store_true", help="the same as JSON: set, unset")
@@ -103,6 +104,15 @@ def status(client: Client, _: argparse.Namespace) -> int:
         print(f"faults        {found['faults']} armed · ./scripts/localcloud fault list")
     for host in dict.fromkeys(found["refused"]):
         print(f"refused       {host} · nothing leaves this machine")
+    return 0
+
+
+def services(_: Client, __: argparse.Namespace) -> int:
+    """Every call that is served, under its vendor's name for it."""
+    from localcloud.services import served
+
+    for one in served():
+        print(f"{one.service:16} {one.transport:11} {one.method:64} {one.address}")
     return 0
 
 
@@ -182,6 +192,7 @@ def app(client: Client, arguments: argparse.Namespace) -> int:
 VERBS: dict[str, Verb] = {
     "up": up,
     "down": down,
+    "services": services,
     "status": status,
     "env": env,
     "logs": logs,

@@ -3,13 +3,14 @@
 from functools import partial
 from typing import Any
 
-from localcloud import bigquery_wire
+from localcloud import bigquery_wire, google_rest
 from localcloud.bigquery_catalog import Catalog, Record, TableRef
 from localcloud.bigquery_grants import CALLER
 from localcloud.bigquery_insert import insert_all
 from localcloud.bigquery_jobs import PAGE, Jobs
 from localcloud.bigquery_results import ANONYMOUS
 from localcloud.cloud import Cloud
+from localcloud.described import description
 from localcloud.errors import ApiError
 from localcloud.http import Handler, Request, Response, Route, google_error
 from localcloud.storage import Storage
@@ -36,10 +37,10 @@ class BigQuery:
         """Write everything out."""
         self._catalog.close()
 
-    def routes(self) -> list[Route]:
+    def table(self) -> list[tuple[str, str, str, Handler]]:
         """Every call that is served."""
         jobs = self._jobs
-        table: list[tuple[str, str, str, Handler]] = [
+        return [
             ("POST", DATASETS, "datasets.create", self.create_dataset),
             ("GET", DATASETS, "", self.list_datasets),
             ("GET", DATASET, "datasets.get", self.get_dataset),
@@ -62,10 +63,14 @@ class BigQuery:
             ("POST", UPLOADS, "jobs.create", jobs.upload),
             ("PUT", UPLOADS, "jobs.create", jobs.sessions.put),
         ]
-        return [
+
+    def routes(self) -> list[Route]:
+        """The table, each call behind the gate."""
+        found = [
             Route(method, path, partial(self._checked, permission, handler))
-            for method, path, permission, handler in table
+            for method, path, permission, handler in self.table()
         ]
+        return google_rest.routes(description("bigquery"), found, ("/",))
 
     def refuse(self, request: Request, error: ApiError) -> Response:
         """Google's error body."""

@@ -1,6 +1,7 @@
 """Requests, responses and route tables: a handler is a function from one to the other."""
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,6 +9,9 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from localcloud.errors import ApiError
+
+METHODS = {"GET", "PUT", "PATCH", "DELETE", "POST"}
+log = logging.getLogger("localcloud")
 
 
 class Query(dict[str, str]):
@@ -58,15 +62,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer. `body` may be a JSON-able value or bytes."""
+    """An answer. `body` may be bytes, or a value for JSON; `pretty` prints it for people."""
 
     body: Any = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    pretty: bool = False
 
     def encoded(self) -> bytes:
         """The body's bytes on the wire."""
-        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        if isinstance(self.body, bytes):
+            return self.body
+        return json.dumps(self.body, indent=2 if self.pretty else None).encode()
 
     def all_headers(self) -> dict[str, str]:
         """The headers, the content type of JSON filled in."""
@@ -136,11 +143,13 @@ class Router:
         service, route, _ = self._find(request)
         return service, route
 
-    def __call__(self, request: Request) -> Response:
+    def __call__(self, sent: Request) -> Response:
+        request = overridden(sent)
         service, route, params = self._find(request)
         try:
             if route is None:
                 name = f"{request.method} https://{request.host}{request.path}"
+                log.warning("not served: %s", name)
                 raise ApiError("UNIMPLEMENTED", f"the local cloud does not serve {name}")
             return route.handler(replace(request, params=params))
         except ApiError as error:
@@ -165,6 +174,17 @@ def _match(
         if found:
             return route, {key: unquote(value) for key, value in found.groupdict().items()}
     return None, {}
+
+
+def overridden(request: Request) -> Request:
+    """The call that is meant: a POST to Google may name another verb in X-HTTP-Method-Override."""
+    wanted = request.headers.get("x-http-method-override", "").upper()
+    if request.method != "POST" or wanted not in METHODS or not request.host.endswith(".googleapis.com"):
+        return request
+    if wanted == "GET" and "form-urlencoded" in request.headers.get("content-type", ""):
+        query = Query.parse(request.body.decode())
+        return replace(request, method=wanted, query=query, body=b"")
+    return replace(request, method=wanted)
 
 
 def google_error(_request: Request, error: ApiError) -> Response:

@@ -3,13 +3,12 @@
 import re
 
 from localcloud import aws_names
-from localcloud.github.operations import OPERATIONS
+from localcloud.described import description
 from localcloud.http import Request, Route, Router
 from localcloud.rpc import RestService
 
 # By the first word of the host, or what stands for it: method, path, name.
 SERVICES = {
-    "github": OPERATIONS,
     "git": """
 GET /{owner}/{repo}/info/refs info-refs
 POST /{owner}/{repo}/git-upload-pack upload-pack
@@ -43,55 +42,19 @@ POST /v2/{name}/blobs/uploads/ uploads.start
 PATCH /v2/{name}/blobs/uploads/{upload} uploads.append
 PUT /v2/{name}/blobs/uploads/{upload} uploads.finish
 """,
+    # Beside the methods of the descriptions.
     "storage": """
-GET /storage/v1/projects/{project}/serviceAccount projects.serviceAccount.get
 POST /batch/storage/v1 batch
-POST /storage/v1/b buckets.insert
-GET /storage/v1/b buckets.list
-GET /storage/v1/b/{bucket} buckets.get
-PATCH /storage/v1/b/{bucket} buckets.patch
-PUT /storage/v1/b/{bucket} buckets.update
-DELETE /storage/v1/b/{bucket} buckets.delete
-GET /storage/v1/b/{bucket}/iam buckets.getIamPolicy
-PUT /storage/v1/b/{bucket}/iam buckets.setIamPolicy
-GET /storage/v1/b/{bucket}/iam/testPermissions buckets.testIamPermissions
-GET /storage/v1/b/{bucket}/o objects.list
-POST /storage/v1/b/{bucket}/o/{name}/compose objects.compose
-POST /storage/v1/b/{bucket}/o/{name}/copyTo/b/{to}/o/{target} objects.copy
-POST /storage/v1/b/{bucket}/o/{name}/rewriteTo/b/{to}/o/{target} objects.rewrite
-GET /storage/v1/b/{bucket}/o/{name} objects.get
-GET /download/storage/v1/b/{bucket}/o/{name} objects.get
-PATCH /storage/v1/b/{bucket}/o/{name} objects.patch
-PUT /storage/v1/b/{bucket}/o/{name} objects.update
-DELETE /storage/v1/b/{bucket}/o/{name} objects.delete
-POST /upload/storage/v1/b/{bucket}/o objects.insert
 PUT /upload/storage/v1/b/{bucket}/o objects.insert
 DELETE /upload/storage/v1/b/{bucket}/o objects.insert
 """,
-    "bigquery": """
-POST /bigquery/v2/projects/{project}/datasets datasets.insert
-GET /bigquery/v2/projects/{project}/datasets datasets.list
-GET /bigquery/v2/projects/{project}/datasets/{dataset} datasets.get
-PATCH /bigquery/v2/projects/{project}/datasets/{dataset} datasets.patch
-DELETE /bigquery/v2/projects/{project}/datasets/{dataset} datasets.delete
-POST /bigquery/v2/projects/{project}/datasets/{dataset}/tables tables.insert
-GET /bigquery/v2/projects/{project}/datasets/{dataset}/tables tables.list
-GET /bigquery/v2/projects/{project}/datasets/{dataset}/tables/{table} tables.get
-PATCH /bigquery/v2/projects/{project}/datasets/{dataset}/tables/{table} tables.patch
-DELETE /bigquery/v2/projects/{project}/datasets/{dataset}/tables/{table} tables.delete
-GET /bigquery/v2/projects/{project}/datasets/{dataset}/tables/{table}/data tabledata.list
-POST /bigquery/v2/projects/{project}/datasets/{dataset}/tables/{table}/insertAll tabledata.insertAll
-POST /bigquery/v2/projects/{project}/jobs jobs.insert
-GET /bigquery/v2/projects/{project}/jobs jobs.list
-GET /bigquery/v2/projects/{project}/jobs/{job} jobs.get
-POST /bigquery/v2/projects/{project}/jobs/{job}/cancel jobs.cancel
-DELETE /bigquery/v2/projects/{project}/jobs/{job}/delete jobs.delete
-POST /bigquery/v2/projects/{project}/queries jobs.query
-GET /bigquery/v2/projects/{project}/queries/{job} jobs.getQueryResults
-POST /upload/bigquery/v2/projects/{project}/jobs jobs.insert
-PUT /upload/bigquery/v2/projects/{project}/jobs jobs.insert
+    "bigquery": "PUT /upload/bigquery/v2/projects/{project}/jobs jobs.insert",
+    "github": """
+GET /repos/{owner}/{repo}/statuses/{ref} repos/list-commit-statuses-for-ref
+GET /repos/{owner}/{repo}/contents repos/get-content
 """,
 }
+DESCRIBED = ("storage", "bigquery", "github")
 STANDS_FOR = {
     "api.github.com": "github",
     "github.com": "git",
@@ -146,7 +109,7 @@ class Names:
 
 
 def _shape(path: str) -> str:
-    return PARAMETER.sub("{}", path)
+    return PARAMETER.sub("{}", path).rstrip("/") or "/"
 
 
 def _table(text: str) -> dict[tuple[str, str], str]:
@@ -154,7 +117,19 @@ def _table(text: str) -> dict[tuple[str, str], str]:
     return {(method, _shape(path)): name for method, path, name in rows}
 
 
+def _described(service: str) -> dict[tuple[str, str], str]:
+    """A service's methods as its vendor describes them, without the service's name before them."""
+    operations = description(service).operations.values()
+    return {
+        (one.verb, _shape(path)): one.name.removeprefix(f"{service}.")
+        for one in operations
+        for path in one.paths
+    }
+
+
 _TABLES = {name: _table(text) for name, text in SERVICES.items()}
+for _name in DESCRIBED:
+    _TABLES[_name] |= _described(_name)
 
 
 def _named(service: str, route: Route) -> str:

@@ -11,7 +11,7 @@ from localcloud.errors import ApiError, bad_request, error_info
 from localcloud.http import Request, Response, Route
 from localcloud.operations import Locations, Operations
 from localcloud.rpc_methods import Method, methods, missing, template_fields, template_pattern
-from localcloud.transport import check_alt, overridden, shaped
+from localcloud.transport import check_alt, shaped
 
 
 class Caller(NamedTuple):
@@ -110,8 +110,7 @@ class RestService:
                 return method.name
         return None
 
-    def _serve(self, sent: Request) -> Response:
-        request = overridden(sent)
+    def _serve(self, request: Request) -> Response:
         for verb, pattern, template, body, (method, handler) in self._rules:
             found = pattern.fullmatch(request.path) if verb == request.method else None
             if found:

@@ -5,8 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from localcloud import storage_batch, storage_download, uploads
+from localcloud import google_rest, storage_batch, storage_download, uploads
 from localcloud.cloud import Cloud
+from localcloud.described import description
 from localcloud.errors import ApiError
 from localcloud.http import Handler, Request, Response, Route, Router, google_error
 from localcloud.storage_copy import Copies
@@ -19,6 +20,7 @@ BUCKETS, BUCKET = "/storage/v1/b", "/storage/v1/b/{bucket}"
 OBJECTS, OBJECT = "/storage/v1/b/{bucket}/o", "/storage/v1/b/{bucket}/o/{name*}"
 TARGET = "b/{to}/o/{target*}"
 UPLOADS = "/upload/storage/v1/b/{bucket}/o"
+AREAS = ("/storage/", "/upload/storage/", "/download/storage/", "/batch/", "/resumable/")
 
 
 class Storage:
@@ -63,10 +65,10 @@ class Storage:
 
     # -------------------------------------------------------------- over HTTP
 
-    def routes(self) -> list[Route]:
+    def table(self) -> list[tuple[str, str, str, Handler]]:
         """Every call that is served."""
         of_object, of_bucket = "storage.objects", "storage.buckets"
-        table: list[tuple[str, str, str, Handler]] = [
+        return [
             ("GET", "/storage/v1/projects/{project}/serviceAccount", "", self.service_account),
             ("POST", "/batch/storage/v1", "", self.batch),
             ("POST", BUCKETS, f"{of_bucket}.create", self.create_bucket),
@@ -100,10 +102,14 @@ class Storage:
             ("PUT", "/{bucket}/{name*}", f"{of_object}.create", self._xml.put_part),
             ("DELETE", "/{bucket}/{name*}", "storage.multipartUploads.abort", self._xml.abort),
         ]
-        return [
+
+    def routes(self) -> list[Route]:
+        """The table, each call behind the gate."""
+        found = [
             Route(method, path, partial(self._checked, permission, handler))
-            for method, path, permission, handler in table
+            for method, path, permission, handler in self.table()
         ]
+        return google_rest.routes(description("storage"), found, AREAS)
 
     def refuse(self, request: Request, error: ApiError) -> Response:
         """Google's error body; a download's is plain text."""

@@ -1,20 +1,18 @@
-"""What belongs to every Google REST call and to no method: alt, fields, prettyPrint, the override."""
+"""What belongs to every Google REST call and to no method: alt, fields, prettyPrint."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from localcloud.errors import ApiError, bad_request
-from localcloud.http import Query, Request, Response
+from localcloud.http import Request, Response
 
 # Parameters of the front end, with or without a "$" before them.
 COMMON = {
     *("access_token", "alt", "callback", "fields", "httpMethod", "key", "oauth_token", "prettyPrint"),
     *("quotaUser", "uploadType", "uploadProtocol", "upload_protocol", "upload_id", "userIp", ".xgafv"),
 }
-METHODS = {"GET", "PUT", "PATCH", "DELETE", "POST"}
 TOKEN = re.compile(r"[()/,]|[^()/,]+")
 
 Mask = dict[str, Any]
@@ -35,17 +33,6 @@ def parameter(request: Request, name: str) -> str:
 def wants_numbers(request: Request) -> bool:
     """Whether enums are asked for as numbers: `$alt=json;enum-encoding=int`."""
     return "enum-encoding=int" in parameter(request, "alt")
-
-
-def overridden(request: Request) -> Request:
-    """The call that is meant: a POST may name another verb in X-HTTP-Method-Override."""
-    wanted = request.headers.get("x-http-method-override", "").upper()
-    if request.method != "POST" or wanted not in METHODS:
-        return request
-    if wanted == "GET" and "form-urlencoded" in request.headers.get("content-type", ""):
-        query = Query.parse(request.body.decode())
-        return replace(request, method=wanted, query=query, body=b"")
-    return replace(request, method=wanted)
 
 
 def check_alt(request: Request, served: tuple[str, ...] = ("json",)) -> None:
@@ -71,8 +58,7 @@ def shaped(request: Request, response: Response, node: Any, child: Child) -> Res
         _check(mask, node, child)
         body = select(mask, body)
     pretty = parameter(request, "prettyPrint").lower() not in ("false", "0")
-    content = json.dumps(body, indent=2, ensure_ascii=False) if pretty else json.dumps(body)
-    return Response(content.encode(), response.status, {**response.all_headers()})
+    return replace(response, body=body, pretty=pretty)
 
 
 def parse_mask(text: str) -> Mask:

@@ -46,8 +46,8 @@ def custom(resource: str, message: str, **more: str) -> GitHubError:
 
 def render(_request: Request, error: ApiError) -> Response:
     """The error body of GitHub's REST API."""
-    # Not 501: PyGithub's default retries would ask ten times, with ever longer pauses.
-    status = 400 if error.code == "UNIMPLEMENTED" else error.status
+    # What is not served is not found, as at GitHub; the message says which of the two it is.
+    status = 404 if error.code == "UNIMPLEMENTED" else error.status
     body: dict[str, Any] = {"message": error.message}
     if isinstance(error, GitHubError) and error.errors:
         body["errors"] = error.errors

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from localcloud.github import commits, gitdata, workflows
 from localcloud.github.actions import Actions
@@ -53,6 +54,18 @@ class Areas:
 def table(to: Areas) -> list[Entry]:
     """Method, path, permission, and who answers."""
     return [*_accounts(to), *_git(to), *_talk(to), *_pulls(to), *_actions(to)]
+
+
+class _Nobody:
+    """Stands for the parts where only the table is wanted."""
+
+    def __getattr__(self, _: str) -> "_Nobody":
+        return self
+
+
+def paths() -> list[tuple[str, str]]:
+    """Verb and path of each call that is served."""
+    return [(verb, path) for verb, path, _, _ in table(cast(Areas, _Nobody()))]
 
 
 def _accounts(to: Areas) -> list[Entry]:

@@ -5,14 +5,17 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from localcloud.cloud import Cloud
+from localcloud.described import description
 from localcloud.errors import ApiError
 from localcloud.github.actions import Actions
 from localcloud.github.apps import Apps, Registry
 from localcloud.github.call import Call
+from localcloud.github.checks import answered
 from localcloud.github.contents import Contents
 from localcloud.github.errors import GitHubError, forbidden, not_found, render
 from localcloud.github.follow import Follower
@@ -110,7 +113,11 @@ class ApiHost:
 
     def routes(self) -> list[Route]:
         """The table, each call behind the gate."""
-        return [Route(method, path, self._gate(needs, to)) for method, path, needs, to in self.entries]
+        api = description("github")
+        return [
+            Route(method, path, self._gate(needs, partial(answered, api, api.find(method, path), to)))
+            for method, path, needs, to in self.entries
+        ]
 
     def refuse(self, request: Request, error: ApiError) -> Response:
         """GitHub's error body."""

@@ -223,5 +223,5 @@ def test_refusals_have_githubs_shape(shared: Site) -> None:
         assert answer.json()["status"] == "401"
     headers = {"authorization": f"Bearer {shared.token}"}
     answer = requests.get(f"{shared.api}/repos/acme/models/hooks", headers=headers, timeout=5)
-    assert answer.status_code == 400
+    assert answer.status_code == 404
     assert "does not serve GET https://api.github.com/repos/acme/models/hooks" in answer.text

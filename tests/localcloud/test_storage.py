@@ -88,7 +88,10 @@ def test_a_call_without_a_valid_token_is_refused(cloud: Cloud, service: Storage)
 
 
 def test_an_unknown_call_is_named(client: storage.Client, bucket: Any) -> None:
-    with pytest.raises(exceptions.MethodNotImplemented, match="does not serve POST https://storage"):
+    with pytest.raises(
+        exceptions.MethodNotImplemented,
+        match=r"does not serve storage\.anywhereCaches\.pause: POST https://storage",
+    ):
         client._post_resource("/b/data/anywhereCaches/x/pause", {}, retry=None)
 
 

@@ -1,0 +1,82 @@
+"""The list of everything that is served: for people, and to compare it with the vendors' own."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+from localcloud.bigquery import BigQuery
+from localcloud.described import description
+from localcloud.github.routes import paths
+from localcloud.operations import Locations, Operations
+from localcloud.pipelines import Pipelines
+from localcloud.resourcemanager import ResourceManager
+from localcloud.rpc_methods import Method, methods
+from localcloud.secretmanager import SecretManager
+from localcloud.storage import Storage
+
+RPC = (SecretManager, ResourceManager, Pipelines)
+DESCRIBED = {"storage": Storage, "bigquery": BigQuery}
+# What the vendors describe in words only: protocols beside the methods, and older addresses.
+ELSEWHERE = {
+    "POST /batch/storage/v1": "batch of calls",
+    "PUT /upload/storage/v1/b/{bucket}/o": "resumable upload: send, ask",
+    "DELETE /upload/storage/v1/b/{bucket}/o": "resumable upload: cancel",
+    "GET /{bucket}/{name*}": "XML API: GET Object",
+    "POST /{bucket}/{name*}": "XML API: begin and complete a multipart upload",
+    "PUT /{bucket}/{name*}": "XML API: upload a part",
+    "DELETE /{bucket}/{name*}": "XML API: abort a multipart upload",
+    "PUT /upload/bigquery/v2/projects/{project}/jobs": "resumable upload: send, ask",
+    "GET /repos/{owner}/{repo}/statuses/{ref*}": "repos/list-commit-statuses-for-ref",
+    "GET /repos/{owner}/{repo}/contents": "repos/get-content",
+    "GET /repos/{owner}/{repo}/contents/": "repos/get-content",
+}
+
+
+class Served(NamedTuple):
+    """One call: whose it is, its name at the vendor, and how it is reached."""
+
+    service: str
+    method: str
+    transport: str
+    address: str
+
+
+class Nobody:
+    """Stands for a service or its parts where only its table is wanted."""
+
+    def __getattr__(self, _: str) -> "Nobody":
+        return self
+
+
+def rpc_methods(service: Any) -> list[Method]:
+    """The methods of one of RPC that are served."""
+    handlers = {
+        *service.handlers(cast(Any, Nobody())),
+        *Operations.handlers(cast(Any, Nobody())),
+        *Locations.handlers(cast(Any, Nobody())),
+    }
+    return [one for one in methods(service.client) if one.name in handlers]
+
+
+def rest_routes(service: Any) -> list[tuple[str, str]]:
+    """Verb and path of each call of one of DESCRIBED."""
+    return [(verb, path) for verb, path, *_ in service.table(cast(Any, Nobody()))]
+
+
+def served() -> Iterator[Served]:
+    """Everything that has a description; moto's calls are listed by the fidelity test alone."""
+    for service in RPC:
+        for method in rpc_methods(service):
+            name = method.path.strip("/").replace("/", ".")
+            transport = "gRPC, REST" if method.rules else "gRPC"
+            yield Served(service.__name__, name, transport, method.path)
+    for name, kind in DESCRIBED.items():
+        for verb, path in rest_routes(kind):
+            found = description(name).find(verb, path)
+            yield _rest(kind.__name__, found.name if found else "", f"{verb} {path}")
+    for verb, path in paths():
+        found = description("github").find(verb, path)
+        yield _rest("GitHub", found.name if found else "", f"{verb} {path}")
+
+
+def _rest(service: str, name: str, address: str) -> Served:
+    return Served(service, name or ELSEWHERE.get(address, "-"), "REST", address)

@@ -1,5 +1,6 @@
 """Merging pull requests: a merge commit, one squashed commit, or the commits again."""
 
+from localcloud.github import shapes
 from localcloud.github.call import Call
 from localcloud.github.errors import GitHubError, invalid, not_found
 from localcloud.github.follow import mark_merged
@@ -66,7 +67,7 @@ class Merging:
         message = call.data.get("commit_message") or f"Merge {call.need('head')} into {base}"
         commit = where.write_commit(tree, [onto, tip], message, _author(call), Person(*WEB_FLOW))
         self.repositories.update(where, f"refs/heads/{base}", commit, onto)
-        return Response({"sha": commit}, status=201)
+        return Response(shapes.commit(where, where.commit(commit)), status=201)
 
 
 def _author(call: Call) -> Person:

@@ -115,7 +115,11 @@ def show_run(where: Repository, run: Run) -> dict[str, Any]:
         "actor": account(run["actor"]),
         "triggering_actor": account(run["actor"]),
         "head_commit": {
-            **{key: commit[key] for key in ("message", "author", "committer")},
+            "message": commit["message"],
+            **{
+                who: {key: commit[who][key] for key in ("name", "email")}
+                for who in ("author", "committer")
+            },
             **_commit_ids(commit),
         },
         "repository": repository,

@@ -85,8 +85,13 @@ def full_account(login: str, kind: str = "") -> dict[str, Any]:
     """A user or organization, as GET /user, /users/… and /orgs/… answer."""
     since = {"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"}
     counts = dict.fromkeys(["public_repos", "public_gists", "followers", "following"], 0)
-    own = _organization(login) if kind == "Organization" else _user()
-    return {**account(login, kind), "name": login, **counts, **since, **own}
+    if kind == "Organization":
+        short = {key: value for key, value in account(login, kind).items() if key in IN_ORGANIZATION}
+        return {**short, "name": login, **counts, **since, **_organization(login)}
+    return {**account(login, kind), "name": login, **counts, **since, **_user()}
+
+
+IN_ORGANIZATION = ("login", "id", "node_id", "avatar_url", "html_url", "type")
 
 
 def _user() -> dict[str, Any]:

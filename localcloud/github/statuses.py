@@ -61,7 +61,7 @@ class Statuses:
         api = f"{API}/repos/{where.full_name}/commits/{sha}"
         body = {
             "state": state,
-            "statuses": [_show(where, sha, record) for record in newest.values()],
+            "statuses": [_simple(where, sha, record) for record in newest.values()],
             "sha": sha,
             "total_count": len(newest),
             "repository": shapes.repository(where),
@@ -69,6 +69,11 @@ class Statuses:
             "url": f"{api}/status",
         }
         return Response(body)
+
+
+def _simple(where: Repository, sha: str, record: Record) -> Record:
+    """A status inside the combined one: without its creator."""
+    return {key: value for key, value in _show(where, sha, record).items() if key != "creator"}
 
 
 def _show(where: Repository, sha: str, record: Record) -> Record:

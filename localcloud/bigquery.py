@@ -21,6 +21,11 @@ TABLES, TABLE = f"{DATASET}/tables", f"{DATASET}/tables/{{table}}"
 JOBS, JOB = f"{API}/jobs", f"{API}/jobs/{{job}}"
 UPLOADS = "/upload/bigquery/v2/projects/{project}/jobs"
 PLAIN = ("description", "friendlyName", "labels", "timePartitioning", "clustering", "expirationTime")
+BRIEF_DATASET = ("kind", "id", "datasetReference", "friendlyName", "labels", "location", "type")
+BRIEF_TABLE = (
+    *("kind", "id", "tableReference", "friendlyName", "labels", "type", "creationTime"),
+    *("expirationTime", "timePartitioning", "clustering", "view"),
+)
 
 
 class BigQuery:
@@ -100,7 +105,7 @@ class BigQuery:
         """datasets.list"""
         found = [self._dataset(one) for one in self._catalog.datasets()]
         chosen, more = _page(found, request)
-        return Response({"kind": "bigquery#datasetList", "datasets": chosen} | more)
+        return Response({"kind": "bigquery#datasetList", "datasets": list(map(_brief, chosen))} | more)
 
     def get_dataset(self, request: Request) -> Response:
         """datasets.get"""
@@ -140,9 +145,8 @@ class BigQuery:
         refs = self._catalog.tables(request.params["dataset"])
         found = [self._table(ref, self._catalog.table(ref)) for ref in refs]
         chosen, more = _page(found, request)
-        return Response(
-            {"kind": "bigquery#tableList", "tables": chosen, "totalItems": len(found)} | more
-        )
+        body = {"kind": "bigquery#tableList", "tables": list(map(_brief, chosen))}
+        return Response(body | {"totalItems": len(found)} | more)
 
     def get_table(self, request: Request) -> Response:
         """tables.get"""
@@ -214,6 +218,12 @@ class BigQuery:
             "location": location,
             **{key: record[key] for key in PLAIN if key in record},
         }
+
+
+def _brief(found: Record) -> Record:
+    """A dataset or table as lists show it."""
+    kept = BRIEF_TABLE if "tableReference" in found else BRIEF_DATASET
+    return {key: found[key] for key in kept if key in found}
 
 
 def _page(found: list[Record], request: Request) -> tuple[list[Record], Record]:

@@ -106,7 +106,9 @@ class Jobs:
         }
         start = int(query.get("pageToken") or query.get("startIndex") or 0)
         answer = self._answer(self._job(request), start, int(query.get("maxResults", PAGE)), options)
-        return Response(answer | {"kind": "bigquery#getQueryResultsResponse"})
+        # Only the answer to jobs.query says what kind of statement it was.
+        shown = {key: value for key, value in answer.items() if key not in ("statementType", "dmlStats")}
+        return Response(shown | {"kind": "bigquery#getQueryResultsResponse"})
 
     # -------------------------------------------------------------- making
 

@@ -1,0 +1,148 @@
+"""Every call of the local Storage and BigQuery, its answer compared with Google's documents."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.bigquery import BigQuery
+from localcloud.described import description, normal
+from localcloud.http import Router
+from localcloud.services import rest_routes
+from localcloud.storage import Storage
+from tests.fidelity.answers import Checked
+from tests.localcloud.served import new_cloud
+
+B = "/storage/v1/b/data"
+UPLOAD = "/upload/storage/v1/b/data/o"
+P = "/bigquery/v2/projects/acme-ml"
+T = f"{P}/datasets/retail/tables"
+FIELDS = [{"name": "n", "type": "INTEGER"}, {"name": "at", "type": "TIMESTAMP"}]
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Iterator[dict[str, Checked]]:
+    cloud = new_cloud(tmp_path)
+    storage = Storage(cloud)
+    bigquery = BigQuery(cloud, storage)
+    token = f"Bearer {cloud.issue_token(cloud.world.owner)}"
+    services: dict[str, Any] = {"storage": storage, "bigquery": bigquery}
+    yield {
+        name: Checked(description(name), Router([one]), f"{name}.googleapis.com", lambda: token)
+        for name, one in services.items()
+    }
+    bigquery.close()
+    cloud.store.close()
+
+
+def complete(checked: Checked, service: Any) -> None:
+    """Nothing differed, and every call was made."""
+    assert sorted(set(checked.wrong)) == []
+    known = {(verb, normal(path)) for verb, path in rest_routes(service) if checked.api.find(verb, path)}
+    assert {f"{verb} {path}" for verb, path in known} - checked.called == set()
+
+
+def test_storage(ask: dict[str, Checked]) -> None:
+    gcs = ask["storage"]
+    gcs.ask("GET", "/storage/v1/projects/acme-ml/serviceAccount")
+    new = {"name": "data", "location": "EU", "labels": {"a": "b"}, "versioning": {"enabled": True}}
+    gcs.ask("POST", "/storage/v1/b?project=acme-ml", new)
+    gcs.ask("GET", "/storage/v1/b?project=acme-ml&prefix=d")
+    gcs.ask("GET", f"{B}?projection=full")
+    gcs.ask("PATCH", B, {"labels": {"c": "d"}})
+    gcs.ask("PUT", B, {"name": "data", "storageClass": "NEARLINE"})
+    policy = gcs.ask("GET", f"{B}/iam")
+    gcs.ask("PUT", f"{B}/iam", {"bindings": policy["bindings"]})
+    gcs.ask(
+        "GET",
+        f"{B}/iam/testPermissions?permissions=storage.objects.get&permissions=storage.objects.list",
+    )
+    gcs.ask("POST", f"{UPLOAD}?uploadType=media&name=a", b"one", content_type="text/plain")
+    gcs.ask("POST", f"{UPLOAD}?uploadType=media&name=a", b"two", content_type="text/plain")
+    gcs.ask("GET", f"{B}/o?versions=true&delimiter=/&includeTrailingDelimiter=true")
+    gcs.ask("GET", f"{B}/o/a")
+    gcs.ask("GET", f"{B}/o/a?alt=media")
+    gcs.ask("GET", f"/download{B}/o/a?alt=media")
+    gcs.ask("PATCH", f"{B}/o/a", {"metadata": {"k": "v"}, "customTime": "2026-01-01T00:00:00Z"})
+    gcs.ask("PUT", f"{B}/o/a", {"contentType": "text/csv"})
+    gcs.ask("POST", f"{B}/o/sum/compose", {"sourceObjects": [{"name": "a"}, {"name": "a"}]})
+    gcs.ask("POST", f"{B}/o/a/copyTo/b/data/o/copy")
+    gcs.ask("POST", f"{B}/o/a/rewriteTo/b/data/o/again")
+    gcs.ask("DELETE", f"{B}/o/copy")
+    gcs.ask("POST", "/storage/v1/b?project=acme-ml", {"name": "brief"})
+    gcs.ask("DELETE", "/storage/v1/b/brief")
+    complete(gcs, Storage)
+
+
+def test_bigquery(ask: dict[str, Checked]) -> None:
+    bq = ask["bigquery"]
+    reference = {"projectId": "acme-ml", "datasetId": "retail"}
+    bq.ask("POST", f"{P}/datasets", {"datasetReference": reference, "location": "EU"})
+    bq.ask("GET", f"{P}/datasets")
+    bq.ask("GET", f"{P}/datasets/retail")
+    bq.ask("PATCH", f"{P}/datasets/retail", {"description": "Retail", "labels": {"a": "b"}})
+    table = {"tableReference": {**reference, "tableId": "rows"}, "schema": {"fields": FIELDS}}
+    bq.ask("POST", T, table)
+    bq.ask("GET", T)
+    bq.ask("GET", f"{T}/rows")
+    bq.ask("PATCH", f"{T}/rows", {"description": "Rows"})
+    row = {"insertId": "1", "json": {"n": 1, "at": "2026-01-01T00:00:00Z"}}
+    bq.ask("POST", f"{T}/rows/insertAll", {"rows": [row]})
+    bq.ask("POST", f"{T}/rows/insertAll", {"rows": [{"json": {"m": 1}}]})
+    bq.ask("GET", f"{T}/rows/data?selectedFields=n")
+    query = {"query": "SELECT * FROM retail.rows", "useLegacySql": False}
+    done = bq.ask("POST", f"{P}/queries", query)["jobReference"]["jobId"]
+    bq.ask("POST", f"{P}/queries", {**query, "dryRun": True})
+    bq.ask("GET", f"{P}/queries/{done}?maxResults=1")
+    bq.ask("POST", f"{P}/jobs", {"configuration": {"query": query}})
+    bq.ask("POST", f"{P}/jobs", {"configuration": {"query": query, "dryRun": True}})
+    bq.ask(
+        "POST", f"{P}/jobs", {"configuration": {"query": {**query, "query": "SELECT * FROM nothing"}}}
+    )
+    bq.ask(
+        "POST",
+        f"{P}/jobs",
+        {"configuration": {"query": {**query, "query": "DELETE FROM retail.rows WHERE n = 9"}}},
+    )
+    load = {
+        "destinationTable": {**reference, "tableId": "more"},
+        "sourceFormat": "CSV",
+        "autodetect": True,
+    }
+    parts = [json.dumps({"configuration": {"load": load}}), "n,at\n2,2026-01-01\n"]
+    body = "".join(f"--x\r\ncontent-type: text/plain\r\n\r\n{part}\r\n" for part in parts) + "--x--"
+    kind = 'multipart/related; boundary="x"'
+    bq.ask("POST", f"/upload{P}/jobs?uploadType=multipart", body.encode(), content_type=kind)
+    bq.ask("GET", f"{P}/jobs?stateFilter=done&projection=full")
+    bq.ask("GET", f"{P}/jobs/{done}")
+    bq.ask("POST", f"{P}/jobs/{done}/cancel")
+    bq.ask("DELETE", f"{P}/jobs/{done}/delete")
+    bq.ask("DELETE", f"{T}/more")
+    bq.ask("DELETE", f"{P}/datasets/retail?deleteContents=true")
+    complete(bq, BigQuery)
+
+
+@pytest.mark.parametrize("name", ["storage", "bigquery"])
+def test_refusals_have_googles_shape(ask: dict[str, Checked], name: str) -> None:
+    path = {"storage": "/storage/v1/b", "bigquery": f"{P}/datasets"}[name]
+    own = {"storage": "?project=acme-ml", "bigquery": "?prettyPrint=true"}[name]
+    for verb, target, body, status, words in [
+        ("GET", f"{path}?colour=red", None, 400, 'Unknown name "colour"'),
+        (
+            "POST",
+            f"{path}{own}",
+            {"colour": 1},
+            400,
+            'Unknown name "colour": Cannot find field.',
+        ),
+        ("GET", f"{path}{own}&fields=colour", None, 400, "Invalid field selection colour"),
+        ("GET", f"{path}{own}&alt=xml", None, 400, "Invalid value at 'alt'"),
+        ("GET", f"{path}/x/y/z/colour", None, 404, "no call of this service"),
+    ]:
+        response = ask[name].send(verb, target, body)
+        error = response.body["error"]
+        assert (response.status, error["code"]) == (status, status), target
+        assert words in error["message"]
+        assert set(error["errors"][0]) == {"message", "domain", "reason"}

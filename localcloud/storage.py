@@ -187,7 +187,10 @@ class Storage:
         """objects.list"""
         query = request.query
         found, prefixes, token = page(
-            self._objects.list(request.params["bucket"], query.get("prefix", "")), query
+            self._objects.list(
+                request.params["bucket"], query.get("prefix", ""), _yes(query, "versions")
+            ),
+            query,
         )
         body: Resource = {"kind": "storage#objects", "items": [public(one) for one in found]}
         return Response(
@@ -215,7 +218,7 @@ class Storage:
     def delete_object(self, request: Request) -> Response:
         """objects.delete"""
         with self._cloud.store.transaction():
-            self._objects.delete(self._get(request))
+            self._objects.delete(self._get(request), "generation" in request.query)
         return Response(status=204)
 
     def upload(self, request: Request) -> Response:
@@ -264,7 +267,13 @@ class Storage:
         name = query.get("name") or metadata.get("name")
         if not name:
             raise ApiError("INVALID_ARGUMENT", "Required object name.", reason="required")
+        api = description("storage")
+        google_rest.check_body(api, api.operations["storage.objects.insert"], metadata)
         return {**metadata, "bucket": bucket, "name": name}
 
     def _get(self, request: Request) -> Resource:
         return self._objects.get(request.params["bucket"], request.params["name"], request.query)
+
+
+def _yes(query: Mapping[str, str], name: str) -> bool:
+    return query.get(name, "").lower() == "true"

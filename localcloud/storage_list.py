@@ -36,14 +36,19 @@ def _entries(found: list[Resource], query: Mapping[str, str]) -> dict[str, Resou
     for one in found:
         name = one["name"]
         at = name.find(delimiter, start) if delimiter else -1
-        entries.update({name: one} if at < 0 else {name[: at + len(delimiter)]: None})
+        entries.update({_key(one): one} if at < 0 else {name[: at + len(delimiter)]: None})
         if (
             at >= 0
             and query.get("includeTrailingDelimiter") == "true"
             and at + len(delimiter) == len(name)
         ):
-            entries[name] = one
+            entries[_key(one)] = one
     return entries
+
+
+def _key(one: Resource) -> str:
+    """What a list goes by: the name, and among generations of one name the older ones first."""
+    return f"{one['name']}\n{one['generation']:0>20}" if "generation" in one else str(one["name"])
 
 
 def _glob(pattern: str) -> re.Pattern[str]:

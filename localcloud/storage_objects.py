@@ -68,7 +68,7 @@ def missing(bucket: str, name: str) -> ApiError:
 
 
 class Objects:
-    """Records: kind "bucket" by name, kind "object" by "bucket/name"; bytes among the store's blobs."""
+    """Records: kind "bucket", "object" by "bucket/name", "object-version"; bytes among the store's blobs."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud, self._store = cloud, cloud.store
@@ -126,7 +126,7 @@ class Objects:
         """Remove an empty bucket. Raises where it is not."""
         with self._store.transaction():
             self.bucket(name)
-            if self._store.list("object", f"{name}/"):
+            if self.list(name, versions=True):
                 words = "The bucket you tried to delete is not empty."
                 raise ApiError("ALREADY_EXISTS", words, reason="conflict")
             self._store.delete("bucket", name)
@@ -139,11 +139,13 @@ class Objects:
         return bucket
 
     def find(self, bucket: str, name: str, generation: str = "") -> Resource | None:
-        """The live object, or None. Raises where the bucket is not there."""
+        """The live object or the generation, or None. Raises where the bucket is not there."""
         found = self._store.get("object", f"{bucket}/{name}")
         if found is None:
             self.bucket(bucket)
-        return found if found and generation in ("", found["generation"]) else None
+        if found is None or generation not in ("", found["generation"]):
+            return self._store.get("object-version", _old(bucket, name, generation))
+        return found
 
     def get(self, bucket: str, name: str, query: Mapping[str, str] | None = None) -> Resource:
         """The object, if it is there and the query's generation and conditions hold."""
@@ -154,10 +156,12 @@ class Objects:
         Conditions.of(query).check(found)
         return found
 
-    def list(self, bucket: str, prefix: str = "") -> list[Resource]:
-        """The objects whose names start with `prefix`, by name."""
+    def list(self, bucket: str, prefix: str = "", versions: bool = False) -> list[Resource]:
+        """The objects whose names start with `prefix`, by name; with older generations if asked."""
         self.bucket(bucket)
-        return [row for _, row in self._store.list("object", f"{bucket}/{prefix}")]
+        kinds = ("object", "object-version") if versions else ("object",)
+        found = [row for kind in kinds for _, row in self._store.list(kind, f"{bucket}/{prefix}")]
+        return sorted(found, key=lambda one: (one["name"], int(one["generation"])))
 
     def data(self, found: Resource) -> bytes:
         """An object's bytes."""
@@ -187,6 +191,7 @@ class Objects:
         with self._store.transaction():
             before = self.find(bucket, name)
             conditions.check(before)
+            self._archive(before)
             generation = max(time.time_ns() // 1000, int(before["generation"]) + 1 if before else 0)
             now = self._cloud.now()
             times = dict.fromkeys(("timeCreated", "timeStorageClassUpdated", "timeFinalized"), now)
@@ -207,11 +212,29 @@ class Objects:
             own["metadata"] = {key: value for key, value in merged.items() if value is not None}
         return self._save({**found, **own})
 
-    def delete(self, found: Resource) -> None:
-        """Remove an object (its bytes stay: others may have the same). Raises where it is held."""
+    def _archive(self, found: Resource | None) -> None:
+        """Keep a live object as an older generation, where its bucket has versions."""
+        if found and self.bucket(found["bucket"]).get("versioning", {}).get("enabled"):
+            old = found | {"timeDeleted": self._cloud.now()}
+            self._store.put(
+                "object-version", _old(found["bucket"], found["name"], found["generation"]), old
+            )
+
+    def delete(self, found: Resource, for_good: bool = False) -> None:
+        """Remove an object (its bytes stay: others may have the same). Raises where it is held.
+
+        In a bucket with versions it stays as an older generation, unless it is removed for good.
+        """
         if found.get("temporaryHold") or found.get("eventBasedHold"):
             words = f"Object '{found['bucket']}/{found['name']}' is under active hold"
             raise ApiError("PERMISSION_DENIED", f"{words} and cannot be deleted.", reason="forbidden")
+        if "timeDeleted" in found:
+            self._store.delete(
+                "object-version", _old(found["bucket"], found["name"], found["generation"])
+            )
+            return
+        if not for_good:
+            self._archive(found)
         self._store.delete("object", f"{found['bucket']}/{found['name']}")
 
     def _save(self, record: Resource) -> Resource:
@@ -219,7 +242,11 @@ class Objects:
         tag = f"{record['generation']}/{record['metageneration']}".encode()
         record = {key: value for key, value in record.items() if value is not None}
         record |= {"etag": base64.b64encode(tag).decode(), "updated": self._cloud.now()}
-        self._store.put("object", f"{record['bucket']}/{record['name']}", record)
+        bucket, name = record["bucket"], record["name"]
+        if "timeDeleted" in record:
+            self._store.put("object-version", _old(bucket, name, record["generation"]), record)
+        else:
+            self._store.put("object", f"{bucket}/{name}", record)
         return record
 
 
@@ -232,3 +259,8 @@ def public(found: Resource) -> Resource:
         "mediaLink": f"{DOWNLOAD}/{address}?generation={found['generation']}&alt=media",
     }
     return {**{key: value for key, value in found.items() if key != "blob"}, **links}
+
+
+def _old(bucket: str, name: str, generation: str) -> str:
+    """The key of an older generation: names are followed by what no name can hold."""
+    return f"{bucket}/{name}\n{generation:0>20}"

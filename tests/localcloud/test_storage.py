@@ -342,3 +342,47 @@ def test_labels_go_and_buckets_come_in_pages(client: storage.Client, bucket: Any
         client.create_bucket(f"page-{number}")
     pages = client.list_buckets(prefix="page-", page_size=2).pages
     assert [[one.name for one in page] for page in pages] == [["page-0", "page-1"], ["page-2"]]
+
+
+def test_a_bucket_with_versions_keeps_older_generations(client: storage.Client) -> None:
+    bucket = client.bucket("kept")
+    bucket.versioning_enabled = True
+    bucket.create(location="EU")
+    blob = bucket.blob("a/one")
+    generations = []
+    for text in ("first", "second", "third"):
+        blob.upload_from_string(text)
+        generations.append(blob.generation)
+    bucket.blob("a/two").upload_from_string("other")
+    listed = [(one.name, one.generation) for one in client.list_blobs("kept", versions=True)]
+    assert listed == [*(("a/one", one) for one in generations), ("a/two", listed[-1][1])]
+    pages = client.list_blobs("kept", versions=True, page_size=2).pages
+    assert [[one.generation for one in page] for page in pages] == [
+        generations[:2],
+        [generations[2], listed[-1][1]],
+    ]
+    assert bucket.blob("a/one", generation=generations[0]).download_as_text() == "first"
+    bucket.blob("a/one").delete()
+    assert bucket.get_blob("a/one") is None
+    old = bucket.get_blob("a/one", generation=generations[1])
+    assert old.time_deleted is not None
+    bucket.copy_blob(old, bucket, "a/one", source_generation=old.generation)
+    assert bucket.blob("a/one").download_as_text() == "second"
+    old.delete()
+    left = [one.generation for one in client.list_blobs("kept", versions=True, prefix="a/one")]
+    assert left == [generations[0], generations[2], bucket.get_blob("a/one").generation]
+    with pytest.raises(exceptions.Conflict):
+        bucket.delete()
+    for one in client.list_blobs("kept", versions=True):
+        one.delete()
+    bucket.delete()
+
+
+def test_without_versions_only_the_newest_is_there(client: storage.Client, bucket: Any) -> None:
+    blob = bucket.blob("single")
+    blob.upload_from_string("first")
+    first = blob.generation
+    blob.upload_from_string("second")
+    with pytest.raises(exceptions.NotFound):
+        bucket.blob("single", generation=first).download_as_bytes()
+    assert len(list(client.list_blobs("data", prefix="single", versions=True))) == 1

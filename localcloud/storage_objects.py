@@ -68,7 +68,7 @@ def missing(bucket: str, name: str) -> ApiError:
 
 
 class Objects:
-    """Records: kind "bucket", "object" by "bucket/name", "object-version"; bytes among the store's blobs."""
+    """Records: "bucket", "object" by "bucket/name", "object-version"; bytes among the store's blobs."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud, self._store = cloud, cloud.store

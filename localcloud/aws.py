@@ -5,13 +5,13 @@ import threading
 from typing import Any
 from urllib.parse import unquote, urlencode
 
-from localcloud import aws_errors, iam_state, s3_state
+from localcloud import aws_errors, aws_names, iam_state, s3_state
 from localcloud.aws_errors import refusal
 from localcloud.aws_keys import ACCOUNT, Keys
 from localcloud.aws_signature import authenticate
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
-from localcloud.http import Request, Response, Route
+from localcloud.http import Query, Request, Response, Route
 from localcloud.s3_grants import S3Grants
 from localcloud.s3_request import bucket, names
 from localcloud.sts import Sts
@@ -52,6 +52,7 @@ class Aws:
 
     def _s3(self, request: Request) -> Response:
         principal = authenticate(request, self._keys, bucket(request))
+        _check_served(request)
         self._grants.check(principal, request, self._backend.buckets.get(bucket(request)))
         if request.method in ("GET", "HEAD"):
             return self._moto(request)
@@ -111,6 +112,20 @@ class Aws:
                 self._keep_object(held, key)
             if not keys:
                 self._store.put("s3-bucket", place, s3_state.frozen_bucket(held))
+                self._keep_setting(place, request)
+
+    def _keep_setting(self, place: str, request: Request) -> None:
+        """Settings that are more than words are kept as the calls that made them."""
+        for setting in s3_state.MADE_BY_CALLS & request.query.keys():
+            if request.method == "DELETE":
+                self._store.delete("s3-setting", f"{place}/{setting}")
+            else:
+                self._store.put("s3-setting", f"{place}/{setting}", {"body": request.body.hex()})
+
+    def _restore_setting(self, name: str, body: str) -> None:
+        place, _, setting = name.partition("/")
+        host, query = f"{place}.s3.amazonaws.com", Query([(setting, "")])
+        self._moto(Request("PUT", host, "/", query, {"host": host}, bytes.fromhex(body)))
 
     def _keep_object(self, bucket: Any, name: str) -> None:
         versions = bucket.keys.getlist(name, default=[])
@@ -122,20 +137,31 @@ class Aws:
 
     def _forget(self, bucket: str) -> None:
         self._store.delete("s3-bucket", bucket)
-        for name, _ in self._store.list("s3-object", f"{bucket}/"):
-            self._store.delete("s3-object", name)
+        for kind in ("s3-object", "s3-setting"):
+            for name, _ in self._store.list(kind, f"{bucket}/"):
+                self._store.delete(kind, name)
 
     def _restore(self) -> None:
         if record := self._store.get("aws-iam", ACCOUNT):
             iam_state.thaw(self._keys.iam, record)
         for name, row in self._store.list("s3-bucket"):
             s3_state.thaw_bucket(self._backend.create_bucket(name, row["region"]), row)
+        for name, row in self._store.list("s3-setting"):
+            self._restore_setting(name, row["body"])
         for name, row in self._store.list("s3-object"):
             place, _, key = name.partition("/")
             held = self._backend.buckets[place]
             whole = row if "versions" in row else s3_state.of_earlier(key, row)
             versions = s3_state.thawed_object(whole, held, self._backend.tagger, self._store.blob)
             held.keys.setlist(key, versions)
+
+
+def _check_served(request: Request) -> None:
+    """Raises NotImplemented for a call of S3 that is not served; a browser's form has no name there."""
+    called = aws_names.name(request).removeprefix("s3.")
+    if aws_names.SAME.get(called, called) not in aws_names.S3 and called not in ("POST", "OPTIONS"):
+        words = f"the local cloud does not serve s3:{called}"
+        raise refusal("NotImplemented", words, 501)
 
 
 def _service(request: Request) -> str:

@@ -8,6 +8,63 @@ from localcloud.http import Request
 
 QUERY = ("sts", "iam")  # services whose operation stands in the form
 
+# What moto does as S3 does, and what is kept over a restart; the rest is refused by name.
+S3 = frozenset(
+    [
+        "AbortMultipartUpload",
+        "CompleteMultipartUpload",
+        "CopyObject",
+        "CreateBucket",
+        "CreateMultipartUpload",
+        "DeleteBucket",
+        "DeleteBucketCors",
+        "DeleteBucketEncryption",
+        "DeleteBucketLifecycle",
+        "DeleteBucketPolicy",
+        "DeleteBucketTagging",
+        "DeleteObject",
+        "DeleteObjectTagging",
+        "DeleteObjects",
+        "DeletePublicAccessBlock",
+        "GetBucketAcl",
+        "GetBucketCors",
+        "GetBucketEncryption",
+        "GetBucketLifecycleConfiguration",
+        "GetBucketLocation",
+        "GetBucketPolicy",
+        "GetBucketTagging",
+        "GetBucketVersioning",
+        "GetObject",
+        "GetObjectAcl",
+        "GetObjectAttributes",
+        "GetObjectTagging",
+        "GetPublicAccessBlock",
+        "HeadBucket",
+        "HeadObject",
+        "ListBuckets",
+        "ListMultipartUploads",
+        "ListObjectVersions",
+        "ListObjects",
+        "ListObjectsV2",
+        "ListParts",
+        "PutBucketCors",
+        "PutBucketEncryption",
+        "PutBucketLifecycleConfiguration",
+        "PutBucketPolicy",
+        "PutBucketTagging",
+        "PutBucketVersioning",
+        "PutObject",
+        "PutObjectTagging",
+        "PutPublicAccessBlock",
+        "UploadPart",
+        "UploadPartCopy",
+    ]
+)
+# The other two services' calls, as far as they are let through.
+STS = frozenset({"AssumeRoleWithWebIdentity", "GetCallerIdentity"})
+SAME = {"GetBucketLifecycle": "GetBucketLifecycleConfiguration"}  # an older name of the same call
+SAME |= {"PutBucketLifecycle": "PutBucketLifecycleConfiguration", "PostObject": "PutObject"}
+
 
 class Operation(NamedTuple):
     """An S3 operation: what tells its calls from others'. `depth`: 0 service, 1 bucket, 2 object."""

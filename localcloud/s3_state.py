@@ -8,6 +8,7 @@ from typing import Any
 Record = dict[str, Any]
 # Objects have records of their own; uploads that are not finished end with the process.
 NOT_SETTINGS = ("keys", "multiparts")
+MADE_BY_CALLS = {"cors", "lifecycle", "encryption", "publicAccessBlock", "tagging"}
 
 
 def read_chunks_quickly() -> None:

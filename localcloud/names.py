@@ -54,7 +54,7 @@ GET /repos/{owner}/{repo}/statuses/{ref} repos/list-commit-statuses-for-ref
 GET /repos/{owner}/{repo}/contents repos/get-content
 """,
 }
-DESCRIBED = ("storage", "bigquery", "github")
+DESCRIBED = ("storage", "bigquery", "iam", "github")
 STANDS_FOR = {
     "api.github.com": "github",
     "github.com": "git",
@@ -100,7 +100,7 @@ class Names:
 
     def known(self) -> list[str]:
         """Every name that a call may have, sorted."""
-        found = {f"{one}.{name}" for one, table in _TABLES.items() for name in table.values()}
+        found = {f"{one}.{name}" for one, table in TABLES.items() for name in table.values()}
         for served in self._router.services:
             if isinstance(served, RestService):
                 host = re.sub(r"\\|\(.*?\)\?", "", served.hosts[0])
@@ -127,11 +127,11 @@ def _described(service: str) -> dict[tuple[str, str], str]:
     }
 
 
-_TABLES = {name: _table(text) for name, text in SERVICES.items()}
+TABLES = {name: _table(text) for name, text in SERVICES.items()}
 for _name in DESCRIBED:
-    _TABLES[_name] |= _described(_name)
+    TABLES[_name] = TABLES.get(_name, {}) | _described(_name)
 
 
 def _named(service: str, route: Route) -> str:
-    known = _TABLES.get(service, {}).get((route.method, _shape(route.path)))
+    known = TABLES.get(service, {}).get((route.method, _shape(route.path)))
     return f"{service}.{known or f'{route.method} {route.path}'}"

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Callable
 
+from localcloud import google_rest
 from localcloud.cloud import Cloud
+from localcloud.described import description
 from localcloud.errors import ApiError
 from localcloud.http import Handler, Request, Response, Route
 from localcloud.iam import Policy
@@ -24,9 +26,9 @@ class ServiceAccounts:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud, self._store = cloud, cloud.store
 
-    def routes(self) -> list[Route]:
+    def table(self) -> list[tuple[str, str, str, Call]]:
         """The calls that are served, with the permission that each needs."""
-        table: list[tuple[str, str, str, Call]] = [
+        return [
             ("POST", ACCOUNTS, "create", self.create),
             ("GET", ACCOUNTS, "list", self.list),
             ("GET", ACCOUNT, "get", self.get),
@@ -35,10 +37,14 @@ class ServiceAccounts:
             ("POST", f"{ACCOUNT}:setIamPolicy", "setIamPolicy", self.set_policy),
             ("POST", f"{ACCOUNT}:testIamPermissions", "", self.test),
         ]
-        return [
+
+    def routes(self) -> list[Route]:
+        """The table, each call behind the gate."""
+        found = [
             Route(method, path, self._behind(permission, call))
-            for method, path, permission, call in table
+            for method, path, permission, call in self.table()
         ]
+        return google_rest.routes(description("iam"), found, ("/",))
 
     def refuse(self, _request: Request, error: ApiError) -> Response:
         """Google's error body."""

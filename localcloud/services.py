@@ -3,18 +3,27 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
+from localcloud import aws_names, iam_state
 from localcloud.bigquery import BigQuery
 from localcloud.described import description
 from localcloud.github.routes import paths
+from localcloud.names import TABLES
 from localcloud.operations import Locations, Operations
 from localcloud.pipelines import Pipelines
 from localcloud.resourcemanager import ResourceManager
 from localcloud.rpc_methods import Method, methods
 from localcloud.secretmanager import SecretManager
+from localcloud.service_accounts import ServiceAccounts
 from localcloud.storage import Storage
 
 RPC = (SecretManager, ResourceManager, Pipelines)
-DESCRIBED = {"storage": Storage, "bigquery": BigQuery}
+DESCRIBED = {"storage": Storage, "bigquery": BigQuery, "iam": ServiceAccounts}
+OTHERS = {
+    "oauth2": "OAuth",
+    "metadata": "Metadata",
+    "iamcredentials": "IamCredentials",
+    "registry": "Registry",
+}
 # What the vendors describe in words only: protocols beside the methods, and older addresses.
 ELSEWHERE = {
     "POST /batch/storage/v1": "batch of calls",
@@ -63,7 +72,7 @@ def rest_routes(service: Any) -> list[tuple[str, str]]:
 
 
 def served() -> Iterator[Served]:
-    """Everything that has a description; moto's calls are listed by the fidelity test alone."""
+    """Every call; of AWS's IAM also all that begins with Get or List."""
     for service in RPC:
         for method in rpc_methods(service):
             name = method.path.strip("/").replace("/", ".")
@@ -76,6 +85,12 @@ def served() -> Iterator[Served]:
     for verb, path in paths():
         found = description("github").find(verb, path)
         yield _rest("GitHub", found.name if found else "", f"{verb} {path}")
+    for key, label in OTHERS.items():
+        for (verb, path), name in TABLES[key].items():
+            yield Served(label, name, "REST", f"{verb} {path}")
+    for part, calls in (("S3", aws_names.S3), ("STS", aws_names.STS), ("IAM", iam_state.KEPT)):
+        for name in sorted(calls):
+            yield Served(part, name, "REST", "")
 
 
 def _rest(service: str, name: str, address: str) -> Served:

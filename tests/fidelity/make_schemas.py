@@ -26,7 +26,7 @@ from localcloud.github.routes import paths
 OPENAPI = "@octokit/openapi@23.0.2"
 # sha512 of the package, as npm publishes it
 INTEGRITY = "pV8M7L9GY23AybNvTmo2nyjmpmnt6+2sRE/tqr0ZLQcPS4lnw7u5eZGNmwRNkBC3D7gZXbFx5AHzLUVRBXGDhg=="
-GOOGLE = {"storage": "storage.v1", "bigquery": "bigquery.v2"}
+GOOGLE = {"storage": "storage.v1", "bigquery": "bigquery.v2", "iam": "iam.v1"}
 KEPT = {
     "$ref",
     "additionalProperties",
@@ -92,7 +92,7 @@ def _methods(resource: Tree) -> Iterator[Tree]:
 
 
 def _google_method(document: Tree, method: Tree) -> Tree:
-    path = f"/{document['servicePath']}{method['path']}"
+    path = f"/{document['servicePath']}{method.get('flatPath', method['path'])}"
     query = {k: v for k, v in method.get("parameters", {}).items() if v["location"] == "query"}
     upload = method.get("mediaUpload", {}).get("protocols", {}).get("simple", {}).get("path")
     download = f"/download{path}" if method.get("useMediaDownloadService") else None

@@ -1,4 +1,4 @@
-"""Every call of S3 and STS that is let through, made by boto3, which reads the answer by AWS's own model."""
+"""Every call of S3 that is let through, made by boto3, which reads the answer by AWS's own model."""
 
 import io
 import json
@@ -24,7 +24,7 @@ SSE = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256
 
 
 class Amazon:
-    """boto3's clients, whose requests go straight to the local AWS; `called` are those that went well."""
+    """boto3's clients, whose requests go straight to the local AWS; `called` went well."""
 
     def __init__(self, router: Router, keys: tuple[str, str]) -> None:
         self.router, self.keys = router, keys

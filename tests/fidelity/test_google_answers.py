@@ -10,6 +10,7 @@ import pytest
 from localcloud.bigquery import BigQuery
 from localcloud.described import description, normal
 from localcloud.http import Router
+from localcloud.service_accounts import ServiceAccounts
 from localcloud.services import rest_routes
 from localcloud.storage import Storage
 from tests.fidelity.answers import Checked
@@ -28,7 +29,7 @@ def ask(tmp_path: Path) -> Iterator[dict[str, Checked]]:
     storage = Storage(cloud)
     bigquery = BigQuery(cloud, storage)
     token = f"Bearer {cloud.issue_token(cloud.world.owner)}"
-    services: dict[str, Any] = {"storage": storage, "bigquery": bigquery}
+    services: dict[str, Any] = {"storage": storage, "bigquery": bigquery, "iam": ServiceAccounts(cloud)}
     yield {
         name: Checked(description(name), Router([one]), f"{name}.googleapis.com", lambda: token)
         for name, one in services.items()
@@ -122,6 +123,19 @@ def test_bigquery(ask: dict[str, Checked]) -> None:
     bq.ask("DELETE", f"{T}/more")
     bq.ask("DELETE", f"{P}/datasets/retail?deleteContents=true")
     complete(bq, BigQuery)
+
+
+def test_service_accounts(ask: dict[str, Checked]) -> None:
+    iam, accounts = ask["iam"], "/v1/projects/acme-ml/serviceAccounts"
+    new = {"accountId": "trainer", "serviceAccount": {"displayName": "Trainer"}}
+    one = f"{accounts}/{iam.ask('POST', accounts, new)['email']}"
+    iam.ask("GET", accounts)
+    iam.ask("GET", one)
+    policy = iam.ask("POST", f"{one}:getIamPolicy")
+    iam.ask("POST", f"{one}:setIamPolicy", {"policy": policy})
+    iam.ask("POST", f"{one}:testIamPermissions", {"permissions": ["iam.serviceAccounts.actAs"]})
+    iam.ask("DELETE", one)
+    complete(iam, ServiceAccounts)
 
 
 @pytest.mark.parametrize("name", ["storage", "bigquery"])

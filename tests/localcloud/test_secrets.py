@@ -87,3 +87,14 @@ answer = [found.bindings[0].role, list(found.bindings[0].members), list(allowed.
 """)
     role, granted = "roles/secretmanager.secretAccessor", ["secretmanager.secrets.get"]
     assert answer == [role, ["user:a@example.com"], granted, 409]
+
+
+def test_what_is_wrong_is_told_in_details(ask: Any) -> None:
+    answer = ask("""
+try:
+    client.update_secret(request={"secret": {"name": name}})
+except exceptions.BadRequest as error:  # by REST they come as tables, by gRPC as messages
+    answer = ["update_mask" in str(detail) for detail in error.details], error.message
+""")
+    assert answer[0] == [True]
+    assert "'update_mask' is not set" in answer[1]

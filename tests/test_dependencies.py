@@ -19,6 +19,7 @@ GROUPS = {
     "tests": ["main", "delivery", "local", "dev"],
 }
 OWN = {*PLACES, "tests"}
+MODULE = re.compile(r"([\w/]+?)(?:/__init__)?(?:\.[\w-]+)?\.(?:py|so),")
 
 
 def canonical(name: str) -> str:
@@ -37,12 +38,12 @@ def named() -> dict[str, set[str]]:
 @cache
 def owners() -> dict[str, str]:
     """Installed module → package: google.cloud.storage is of google-cloud-storage."""
-    return {
-        re.sub(r"(/__init__)?\.(py|[\w.-]*so)$", "", str(file)).replace("/", "."): canonical(one.name)
-        for one in distributions()
-        for file in one.files or []
-        if file.suffix in (".py", ".so")
-    }
+    found = dict[str, str]()
+    for one in distributions():
+        name = canonical(one.name)  # parsed anew each time that it is asked for
+        modules = (MODULE.match(line) for line in (one.read_text("RECORD") or "").splitlines())
+        found |= {module[1].replace("/", "."): name for module in modules if module}
+    return found
 
 
 def owner(module: str) -> str | None:

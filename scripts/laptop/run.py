@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from delivery import settings
+from delivery import compiled, settings
 from delivery.command import INTERRUPTED, run
 from flows import config
 from flows.errors import InputError, RetrainError
@@ -86,6 +86,9 @@ def check_out(commit: str) -> Path:
         folder.mkdir(parents=True)
         repository.clone(commit, folder)
         (folder / ".venv").symlink_to(settings.ROOT / ".venv")
+        (folder / ".local").mkdir()
+        compiled.FOLDER.mkdir(parents=True, exist_ok=True)
+        (folder / ".local" / "pipelines").symlink_to(compiled.FOLDER)
         (folder / ".git" / "complete").touch()
     os.utime(folder)
     for old in sorted(CHECKOUTS.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEPT]:

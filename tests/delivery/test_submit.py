@@ -331,8 +331,7 @@ answer = [
 
 @pytest.mark.slow
 def test_what_cannot_be_submitted_is_named(program: Program, tmp_path: Path) -> None:
-    pipeline.compile_pipeline(config.load("recommender"), IMAGE, tmp_path / "flow.yaml")
-    spec = f"from pathlib import Path\nspec = Path({str(tmp_path / 'flow.yaml')!r})"
+    spec = f"from delivery import compiled\nspec = compiled.spec(flow, {IMAGE!r})"
     image, table, dataset, name, job, refused, good = program(f"{SET_UP}\n{spec}\n{REFUSED}")
     assert image[0] == "InputError"
     assert f"no image europe-west1-docker.pkg.dev/test-project/submit/base:{'f' * 40}" in image[1]

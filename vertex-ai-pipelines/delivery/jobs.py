@@ -1,8 +1,9 @@
 """Vertex AI pipeline jobs of one environment: create, find, look up."""
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
+from delivery import lazy
 from delivery.settings import Environment
 from flows.errors import RetrainError
 
@@ -13,7 +14,8 @@ class Jobs:
     """The environment's PipelineService, in its region."""
 
     def __init__(self, environment: Environment) -> None:
-        from google.cloud.aiplatform_v1 import PipelineServiceClient
+        lazy.imported(*lazy.AIPLATFORM)
+        from google.cloud.aiplatform_v1.services.pipeline_service import PipelineServiceClient
 
         self._environment = environment
         self.parent = environment.location
@@ -32,19 +34,20 @@ class Jobs:
         except NotFound:
             return None
 
-    def create(self, job_id: str, spec: Path, values: dict[str, Any], labels: dict[str, str]) -> None:
+    def create(
+        self, job_id: str, spec: Mapping[str, Any], values: dict[str, Any], labels: dict[str, str]
+    ) -> None:
         """Start the compiled pipeline `spec` with `values`; a job that is there already is success.
 
         Raises RetrainError with Vertex AI's words where it refuses.
         """
-        import yaml
         from google.api_core.exceptions import AlreadyExists, GoogleAPICallError
-        from google.cloud.aiplatform_v1.types import PipelineJob
+        from google.cloud.aiplatform_v1.types.pipeline_job import PipelineJob
 
         environment = self._environment
         job = PipelineJob(
             display_name=job_id,
-            pipeline_spec=yaml.safe_load(spec.read_text()),
+            pipeline_spec=spec,
             labels=labels,
             service_account=environment.pipeline_account,
             runtime_config={

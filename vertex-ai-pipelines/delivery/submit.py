@@ -3,15 +3,13 @@
 import argparse
 import json
 import sys
-import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from delivery import components, follow, image, pipeline, releases, settings
+from delivery import compiled, components, follow, image, pipeline, releases, settings
 from delivery.command import run
 from delivery.git import head
 from delivery.jobs import Jobs
@@ -145,11 +143,8 @@ def _create(
     reference: str,
     values: dict[str, Any],
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{flow.name}.yaml"
-        pipeline.compile_pipeline(flow, reference, path)
-        labels = {"flow": flow.name, "environment": environment.name, "commit": values["commit"]}
-        jobs.create(job_id, path, values, labels)
+    labels = {"flow": flow.name, "environment": environment.name, "commit": values["commit"]}
+    jobs.create(job_id, compiled.spec(flow, reference), values, labels)
 
 
 def _next_attempt(jobs: Jobs, flow: FlowConfig, trigger: Trigger) -> Trigger:

@@ -111,7 +111,7 @@ def refused(ended: Ended, code: int, *words: str) -> str:
             "settings.toml",
             'default_flow = "recommender"',
             'default_flow = "recomender"',
-            ["there is no flow 'recomender'", "mend: name one of: recommender"],
+            ["there is no flow 'recomender'", "mend: name one of: linnerud, recommender"],
         ),
     ],
 )
@@ -125,7 +125,7 @@ def test_wrong_file_is_refused_before_anything_starts(
 
 
 def test_flow_that_is_not_there(fresh: Clone) -> None:
-    refused(fresh.run("fraud"), 2, "there is no flow 'fraud'", "mend: name one of: recommender")
+    refused(fresh.run("fraud"), 2, "there is no flow 'fraud'", "mend: name one of: linnerud, recommender")
 
 
 def test_environment_that_is_not_there(fresh: Clone) -> None:

@@ -18,7 +18,7 @@ GROUPS = {
     "laptop": ["main", "delivery", "local"],
     "tests": ["main", "delivery", "local", "dev"],
 }
-OWN = {*PLACES, "tests"}
+OWN = {*PLACES, "benchmarks", "tests"}
 MODULE = re.compile(r"([\w/]+?)(?:/__init__)?(?:\.[\w-]+)?\.(?:py|so),")
 
 

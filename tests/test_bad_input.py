@@ -125,7 +125,9 @@ def test_wrong_file_is_refused_before_anything_starts(
 
 
 def test_flow_that_is_not_there(fresh: Clone) -> None:
-    refused(fresh.run("fraud"), 2, "there is no flow 'fraud'", "mend: name one of: linnerud, recommender")
+    refused(
+        fresh.run("fraud"), 2, "there is no flow 'fraud'", "mend: name one of: linnerud, recommender"
+    )
 
 
 def test_environment_that_is_not_there(fresh: Clone) -> None:

@@ -33,11 +33,12 @@ def main(argv: list[str]) -> int:
         for name, path in image.files(root).items():
             print(f"{name}  {path.stat().st_size:,} bytes")
         return 0
-    digest, new = image.build_local(root, arguments.group).digest, True
     if arguments.push:
         environment = settings.load().environment(arguments.environment)
         registry = Registry(f"{environment.artifact_registry}/{arguments.group}")
         digest, new = image.publish(registry, root, arguments.group, head(root))
+    else:
+        digest, new = image.build_local(root, arguments.group).digest, True
     if arguments.json:
         print(json.dumps({"group": arguments.group, "digest": digest, "new": new}))
     else:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-PROGRAM = str(Path(__file__).with_name("forkserver.py"))
+HERE = str(Path(__file__).parents[1])
+START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from localcloud.forkserver import main; main()"
 EXIT = struct.Struct("i")
 LOST = -9  # the exit code of a process whose server was killed
 
@@ -84,7 +85,7 @@ class Server:
         self.control, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [python, PROGRAM, str(theirs.fileno()), str(learned), *modules],
+                [python, "-c", START, HERE, str(theirs.fileno()), str(learned), *modules],
                 env=dict(env),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,

@@ -71,8 +71,10 @@ def _query_words(operation: Operation, request: Request) -> Iterator[str]:
 
 
 def _counts(api: Description, problem: Problem) -> bool:
-    """Google reads numbers and switches from texts, too."""
+    """Google reads numbers and switches from texts, too, and null as what is not there."""
     wanted = api.follow(problem.schema).get("type")
+    if problem.kind == "type" and problem.value is None:
+        return False
     return (
         problem.kind != "type" or wanted in ("object", "array") or isinstance(problem.value, dict | list)
     )

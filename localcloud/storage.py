@@ -11,7 +11,7 @@ from localcloud.described import description
 from localcloud.errors import ApiError
 from localcloud.http import Handler, Request, Response, Route, Router, google_error
 from localcloud.storage_copy import Copies
-from localcloud.storage_grants import Grants
+from localcloud.storage_grants import Grants, refuse_unserved
 from localcloud.storage_list import page
 from localcloud.storage_objects import Conditions, Objects, Resource, public
 from localcloud.storage_xml import MultipartUploads
@@ -113,7 +113,8 @@ class Storage:
 
     def refuse(self, request: Request, error: ApiError) -> Response:
         """Google's error body; a download's is plain text."""
-        if request.method == "GET" and error.status == 412 and "ifGenerationNotMatch" in request.query:
+        unless = "ifGenerationNotMatch" in request.query or "if-none-match" in request.headers
+        if request.method == "GET" and error.status == 412 and unless:
             return Response(status=304)
         if request.query.get("alt") == "media":
             return Response(
@@ -122,6 +123,7 @@ class Storage:
         return google_error(request, error)
 
     def _checked(self, permission: str, handler: Handler, request: Request) -> Response:
+        refuse_unserved(request)
         # A session's address is its own credential.
         if "upload_id" not in request.query:
             principal = self._grants.caller(request)
@@ -157,11 +159,13 @@ class Storage:
         return Response(found)
 
     def patch_bucket(self, request: Request) -> Response:
-        """buckets.patch and buckets.update"""
+        """buckets.patch and buckets.update; after the latter no other label is there"""
+        name, changes = request.params["bucket"], request.json()
+        if request.method == "PUT":
+            before = self._objects.bucket(name).get("labels", {})
+            changes |= {"labels": dict.fromkeys(before) | (changes.get("labels") or {})}
         conditions = Conditions.of(request.query)
-        return Response(
-            self._objects.change_bucket(request.params["bucket"], request.json(), conditions)
-        )
+        return Response(self._objects.change_bucket(name, changes, conditions))
 
     def delete_bucket(self, request: Request) -> Response:
         """buckets.delete"""
@@ -203,11 +207,14 @@ class Storage:
         """objects.get"""
         if request.query.get("alt") == "media":
             return self.download(request)
-        return Response(public(self._get(request)))
+        found = self._get(request)
+        storage_download.check_etag(found, request.headers)
+        return Response(public(found))
 
     def download(self, request: Request) -> Response:
         """objects.get with alt=media"""
         found = self._get(request)
+        storage_download.check_etag(found, request.headers)
         return storage_download.respond(found, self._objects.data(found), request.headers)
 
     def patch_object(self, request: Request) -> Response:
@@ -250,6 +257,10 @@ class Storage:
 
     def _finish(self, record: dict[str, Any], request: Request, data: bytes) -> Response:
         declared = storage_download.declared_hashes(request.headers)
+        for key, value in declared.items():
+            if record["metadata"].get(key, value) != value:
+                words = f"The {key} of the metadata is not that of the last chunk's header."
+                raise ApiError("INVALID_ARGUMENT", words, reason="invalid")
         upload = uploads.Upload(record["metadata"] | declared, data, record["type"])
         return self._write(record["caller"], record["bucket"], record["query"], upload)
 

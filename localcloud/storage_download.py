@@ -29,6 +29,17 @@ def respond(found: Resource, data: bytes, asked: Mapping[str, str]) -> Response:
     return Response(data[first:end], status=206, headers=headers)
 
 
+def check_etag(found: Resource, headers: Mapping[str, str]) -> None:
+    """Raises conditionNotMet where If-Match or If-None-Match does not hold."""
+    wanted, unwanted = (
+        [one.strip(' "') for one in headers.get(name, "").split(",")]
+        for name in ("if-match", "if-none-match")
+    )
+    if (wanted != [""] and found["etag"] not in wanted) or found["etag"] in unwanted:
+        message = "At least one of the pre-conditions you specified did not hold."
+        raise ApiError("FAILED_PRECONDITION", message, status=412, reason="conditionNotMet")
+
+
 def declared_hashes(headers: Mapping[str, str]) -> dict[str, str]:
     """The checksums that an upload's x-goog-hash declares, as an object's fields."""
     names = {"crc32c": "crc32c", "md5": "md5Hash"}

@@ -7,6 +7,9 @@ from localcloud.storage_objects import Objects, Resource
 
 OF_PROJECT = ("storage.buckets.create", "storage.buckets.list")
 
+# Fields of queries that mean access control lists, keys or soft deletion.
+NOT_SERVED = ("predefinedAcl", "destinationPredefinedAcl", "kmsKeyName", "softDeleted")
+
 
 class Grants:
     """Checks a caller's permissions on buckets; objects have no policies of their own."""
@@ -71,3 +74,12 @@ def _noun(permission: str) -> str:
         return "Google Cloud project"
     of_object = permission.startswith("storage.objects.") and permission != "storage.objects.list"
     return f"Google Cloud Storage {'object' if of_object else 'bucket'}"
+
+
+def refuse_unserved(request: Request) -> None:
+    """Raises UNIMPLEMENTED for what would change an object and is not done here."""
+    asked = [name for name in request.headers if name.startswith("x-goog-encryption-")]
+    asked += [name for name in NOT_SERVED if name in request.query]
+    if asked:
+        words = f"the local cloud does not serve {', '.join(asked)} of Cloud Storage"
+        raise ApiError("UNIMPLEMENTED", words, reason="notImplemented")

@@ -39,7 +39,7 @@ def _entries(found: list[Resource], query: Mapping[str, str]) -> dict[str, Resou
         entries.update({_key(one): one} if at < 0 else {name[: at + len(delimiter)]: None})
         if (
             at >= 0
-            and query.get("includeTrailingDelimiter") == "true"
+            and query.get("includeTrailingDelimiter", "").lower() == "true"
             and at + len(delimiter) == len(name)
         ):
             entries[_key(one)] = one
@@ -53,8 +53,8 @@ def _key(one: Resource) -> str:
 
 def _glob(pattern: str) -> re.Pattern[str]:
     """`*` stays within a folder, `**` does not; `?`, `[…]` and `{a,b}` as usual."""
-    table = {"**": ".*", "*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")", ",": "|"}
-    parts = re.findall(r"\*\*|\[[^\]]*\]|.", pattern, re.DOTALL)
+    table = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")", ",": "|"}
+    parts = re.findall(r"\*\*/|\*\*|\[[^\]]*\]|.", pattern, re.DOTALL)
     return re.compile("".join(table.get(part) or _literal(part) for part in parts), re.DOTALL)
 
 

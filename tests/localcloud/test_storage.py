@@ -386,3 +386,33 @@ def test_without_versions_only_the_newest_is_there(client: storage.Client, bucke
     with pytest.raises(exceptions.NotFound):
         bucket.blob("single", generation=first).download_as_bytes()
     assert len(list(client.list_blobs("data", prefix="single", versions=True))) == 1
+
+
+def test_what_would_have_no_effect_is_refused(client: storage.Client, bucket: Any) -> None:
+    with pytest.raises(exceptions.MethodNotImplemented, match="does not serve x-goog-encryption-"):
+        bucket.blob("key", encryption_key=b"k" * 32).upload_from_string("x")
+    with pytest.raises(exceptions.MethodNotImplemented, match="does not serve predefinedAcl"):
+        bucket.blob("open").upload_from_string("x", predefined_acl="publicRead")
+    assert not bucket.blob("open").exists()
+
+
+def test_a_wrong_checksum_of_a_large_upload_is_told(client: storage.Client, bucket: Any) -> None:
+    data = io.BytesIO(b"x" * (9 << 20))
+    with pytest.raises(exceptions.BadRequest):
+        bucket.blob("large").upload_from_file(data, crc32c_checksum_value="A0tD7w==")
+    assert not bucket.blob("large").exists()
+
+
+def test_labels_go_with_an_update_and_etags_hold(client: storage.Client, bucket: Any) -> None:
+    bucket.labels = {"a": "b"}
+    bucket.update()
+    bucket.labels = {}
+    bucket.update()
+    bucket.reload()
+    assert bucket.labels == {}
+    blob = bucket.blob("deep/tagged")
+    blob.upload_from_string("x")
+    with pytest.raises(exceptions.NotModified):
+        blob.download_as_bytes(if_etag_not_match=blob.etag)
+    assert blob.download_as_bytes(if_etag_match=blob.etag) == b"x"
+    assert [one.name for one in bucket.list_blobs(match_glob="**/tagged")] == ["deep/tagged"]

@@ -49,7 +49,7 @@ class Client:
         state = self._state()
         try:
             found = self.ask("GET", "/status") if state else None
-        except (OSError, HTTPException, ValueError, ClientError):
+        except ClientError:
             return None
         return found if found and found.get("root") == str(self.root) else None
 
@@ -58,20 +58,26 @@ class Client:
         state = self._state()
         if state is None:
             raise ClientError("the local cloud is not running\n  mend: ./scripts/localcloud up")
-        connection = HTTPConnection("127.0.0.1", state["port"], timeout=30)
-        with contextlib.closing(connection):
-            data = json.dumps(body or {})
-            connection.request(
-                method,
-                f"http://localcloud.internal{path}",
-                data,
-                {"Host": "localcloud.internal", "X-Key": state.get("key", "")},
-            )
-            response = connection.getresponse()
-            answer: dict[str, Any] = json.loads(response.read())
-        if response.status >= 400:
-            raise ClientError(answer["error"]["message"], 2 if response.status == 400 else 1)
+        try:
+            status, answer = self._call(state, method, path, json.dumps(body or {}))
+        except (OSError, HTTPException, ValueError):
+            raise ClientError(
+                f"the local cloud does not answer; its log is {self.root}/server.log\n"
+                "  mend: call this again; where that does not help, ./scripts/localcloud down first"
+            ) from None
+        if status >= 400:
+            error = answer["error"]
+            raise ClientError(error["message"], 2 if error["status"] == "INVALID_ARGUMENT" else 1)
         return answer
+
+    @staticmethod
+    def _call(state: dict[str, Any], method: str, path: str, data: str) -> tuple[int, dict[str, Any]]:
+        connection = HTTPConnection("127.0.0.1", state["port"], timeout=30)
+        headers = {"Host": "localcloud.internal", "X-Key": state.get("key", "")}
+        with contextlib.closing(connection):
+            connection.request(method, f"http://localcloud.internal{path}", data, headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
 
     def environment(self, account: str = "") -> Environment:
         """The owner's environment, or that of a machine which runs as a service account."""
@@ -96,8 +102,9 @@ class Client:
         """Stop it; returns whether it ran."""
         running = self.status()
         if running is None:
+            self._reap()
             return False
-        with contextlib.suppress(OSError, HTTPException):  # it may be gone before it has answered
+        with contextlib.suppress(ClientError):  # it may be gone before it has answered
             self.ask("POST", "/stop")
         deadline = time.monotonic() + STOP_SECONDS
         while is_alive(running["pid"]) and time.monotonic() < deadline:
@@ -107,6 +114,11 @@ class Client:
         if self._process is not None:
             self._process.wait()
         return True
+
+    def _reap(self) -> None:
+        """Wait for one that was started here and was killed since."""
+        if self._process is not None:
+            self._process.poll()
 
     def _state(self) -> dict[str, Any] | None:
         try:
@@ -158,8 +170,7 @@ class Client:
             return self._spawn(world, free_port())
 
     def _spawn(self, world: World, port: int) -> dict[str, Any]:
-        if self._process is not None:
-            self._process.poll()  # one that was killed: it is not waited for anywhere else
+        self._reap()
         (self.root / "port").write_text(str(port))
         arguments = [json.dumps(asdict(world)), str(self.root), str(port)]
         here = str(Path(__file__).parent.parent)
@@ -203,6 +214,9 @@ def is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    # One that was killed, and that its parent has not waited for yet, still has its number.
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return True
 
 

@@ -62,6 +62,20 @@ class ApiError(Exception):
         return status
 
 
+# How the system, SQLite and DuckDB say that a disk takes nothing more.
+DISK = ("No space left", "Disk quota", "Read-only file system", "disk is full", "readonly database")
+
+
+def unforeseen(error: Exception, root: object) -> ApiError:
+    """What a handler did not foresee; a disk that takes nothing more is not an error that passes."""
+    if any(words in str(error) for words in DISK):
+        mend = "free some space there, or make it writable, then call it again"
+        return ApiError(
+            "FAILED_PRECONDITION", f"the local cloud cannot write to {root}: {error}: {mend}"
+        )
+    return ApiError("INTERNAL", f"local cloud: {error!r}")
+
+
 def bad_request(violations: Iterable[tuple[str, str]]) -> ApiError:
     """INVALID_ARGUMENT with a BadRequest that names each wrong field and says what is wrong with it."""
     from google.rpc import error_details_pb2

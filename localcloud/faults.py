@@ -101,7 +101,7 @@ class Faults:
             self._all.clear()
 
     def take(self, method: str, caller: str) -> Fault | None:
-        """The fault that this call meets; each one counts it."""
+        """The fault that this call meets, one at most."""
         with self._lock:
             return next((fault for fault in self._all if fault.takes(method, caller)), None)
 

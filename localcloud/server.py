@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from localcloud.aws import Aws
 from localcloud.bigquery import BigQuery
 from localcloud.cloud import Cloud, World
 from localcloud.environment import environment
-from localcloud.errors import ApiError
+from localcloud.errors import ApiError, unforeseen
 from localcloud.faults import Fault, Faults, NoAnswerError, perform
 from localcloud.github import GitHub
 from localcloud.http import Query, Request, Response, Router, Service
@@ -152,7 +153,7 @@ class Server:
             response = self.router.refuse(request, error)
         except Exception as error:
             log.exception("%s https://%s%s", request.method, request.host, request.path)
-            response = Response({"error": {"code": 500, "message": f"local cloud: {error!r}"}}, 500)
+            response = self.router.refuse(request, unforeseen(error, self.cloud.root))
         call = f"{name} {request.method} {request.host}{request.path}"
         self.note(request.caller, call, response.status if response else "-", start)
         return response
@@ -179,7 +180,10 @@ class Server:
         """One line of the request log: never a query, a header or a body."""
         self.last_call = time.monotonic()
         milliseconds = (self.last_call - start) * 1000
-        self.calls.write(f"{self.cloud.now()} {caller or '-'} {call} {result} {milliseconds:.1f}ms\n")
+        with suppress(OSError):  # a full disk ends the log, not the calls
+            self.calls.write(
+                f"{self.cloud.now()} {caller or '-'} {call} {result} {milliseconds:.1f}ms\n"
+            )
 
     def _job_environment(self, run: dict[str, Any]) -> dict[str, str]:
         """A workflow job's whole environment: its account is named for its workflow file."""
@@ -217,8 +221,8 @@ class GrpcDoor(grpc.GenericRpcHandler):  # type: ignore[misc]
             code, status = error.code, error.rpc_status()
         except Exception as error:
             log.exception("%s", path)
-            code = "INTERNAL"
-            status = ApiError(code, f"local cloud: {error!r}").rpc_status()
+            unknown = unforeseen(error, server.cloud.root)
+            code, status = unknown.code, unknown.rpc_status()
         finally:
             server.note(caller, f"{name} GRPC {path}", code, start)
         # The details travel in a trailer, as the SDKs read them.

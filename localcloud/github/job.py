@@ -20,6 +20,7 @@ from localcloud.github.repository import Repository
 from localcloud.github.runs import Run
 from localcloud.github.shapes import WEB
 
+PID = "pid"  # the file that names the process, for a local cloud that comes after this one's end
 GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 FILES = {
     "GITHUB_STEP_SUMMARY": "summary.md",
@@ -91,6 +92,7 @@ class Job:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        (self.folder / PID).write_text(str(self._process.pid))
         code = self._process.wait()
         self._signal(signal.SIGKILL)  # what it left behind in its process group
         self._process = None
@@ -200,3 +202,14 @@ class Job:
             "WORKFLOW_SHA": found["head_sha"],
         }
         return {f"GITHUB_{name}": str(value) for name, value in facts.items()}
+
+
+def end_orphan(folder: Path) -> None:
+    """Kill what a local cloud that was killed itself has left at work in a run's folder.
+
+    The number may be another process's by now: where the system cannot tell (no /proc), none is killed.
+    """
+    with suppress(OSError, ValueError):
+        number = int((folder / PID).read_text())
+        if Path(f"/proc/{number}/cwd").readlink().is_relative_to(folder):
+            os.killpg(number, signal.SIGKILL)

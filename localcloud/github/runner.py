@@ -2,7 +2,7 @@
 
 import threading
 
-from localcloud.github.job import Job, Setting
+from localcloud.github.job import Job, Setting, end_orphan
 from localcloud.github.repository import Repositories
 from localcloud.github.runs import Run, Runs
 
@@ -22,6 +22,7 @@ class Runner:
     def start(self) -> None:
         """Take up what an earlier local cloud left: fail what it was at, run what it had queued."""
         for run in self.runs.in_status("in_progress"):
+            end_orphan(self.runs.folder(run))
             self._note(run)
             self.runs.finish(run, "failure")
         self.pump()

@@ -4,7 +4,7 @@ import sys
 
 from delivery.command import run
 from laptop import provision
-from laptop.world import CLOUD, world
+from laptop.world import CLOUD, told, world
 from localcloud.__main__ import main as command
 
 STARTS = {"up", "env"}
@@ -19,7 +19,8 @@ def main(argv: list[str]) -> int:
     ]
     code = command([*flags, *argv])
     if code == 0 and STARTS & set(argv[:1]):
-        provision.enter()
+        with told():
+            provision.enter()
     return code
 
 

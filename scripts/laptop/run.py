@@ -18,11 +18,11 @@ from typing import Any
 from delivery import compiled, settings
 from delivery.command import INTERRUPTED, run
 from flows import config
-from flows.errors import InputError, RetrainError
+from flows.errors import RetrainError
 from laptop import provision, tree
 from laptop.report import mark, released, standing
-from laptop.world import CLOUD, ENVIRONMENT, ROOT, client, world
-from localcloud.client import ClientError, is_alive
+from laptop.world import CLOUD, ENVIRONMENT, ROOT, client, told, world
+from localcloud.client import is_alive
 
 CHECKOUTS = ROOT / "checkouts"
 WORDS = {
@@ -67,14 +67,10 @@ def main(argv: list[str]) -> int:
 
 def enter_cloud() -> None:
     """Start the local cloud, and make this process one of its clients."""
-    try:
+    with told():
         status = client().up(world(), None)
-    except ClientError as error:
-        raise (InputError if error.exit_code == InputError.exit_code else RetrainError)(
-            str(error)
-        ) from None
-    say("local cloud", f"127.0.0.1:{status['port']} · Google Cloud, AWS and GitHub in one process")
-    provision.enter()
+        say("local cloud", f"127.0.0.1:{status['port']} · Google Cloud, AWS and GitHub in one process")
+        provision.enter()
 
 
 def check_out(commit: str) -> Path:
@@ -144,6 +140,9 @@ def verb(checkout: Path, name: str, *arguments: str) -> dict[str, Any]:
         watch(process)
         output.seek(0)
         lines = output.read().strip().splitlines()
+    if process.returncode < 0:
+        killed = f"./scripts/{name} was killed by {signal.Signals(-process.returncode).name}"
+        raise RetrainError(killed, "call ./scripts/run again")
     if not lines:
         raise SystemExit(process.returncode or 1)
     answer: dict[str, Any] = json.loads(lines[-1])

@@ -1,8 +1,12 @@
 """The local cloud's world, as settings.toml's environment `local` names it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from delivery import settings
 from delivery.settings import Environment
-from localcloud.client import Client
+from flows.errors import InputError, RetrainError
+from localcloud.client import Client, ClientError
 from localcloud.cloud import World
 
 ENVIRONMENT = "local"
@@ -26,6 +30,16 @@ def world() -> World:
         repository=settings.load().repository,
         aws_region=environment.aws_region,
     )
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """The local cloud's own errors as errors of ours."""
+    try:
+        yield
+    except ClientError as error:
+        kind = InputError if error.exit_code == InputError.exit_code else RetrainError
+        raise kind(str(error)) from None
 
 
 def client() -> Client:

@@ -2,17 +2,15 @@
 
 import sys
 
-from flows.errors import RetrainError, is_service_s
+from flows.errors import RetrainError, explained
 from flows.step import main
 
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except RetrainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
     except Exception as error:
-        if not is_service_s(error):
+        known = error if isinstance(error, RetrainError) else explained(error)
+        if known is None:
             raise
-        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
-        sys.exit(RetrainError.exit_code)
+        print(f"error: {known}", file=sys.stderr)
+        sys.exit(known.exit_code)

@@ -1,5 +1,15 @@
 """The one exception family, and what each member means for a program's exit code."""
 
+import errno
+
+VENDORS = ("google.", "grpc", "requests", "urllib3", "botocore", "github", "kfp")
+DISK = {
+    errno.ENOSPC: "free some space there, then call it again",
+    errno.EDQUOT: "free some space there, then call it again",
+    errno.EROFS: "make it writable, then call it again",
+    errno.EACCES: "give this user the right to write there, then call it again",
+}
+
 
 class RetrainError(Exception):
     """Something failed: exit code 1.
@@ -20,9 +30,13 @@ class InputError(RetrainError):
     exit_code = 2
 
 
-VENDORS = ("google.", "grpc", "requests", "urllib3", "botocore", "github", "kfp")
+def explained(error: Exception) -> RetrainError | None:
+    """What a client library or a disk said and nobody foresaw; None where it is a defect of ours.
 
-
-def is_service_s(error: Exception) -> bool:
-    """Whether a client library raised it: its words help a person, our call stack does not."""
-    return type(error).__module__.startswith(VENDORS)
+    Its words help a person, our call stack does not.
+    """
+    if isinstance(error, OSError) and error.errno in DISK:
+        return RetrainError(f"{error.filename or 'a file'}: {error.strerror}", DISK[error.errno])
+    if type(error).__module__.startswith(VENDORS):
+        return RetrainError(f"{type(error).__name__}: {error}")
+    return None

@@ -70,9 +70,8 @@ def unforeseen(error: Exception, root: object) -> ApiError:
     """What a handler did not foresee; a disk that takes nothing more is not an error that passes."""
     if any(words in str(error) for words in DISK):
         mend = "free some space there, or make it writable, then call it again"
-        return ApiError(
-            "FAILED_PRECONDITION", f"the local cloud cannot write to {root}: {error}: {mend}"
-        )
+        words = f"the local cloud cannot write to {root}: {error}\n  mend: {mend}"
+        return ApiError("FAILED_PRECONDITION", words)
     return ApiError("INTERNAL", f"local cloud: {error!r}")
 
 

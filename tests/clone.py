@@ -44,7 +44,11 @@ class Clone:
     """The working tree in `folder`/retrain, with the environment of this one."""
 
     def __init__(self, folder: Path) -> None:
+        """The clone in `folder`, if it is there; `fill` makes it."""
         self.folder, self._home = folder / "retrain", folder / "home"
+
+    def fill(self) -> "Clone":
+        """Put the working tree there."""
         self._home.mkdir(parents=True)
         for name in tracked():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +57,12 @@ class Clone:
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("add", "--all")
         self.git(*WHO, "commit", "--quiet", "--message=Template")
+        return self
+
+    @property
+    def base(self) -> dict[str, str]:
+        """The variables that a newcomer's shell has."""
+        return {"PATH": os.environ["PATH"], "HOME": str(self._home), "LANG": "C.UTF-8"}
 
     @property
     def cloud(self) -> Client:
@@ -69,11 +79,10 @@ class Clone:
 
     def command(self, *command: str, inside: bool = True, account: str = "") -> Ended:
         """Any command in the clone; its home is empty, and it gets none of this process's variables."""
-        base = {"PATH": os.environ["PATH"], "HOME": str(self._home), "LANG": "C.UTF-8"}
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=self.environment(account).over(base) if inside else base,
+            env=self.environment(account).over(self.base) if inside else self.base,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -133,7 +142,7 @@ class Clone:
 @contextmanager
 def clone(folder: Path) -> Iterator[Clone]:
     """A clone for a while."""
-    made = Clone(folder / "clone")
+    made = Clone(folder / "clone").fill()
     try:
         yield made
     finally:

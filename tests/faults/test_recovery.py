@@ -1,0 +1,52 @@
+"""A part of the sweep: fault upon fault in one clone, each in a run of its own; then a plain run.
+
+The whole one is ./scripts/test --faults.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.cases import KINDS, Call, Case
+from tests.faults.state import wrong
+from tests.faults.sweep import unclear
+from tests.faults.worlds import World, provisioned
+
+pytestmark = pytest.mark.slow
+# In the order in which a run comes to them: each run gets a little further than the one before.
+STORY = [
+    ("", "git.receive-pack", 1, "lost"),
+    ("owner", "registry.manifests.put", 2, "kill-cloud"),
+    ("owner", "aiplatform.CreatePipelineJob", 1, "kill-caller"),
+    ("job-*", "s3.PutObject", 2, "kill-cloud"),
+    ("run-*", "github.git/create-ref", 1, "kill-caller"),
+    ("run-*", "github.pulls/create", 1, "lost"),
+    ("job-*", "github.actions/create-workflow-dispatch", 1, "lost"),
+    ("run-*", "github.git/create-commit", 1, "twice"),
+    ("owner", "github.actions/list-workflow-runs", 2, "error"),
+]
+
+
+@pytest.fixture
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A clone in which nothing has run yet."""
+    made = provisioned(tmp_path_factory.mktemp("world"))
+    yield made
+    made.remove()
+
+
+def test_a_plain_run_mends_whatever_happened_before_it(world: World) -> None:
+    for caller, method, nth, kind in STORY:
+        case = Case(Call("", method, caller, nth), kind)
+        world.start()
+        world.cloud.ask("DELETE", "/faults")
+        world.arm(method, KINDS[kind], nth, caller)
+        before = len(world.calls())
+        ended = world.go()
+        assert any(" FAULT " in line for line in world.calls()[before:]), f"{case}: {ended!r}"
+        assert unclear(ended, case) == [], case
+    ended = world.go()
+    assert ended.code == 0, ended
+    assert wrong(world, ended.answer) == []
+    world.cloud.down()
+    assert world.processes() == {}

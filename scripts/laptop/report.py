@@ -43,6 +43,10 @@ def released(flow: str, version: str, before: Mark) -> dict[str, Any]:
     """`state`, `pull_request` and, where the workflow failed, `run`, of the candidate `version`."""
     repository = _repository()
     runs = _wait(repository, before)
+    failed = [run.id for run in runs if run.conclusion != "success"]
+    if len(failed) == len(runs):
+        # A pull request may be there, half made: without its labels, or with another body.
+        return {"state": "failed", "pull_request": None, "run": failed[-1]}
     branch = f"release/{ENVIRONMENT}/{flow}"
     for pull in _pulls(repository, branch, "all"):
         state = _state(pull, version)
@@ -51,7 +55,6 @@ def released(flow: str, version: str, before: Mark) -> dict[str, Any]:
             created = pull.commits == 1 and pull.number > before.pull
             named = {"number": pull.number, "url": pull.html_url, "branch": branch, "created": created}
             return {"state": state, "pull_request": named}
-    failed = [run.id for run in runs if run.conclusion != "success"]
     return {"state": "failed", "pull_request": None, "run": (failed or [None])[-1]}
 
 

@@ -6,11 +6,11 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+import time
 from typing import Any
 
 from benchmarks import imports, phases
-from benchmarks.measure import Result, Run
+from benchmarks.measure import Result
 from benchmarks.peers import PEERS, Peer
 from delivery import settings
 from delivery.command import run
@@ -64,8 +64,9 @@ def peer_result(peer: Peer, rounds: int) -> Result:
     _progress(peer.name)
     folder = peer.folder()
     try:
-        cold, *warm = [peer.run(seed, folder) for seed in _seeds(1 + (peer.rounds or rounds))]
-        again = [peer.run(_last(warm), folder) for _ in range(rounds)] if peer.caches else []
+        seeds = _seeds(1 + (peer.rounds or rounds))
+        cold, *warm = [peer.run(seed, folder) for seed in seeds]
+        again = [peer.run(seeds[-1], folder) for _ in range(rounds)] if peer.caches else []
     finally:
         shutil.rmtree(folder)
     return Result(peer.name, peer.process_a_step, cold, warm, again)
@@ -83,20 +84,18 @@ def our_result(rounds: int) -> Result:
     provision.enter()
     ours = Ours(local_environment())
     try:
-        cold, *warm = [ours.run(seed) for seed in _seeds(1 + rounds)]
-        again = [ours.run(str(rounds)) for _ in range(rounds)]
+        seeds = _seeds(1 + rounds)
+        cold, *warm = [ours.run(seed) for seed in seeds]
+        again = [ours.run(seeds[-1], cached=True) for _ in range(rounds)]
     finally:
         ours.close()
     return Result(NAME, PROCESS_A_STEP, cold, warm, again)
 
 
-def _seeds(number: int) -> Iterator[str]:
-    """A new input for each run, so that no cache helps."""
-    return map(str, range(number))
-
-
-def _last(warm: list[Run]) -> str:
-    return str(len(warm))
+def _seeds(number: int) -> list[str]:
+    """Inputs that no run ever had, so that no cache helps."""
+    first = time.time_ns()
+    return [str(first + n) for n in range(number)]
 
 
 def show(found: dict[str, Any]) -> None:

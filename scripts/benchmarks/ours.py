@@ -49,8 +49,11 @@ class Ours:
         """Remove what it wrote."""
         shutil.rmtree(self._folder)
 
-    def run(self, seed: str) -> Run:
-        """From submit to the job's end, followed as `submit --wait` does."""
+    def run(self, seed: str, cached: bool = False) -> Run:
+        """From submit to the job's end, followed as `submit --wait` does.
+
+        Raises RuntimeError for a wrong answer, and where the cache did not do as it is said here.
+        """
         self._number += 1
         job_id = f"five-{time.time_ns()}-{self._number}"
         name = f"{self._jobs.parent}/pipelineJobs/{job_id}"
@@ -65,6 +68,8 @@ class Ours:
         [last] = [task for task in found.job_detail.task_details if task.task_name == "upload-model"]
         if ended.state != "SUCCEEDED" or follow.outputs(last).get("made") != expected(seed):
             raise RuntimeError(f"{job_id}: {ended.state} {ended.error}")
+        if {step.cached for step in ended.steps} != {cached}:
+            raise RuntimeError(f"{job_id}: expected steps that are {'' if cached else 'not '}cached")
         return Run(seconds, len(said.getvalue().splitlines()))
 
     def _image(self, environment: Environment) -> str:

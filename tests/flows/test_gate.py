@@ -223,3 +223,12 @@ def bounds(found: Comparison) -> tuple[float, float]:
     assert found.low is not None
     assert found.high is not None
     return found.low, found.high
+
+
+def test_resampling_ends_where_a_t_interval_says_the_same() -> None:
+    random = np.random.default_rng(0)
+    scores = np.where(random.random(gate.LARGE + 1) < 0.3, random.random(gate.LARGE + 1), 0.0)
+    resampled, large = gate.interval(scores[:-1], 0.95), gate.interval(scores, 0.95)
+    assert resampled != large
+    width = large[1] - large[0]
+    assert np.allclose(resampled, large, rtol=0, atol=0.08 * width)

@@ -190,15 +190,27 @@ def test_a_missing_column_is_named(tmp_path: Path, table: pa.Table) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "rows", "words"),
+    ("share", "words"),
     [
-        (0.2, 2, "the holdout is empty: holdout_share = 0.2 of 2 rows is 0"),
-        (0.9, 2, "the training set is empty: holdout_share = 0.9 of 2 rows is 2"),
+        (1e-9, "the holdout is empty: holdout_share = 1e-09 of 16 rows is 0"),
+        (1 - 1e-9, "the training set is empty: holdout_share = 1 of 16 rows is 16"),
     ],
 )
-def test_an_empty_side_is_refused(share: float, rows: int, words: str) -> None:
+def test_an_empty_side_is_refused(share: float, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        people.split(some(size=rows), share, 0)
+        people.split(some(), share, 0)
+
+
+def test_a_person_s_side_stays_when_others_come() -> None:
+    few, more = (people.split(some(size=size), 0.3, 1) for size in (16, 40))
+    for side, larger in zip(few, more, strict=True):
+        assert set(side.subject) < set(larger.subject)
+
+
+def test_about_the_share_is_held_out_and_another_seed_holds_others() -> None:
+    one, other = (people.split(some(size=2000), 0.2, seed)[1].subject for seed in (0, 1))
+    assert 330 < len(one) < 470
+    assert set(one) != set(other)
 
 
 def test_too_few_rows_for_the_folds_are_refused() -> None:

@@ -16,6 +16,7 @@ from flows.manifest import Comparison, Verdict
 RESAMPLES = 1000
 BLOCK = 1 << 22  # draws at a time: 32 MB
 SMALL = 100  # units; below, a percentile interval is narrower than a t interval by 2 % and more
+LARGE = 10_000  # units; above, a t interval is as near as two bootstraps are to one another
 Scores = Mapping[str, NDArray[np.floating]]
 Decision = Literal["passed", "refused", "undecided"]
 
@@ -98,11 +99,12 @@ def interval(scores: NDArray[np.floating], confidence: float, seed: int = 0) -> 
     """The bounds of the mean of `scores` (one a unit), two-sided at `confidence`.
 
     Percentile bootstrap over units (Efron 1979), seeded. That is too narrow for few units
-    (Hesterberg 2015): with fewer than 100, Student's t interval. Both are NaN for fewer than two.
+    (Hesterberg 2015): with fewer than 100, Student's t interval; and with more than 10,000, where
+    the two agree and resampling costs seconds. Both are NaN for fewer than two.
     """
     if len(scores) < 2:
         return math.nan, math.nan
-    if len(scores) < SMALL:
+    if not SMALL <= len(scores) <= LARGE:
         return _student(scores, confidence)
     random = np.random.default_rng(seed)
     size = max(1, BLOCK // len(scores))

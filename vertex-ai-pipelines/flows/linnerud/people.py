@@ -1,5 +1,6 @@
 """People's measures and exercises as numbers, split into training set and holdout."""
 
+import hashlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,19 +55,27 @@ def read(folder: Path) -> People:
 
 
 def split(people: People, share: float, seed: int) -> tuple[People, People]:
-    """Training set and holdout, `share` of the rows, drawn with `seed`. Raises InputError."""
-    size = len(people.subject)
-    count = round(size * share)
-    if not 0 < count < size:
-        side = "training set" if count else "holdout"
+    """Training set and holdout, about `share` of the people. Raises InputError where one is empty.
+
+    A person's side is a matter of `seed` and key alone, so that it stays when others come: a champion
+    is never measured on people that it has learnt from.
+    """
+    held = np.array([_fraction(seed, one) < share for one in people.subject], bool)
+    training, holdout = np.flatnonzero(~held), np.flatnonzero(held)
+    if not len(training) or not len(holdout):
+        side = "holdout" if len(training) else "training set"
         raise InputError(
-            f"the {side} is empty: holdout_share = {share:g} of {size} rows is {count}",
-            "change [preprocess] holdout_share or [data] days in flow.toml",
+            f"the {side} is empty: holdout_share = {share:g} of {len(held)} rows is {len(holdout)}",
+            "change [preprocess] holdout_share or seed, or [data] days, in flow.toml",
         )
-    drawn = np.random.default_rng(seed).permutation(size)
-    training, holdout = np.sort(drawn[count:]), np.sort(drawn[:count])
     usual = people.exercises[training].mean(axis=0)
     return _part(people, training, usual), _part(people, holdout, usual)
+
+
+def _fraction(seed: int, subject: int | str) -> float:
+    """A number from 0 to 1, the same for the same person and seed."""
+    drawn = hashlib.sha256(f"{seed}:{subject}".encode()).digest()
+    return int.from_bytes(drawn[:8], "big") / 2**64
 
 
 def write(people: People, folder: Path) -> None:

@@ -39,6 +39,8 @@ UNSET = (
     "AWS_REGION",
     "GH_TOKEN",
     "GITHUB_API_URL",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
 )
 UNSET_PREFIXES = ("AWS_ENDPOINT_URL", "CLOUDSDK_")
 # Set for the person at the keyboard alone: any other caller must not inherit them.

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from localcloud.cloud import TOKEN_LIFE, Cloud
 from localcloud.errors import ApiError
 from localcloud.http import Request, Response, Route
+from localcloud.store import Store
 
 ISSUER = "https://accounts.google.com"
 TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105
@@ -27,6 +28,17 @@ def new_key() -> tuple[str, str]:
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return private.decode(), public.decode()
+
+
+def signing_key(store: Store, issuer: str) -> dict[str, Any]:
+    """An issuer's key pair for identity tokens, made once: private and public, in PEM."""
+    with store.transaction():
+        keys = store.get("signing-key", issuer)
+        if keys is None:
+            private, public = new_key()
+            keys = {"private": private, "public": public}
+            store.put("signing-key", issuer, keys)
+    return keys
 
 
 def key_file(cloud: Cloud, account: str) -> dict[str, str]:
@@ -154,11 +166,7 @@ def _text(body: str) -> Response:
 
 def identity_token(cloud: Cloud, account: str, audience: str) -> str:
     """A Google identity token (RS256) of `account` for `audience`, good for an hour."""
-    keys = cloud.store.get("signing-key", "google")
-    if keys is None:
-        private, public = new_key()
-        keys = {"private": private, "public": public}
-        cloud.store.put("signing-key", "google", keys)
+    keys = signing_key(cloud.store, "google")
     now, number = int(time.time()), unique_id(account)
     claims: dict[str, Any] = {
         "iss": ISSUER,

@@ -26,6 +26,11 @@ GET /computeMetadata/v1/instance/service-accounts/{account}/email email
 GET /computeMetadata/v1/instance/service-accounts/{account}/ account
 """,
     "oauth2": "POST /token token",
+    "actions": """
+GET /.well-known/openid-configuration openid-configuration
+GET /.well-known/jwks jwks
+GET /idtoken/{run}/{attempt} idtoken
+""",
     "iamcredentials": """
 GET /v1/projects/{project}/serviceAccounts/{account}/allowedLocations GetAllowedLocations
 """,
@@ -60,6 +65,8 @@ STANDS_FOR = {
     "github.com": "git",
     "www.googleapis.com": "storage",
     "169.254.169.254": "metadata",
+    "token.actions.githubusercontent.com": "actions",
+    "run-actions.actions.githubusercontent.com": "actions",
 }
 PARAMETER = re.compile(r"\{[^}]*\}")
 

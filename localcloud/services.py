@@ -23,6 +23,7 @@ OTHERS = {
     "metadata": "Metadata",
     "iamcredentials": "IamCredentials",
     "registry": "Registry",
+    "actions": "JobIdentity",
 }
 # What the vendors describe in words only: protocols beside the methods, and older addresses.
 ELSEWHERE = {

@@ -113,13 +113,15 @@ class Sts:
     def _trusting(self, role_arn: str, provider: str, claims: dict[str, Any]) -> Any:
         """The role, if its trust policy allows this token: AWS says no more than that it does not."""
         role = next((one for one in self._keys.iam.roles.values() if one.arn == role_arn), None)
-        federated = (
-            provider if provider == GOOGLE else f"arn:aws:iam::{ACCOUNT}:oidc-provider/{provider}"
-        )
         documents = [json.loads(role.assume_role_policy_document)] if role else []
-        if not decision(documents, ACTION, role_arn, _context(provider, claims), federated):
+        if not decision(documents, ACTION, role_arn, _context(provider, claims), _federated(provider)):
             raise refusal("AccessDenied", f"Not authorized to perform {ACTION}")
         return role
+
+
+def _federated(provider: str) -> str:
+    """What trust policies and answers call a provider."""
+    return provider if provider == GOOGLE else f"arn:aws:iam::{ACCOUNT}:oidc-provider/{provider}"
 
 
 def _context(provider: str, claims: dict[str, Any]) -> dict[str, str]:
@@ -144,7 +146,7 @@ def _assumed(role: Any, key: str, made: dict[str, Any], claims: dict[str, Any], 
     facts = {
         "SubjectFromWebIdentityToken": claims["sub"],
         "Audience": claims["aud"],
-        "Provider": provider,
+        "Provider": _federated(provider),
     }
     inner = f"<Credentials>{_xml(credentials)}</Credentials>"
     return f"{inner}<AssumedRoleUser>{_xml(user)}</AssumedRoleUser>{_xml(facts)}"

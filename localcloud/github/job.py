@@ -33,10 +33,11 @@ SYSTEMS = {"Darwin": "macOS"}
 
 @dataclass(frozen=True)
 class Setting:
-    """What somebody else decides about jobs: their environment, and how a clone is made ready."""
+    """What somebody else decides about jobs: environment, how a clone is made ready, and identity."""
 
     job_environment: Callable[[dict[str, Any]], dict[str, str]]
     prepare: Callable[[Path], None]
+    identity: Callable[[Run], dict[str, str]]
     timeout: float = 3600
 
 
@@ -69,7 +70,8 @@ class Job:
     def _run(self, setting: Setting, log: BinaryIO) -> bool:
         self._clone()
         setting.prepare(self.workspace)
-        environment = {**setting.job_environment(dict(self.run)), **self._variables()}
+        environment = setting.job_environment(dict(self.run)) | self._variables()
+        environment |= setting.identity(self.run)
         timer = threading.Timer(setting.timeout, self.stop, ["timed_out"])
         timer.daemon = True
         timer.start()
@@ -152,7 +154,7 @@ class Job:
         event = self.folder / "event.json"
         event.write_text(json.dumps(self._event()))
         return {
-            **self._facts(),
+            **{f"GITHUB_{name}": value for name, value in facts(self.run, self.where).items()},
             **{name: str(self.folder / file) for name, file in FILES.items()},
             "CI": "true",
             "GITHUB_ACTIONS": "true",
@@ -177,31 +179,32 @@ class Job:
             "workflow": self.run["path"],
         }
 
-    def _facts(self) -> dict[str, str]:
-        found, where = self.run, self.where
-        ref = found["ref"]
-        facts = {
-            "ACTOR": found["actor"],
-            "ACTOR_ID": account_id(found["actor"]),
-            "TRIGGERING_ACTOR": found["actor"],
-            "EVENT_NAME": found["event"],
-            "JOB": found["jobs"][0],
-            "REF": ref,
-            "REF_NAME": ref.split("/", 2)[2],
-            "REF_TYPE": "branch" if ref.startswith("refs/heads/") else "tag",
-            "REPOSITORY": where.full_name,
-            "REPOSITORY_ID": where.record["id"],
-            "REPOSITORY_OWNER": where.owner,
-            "REPOSITORY_OWNER_ID": account_id(where.owner),
-            "RUN_ATTEMPT": found["attempt"],
-            "RUN_ID": found["id"],
-            "RUN_NUMBER": found["run_number"],
-            "SHA": found["head_sha"],
-            "WORKFLOW": found["name"],
-            "WORKFLOW_REF": f"{where.full_name}/{found['path']}@{ref}",
-            "WORKFLOW_SHA": found["head_sha"],
-        }
-        return {f"GITHUB_{name}": str(value) for name, value in facts.items()}
+
+def facts(run: Run, where: Repository) -> dict[str, str]:
+    """What GitHub tells of a run, by the variables' names without GITHUB_."""
+    ref = run["ref"]
+    found = {
+        "ACTOR": run["actor"],
+        "ACTOR_ID": account_id(run["actor"]),
+        "TRIGGERING_ACTOR": run["actor"],
+        "EVENT_NAME": run["event"],
+        "JOB": run["jobs"][0],
+        "REF": ref,
+        "REF_NAME": ref.split("/", 2)[2],
+        "REF_TYPE": "branch" if ref.startswith("refs/heads/") else "tag",
+        "REPOSITORY": where.full_name,
+        "REPOSITORY_ID": where.record["id"],
+        "REPOSITORY_OWNER": where.owner,
+        "REPOSITORY_OWNER_ID": account_id(where.owner),
+        "RUN_ATTEMPT": run["attempt"],
+        "RUN_ID": run["id"],
+        "RUN_NUMBER": run["run_number"],
+        "SHA": run["head_sha"],
+        "WORKFLOW": run["name"],
+        "WORKFLOW_REF": f"{where.full_name}/{run['path']}@{ref}",
+        "WORKFLOW_SHA": run["head_sha"],
+    }
+    return {name: str(value) for name, value in found.items()}
 
 
 def end_orphan(folder: Path) -> None:

@@ -37,6 +37,7 @@ class Runs:
             "name": workflow.name,
             "display_title": workflow.name if "${{" in title else title,
             "jobs": workflow.jobs or [workflow.name],
+            "identity": workflow.identity(fields["inputs"]),
             "run_number": self.store.next_number(f"github-run/{number}"),
             "attempt": 0,
             "created_at": timestamp(),

@@ -1,4 +1,4 @@
-"""The local GitHub: its two hosts, put together from their parts."""
+"""The local GitHub: its hosts, put together from their parts."""
 
 import hashlib
 import secrets
@@ -24,6 +24,7 @@ from localcloud.github.gitdata import Refs
 from localcloud.github.identity import ACTOR, Identity, Tokens
 from localcloud.github.issues import Comments, Issues, Labels
 from localcloud.github.job import Setting
+from localcloud.github.job_identity import JobIdentity
 from localcloud.github.merging import Merging
 from localcloud.github.pulls import Pulls
 from localcloud.github.repos import Repos
@@ -53,11 +54,14 @@ class GitHub:
         self.cloud = cloud
         self.repositories, self.tokens = Repositories(cloud), Tokens(cloud.store)
         self.apps, self.runs = Registry(cloud.store, cloud.world.repository), Runs(cloud)
-        self.runner = Runner(self.runs, self.repositories, Setting(job_environment, prepare, timeout))
+        identity = JobIdentity(cloud.store, self.runs, self.repositories)
+        setting = Setting(job_environment, prepare, identity.variables, timeout)
+        self.runner = Runner(self.runs, self.repositories, setting)
         tracker = Tracker(cloud.store)
         self.repositories.on_push.append(Follower(tracker))
         api = ApiHost(self.tokens, self.repositories, table(self._areas(tracker)))
-        self.services: list[Service] = [api, GitHost(self.repositories, self.tokens, tracker)]
+        git = GitHost(self.repositories, self.tokens, tracker)
+        self.services: list[Service] = [api, git, identity]
         self.runner.start()
 
     def _areas(self, tracker: Tracker) -> Areas:

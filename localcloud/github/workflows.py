@@ -1,6 +1,7 @@
 """Workflow files: found in the repository, read, and their dispatch inputs checked."""
 
 import json
+import re
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from localcloud.github.shapes import WEB, node_id
 from localcloud.http import Response
 
 FOLDER = ".github/workflows"
+INPUT = re.compile(r"\$\{\{\s*inputs\.([\w-]+)\s*\}\}")
 NO_BUTTON = "Workflow does not have 'workflow_dispatch' trigger"
 
 
@@ -48,6 +50,19 @@ class Workflow:
         jobs = self.content.get("jobs") or {}
         return [str((job or {}).get("name") or key) for key, job in jobs.items()]
 
+    def identity(self, inputs: dict[str, str]) -> dict[str, str] | None:
+        """The environment ("": none) of the first job that may have an identity token; else None.
+
+        Raises GitHubError (422) where it is named by more than an input.
+        """
+        for job in (self.content.get("jobs") or {}).values():
+            granted = (job or {}).get("permissions", self.content.get("permissions"))
+            if granted == "write-all" or (
+                isinstance(granted, dict) and granted.get("id-token") == "write"
+            ):
+                return {"environment": _environment(job.get("environment"), inputs)}
+        return None
+
     def declared(self) -> dict[str, dict[str, Any]]:
         """The inputs of its button. Raises GitHubError (422)."""
         if "workflow_dispatch" not in self.triggers:
@@ -62,6 +77,14 @@ class Workflow:
         if unknown:
             raise GitHubError(422, f"Unexpected inputs provided: {json.dumps(unknown)}")
         return {name: _value(name, options, given.get(name)) for name, options in declared.items()}
+
+
+def _environment(given: Any, inputs: dict[str, str]) -> str:
+    named = _text(given.get("name") if isinstance(given, dict) else given)
+    name = INPUT.sub(lambda found: inputs.get(found[1], ""), named)
+    if "${{" in name:
+        raise GitHubError(422, f"the local GitHub does not evaluate the environment's name: {named}")
+    return name
 
 
 def _value(name: str, options: dict[str, Any], given: Any) -> str:

@@ -39,6 +39,7 @@ SHARED = {
     "secrets",
     "storage",
     "tables",
+    "web_identity",
 }
 HEAVY = [
     "boto3",

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from delivery import grants
-from delivery.grants import Grant
+from delivery.grants import Grant, Role
 from delivery.settings import Environment
 
 IAM = "https://iam.googleapis.com/v1/projects"
@@ -81,27 +81,45 @@ def _resource(name: str, some: Iterable[Grant]) -> None:
     client.set_iam_policy(request={"resource": name, "policy": policy})
 
 
-def aws_role(environment: Environment) -> None:
-    """The role that a step assumes with its Google identity, where that is the way in."""
+def aws_roles(environment: Environment, repository: str) -> None:
+    """The roles that steps and workflows assume by their identities, where that is the way in."""
     import boto3
+
+    iam = boto3.client("iam", region_name="us-east-1")
+    for role in grants.aws(environment, repository, _number(environment)):
+        identity_provider(iam, role)
+        aws_role(iam, role)
+
+
+def _number(environment: Environment) -> str:
+    """The numeric id of the pipeline's account."""
     import google.auth
     from google.auth.transport.requests import AuthorizedSession
 
-    if environment.s3_auth != "web-identity":
-        return
     session = AuthorizedSession(google.auth.default(scopes=SCOPES)[0])
-    number = _account(session, environment.project, environment.pipeline_account)
-    trust = json.dumps(grants.s3_trust(environment, number))
-    iam, name = boto3.client("iam", region_name="us-east-1"), str(environment.s3_role).rpartition("/")[2]
+    return _account(session, environment.project, environment.pipeline_account)
+
+
+def identity_provider(iam: Any, role: Role) -> None:
+    """The identity provider that the role trusts; Google is one everywhere, and has no ARN."""
+    wanted = role.trust["Statement"][0]["Principal"]["Federated"]
+    known = [one["Arn"] for one in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]]
+    if wanted.startswith("arn:") and wanted not in known:
+        address = "https://" + wanted.partition("/")[2]
+        iam.create_open_id_connect_provider(Url=address, ClientIDList=[grants.GITHUB_AUDIENCE])
+
+
+def aws_role(iam: Any, role: Role) -> None:
+    """The role with its trust and its policy; made where it is not there."""
+    trust, policy = json.dumps(role.trust), json.dumps(role.policy)
     known = [
-        role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]
+        one["RoleName"] for page in iam.get_paginator("list_roles").paginate() for one in page["Roles"]
     ]
-    if name in known:
-        iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust)
+    if role.name in known:
+        iam.update_assume_role_policy(RoleName=role.name, PolicyDocument=trust)
     else:
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
-    policy = json.dumps(grants.s3_policy(environment, writes=True))
-    iam.put_role_policy(RoleName=name, PolicyName=POLICY, PolicyDocument=policy)
+        iam.create_role(RoleName=role.name, Path=role.path, AssumeRolePolicyDocument=trust)
+    iam.put_role_policy(RoleName=role.name, PolicyName=POLICY, PolicyDocument=policy)
 
 
 def aws_user(environment: Environment, name: str, writes: bool) -> Any:

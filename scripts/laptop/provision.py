@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from delivery import grants
+from delivery import grants, settings
 from delivery.settings import ROOT, Environment
 from flows import config
 from laptop import grant
@@ -54,7 +54,7 @@ def provision() -> None:
     _buckets(environment)
     _secrets(environment)
     grant.google(environment)
-    grant.aws_role(environment)
+    grant.aws_roles(environment, settings.load().repository)
     _tables(environment)
     MARK.write_text(_fingerprint())
 
@@ -62,7 +62,8 @@ def provision() -> None:
 def _fingerprint() -> str:
     tables = {name: config.load(name).data.table for name in config.names()}
     environment = local_environment()
-    rights = [grants.google(environment), grants.s3_policy(environment, writes=True), VERSION]
+    roles = grants.aws(environment, settings.load().repository, "")
+    rights = [grants.google(environment), grants.s3_policy(environment, writes=True), roles, VERSION]
     named = msgspec.json.encode([environment, tables, rights])
     return hashlib.sha256(named).hexdigest()
 

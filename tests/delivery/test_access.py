@@ -1,6 +1,8 @@
 """What a release may reach: which secret, with which rights, and how refusals are told."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -10,7 +12,7 @@ import requests
 from github import GithubException
 from moto import mock_aws
 
-from delivery import access
+from delivery import access, workflow_identity
 from delivery.settings import Environment, load
 from flows import github, s3, secrets
 from flows.errors import RetrainError
@@ -44,10 +46,45 @@ def test_the_store_is_read_with_the_reader_s_key(
     assert (said.out, said.err) == ("", "secret        s3-reader, version 7\n")
 
 
-def test_without_a_key_boto3_finds_the_role(asked: list[tuple[Any, ...]]) -> None:
-    keyless: Environment = msgspec.structs.replace(environment(), s3_auth="web-identity")
+@pytest.fixture
+def keyless() -> Environment:
+    role = {"s3_auth": "web-identity", "s3_release_role": "arn:aws:iam::1:role/reads"}
+    made: Environment = msgspec.structs.replace(environment(), **role)
+    return made
+
+
+def test_a_workflow_reads_as_the_readers_role(
+    asked: list[tuple[Any, ...]],
+    keyless: Environment,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(workflow_identity, "keys", lambda region, role: {"for": f"{role} in {region}"})
+    access.objects(keyless)
+    assert asked == [("eu-west-1", {"for": "arn:aws:iam::1:role/reads in eu-west-1"})]
+    assert capsys.readouterr().err == "role          arn:aws:iam::1:role/reads, assumed\n"
+
+
+def test_a_person_reads_with_what_boto3_finds(
+    asked: list[tuple[Any, ...]], keyless: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(workflow_identity.ADDRESS, raising=False)
     access.objects(keyless)
     assert asked == [("eu-west-1", None)]
+
+
+def test_where_nothing_is_found_it_is_said(
+    keyless: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in os.environ:
+        if name.startswith(("AWS_", "ACTIONS_")):
+            monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(RetrainError, match="there are no AWS credentials here") as told:
+        access.objects(keyless).read("models/a", 1)
+    assert "id-token: write" in told.value.mend
 
 
 def test_github_is_reached_as_the_release_app(asked: list[tuple[Any, ...]]) -> None:

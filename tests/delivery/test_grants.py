@@ -3,9 +3,17 @@
 import msgspec
 
 from delivery import grants
-from delivery.settings import load
+from delivery.settings import Environment, load
 
 LOCAL = load().environment("local")
+ROLE = "arn:aws:iam::123456789012:role/team/"
+KEYLESS: Environment = msgspec.structs.replace(
+    LOCAL,
+    s3_auth="web-identity",
+    s3_role=f"{ROLE}steps",
+    s3_release_role=f"{ROLE}release",
+    s3_audience="retrain",
+)
 
 
 def secrets_of(account: str) -> set[str]:
@@ -47,10 +55,31 @@ def test_nobody_deletes_or_lists_models() -> None:
 
 
 def test_the_role_trusts_one_account_and_one_audience() -> None:
-    keyless = msgspec.structs.replace(LOCAL, s3_audience="retrain")
-    [statement] = grants.s3_trust(keyless, "123")["Statement"]
+    [statement] = grants.google_trust(KEYLESS, "123")["Statement"]
     assert statement["Condition"]["StringEquals"] == {
         "accounts.google.com:aud": "123",
         "accounts.google.com:oaud": "retrain",
         "accounts.google.com:sub": "123",
     }
+
+
+def test_a_workflow_s_role_trusts_one_repository_s_main() -> None:
+    [statement] = grants.github_trust(f"{ROLE}release", "acme/models")["Statement"]
+    provider = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+    assert statement["Principal"] == {"Federated": provider}
+    assert statement["Condition"] == {
+        "StringEquals": {
+            "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+            "token.actions.githubusercontent.com:sub": "repo:acme/models:ref:refs/heads/main",
+        }
+    }
+
+
+def test_only_the_steps_role_writes() -> None:
+    steps, release = grants.aws(KEYLESS, "acme/models", "123")
+    assert (steps.name, release.name, release.path) == ("steps", "release", "/team/")
+    assert steps.policy == grants.s3_policy(LOCAL, writes=True)
+    [statement] = release.policy["Statement"]
+    assert statement["Action"] == ["s3:GetObject"]
+    assert statement["Resource"] == "arn:aws:s3:::retrain-local-models/models/*"
+    assert grants.aws(LOCAL, "acme/models", "123") == []

@@ -7,6 +7,7 @@ import pytest
 from delivery.settings import ROOT, load
 from flows.errors import InputError
 
+ROLES = ("s3_role", "s3_release_role")
 GOOD = (ROOT / "settings.toml").read_text()
 
 
@@ -80,14 +81,15 @@ def test_secret_keys_need_their_secrets(tmp_path: Path) -> None:
     assert "needs secrets.s3_writer" in refusal(written(tmp_path, 's3_writer = "s3-writer"\n'))
 
 
-def test_web_identity_needs_role_and_audience(tmp_path: Path) -> None:
+def test_web_identity_needs_roles_and_audience(tmp_path: Path) -> None:
     said = refusal(written(tmp_path, 's3_auth = "secret" #', 's3_auth = "web-identity" #'))
     assert "[environments.production]" in said
-    assert "s3_role and s3_audience" in said
+    assert "needs s3_role, s3_release_role, s3_audience" in said
 
 
 def test_web_identity_needs_no_secret(tmp_path: Path) -> None:
-    role = 's3_role = "arn:aws:iam::123456789012:role/models"\ns3_audience = "retrain"\n'
+    role = "".join(f'{key} = "arn:aws:iam::123456789012:role/{key}"\n' for key in ROLES)
+    role += 's3_audience = "retrain"\n'
     path = written(tmp_path, 's3_auth = "secret" #', f'{role}s3_auth = "web-identity" #')
     path.write_text(path.read_text().replace('s3_writer = "s3-writer"\ns3_reader = "s3-reader"\n', ""))
     path.write_text(path.read_text().split("[environments.local]")[0] + _only(path, "production"))

@@ -239,7 +239,7 @@ except RetrainError as error:
     )
     assert as_account(STEPS, use) == [True, "weights", [403, "AccessDenied"]]
     other = as_account(account("stranger"), use)
-    assert f"{role}: AWS refuses it to this account: AccessDenied: Not authorized to perform" in other
+    assert f"{role}: AWS refuses it to this identity: AccessDenied: Not authorized to perform" in other
     assert "accounts.google.com:aud" in other
 
 

@@ -1,10 +1,11 @@
-"""What a release may reach: the model store by the reader's key, GitHub as the release App."""
+"""What a release may reach: the model store as its reader, GitHub as the release App."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from delivery import workflow_identity
 from delivery.branch import message_of
 from delivery.settings import Environment, Settings
 from flows import github, s3, secrets
@@ -39,15 +40,25 @@ class Bucket:
 
 
 def objects(environment: Environment) -> Bucket:
-    """The environment's model store, by the reader's key; keyless where boto3 finds a role."""
-    keys = None
-    if environment.s3_auth == "secret":
-        secret, version = secrets.access(
-            environment.project, str(environment.secrets.s3_reader), secrets.S3Keys
-        )
-        print(f"secret        {environment.secrets.s3_reader}, version {version}", file=sys.stderr)
-        keys = secret.as_mapping()
-    return Bucket(s3.s3_client(environment.aws_region, keys), environment.bucket)
+    """The environment's model store, by the reader's key or as the readers' role."""
+    keys = _secret_keys if environment.s3_auth == "secret" else _role_keys
+    return Bucket(s3.s3_client(environment.aws_region, keys(environment)), environment.bucket)
+
+
+def _secret_keys(environment: Environment) -> Mapping[str, str]:
+    name = str(environment.secrets.s3_reader)
+    secret, version = secrets.access(environment.project, name, secrets.S3Keys)
+    print(f"secret        {name}, version {version}", file=sys.stderr)
+    return secret.as_mapping()
+
+
+def _role_keys(environment: Environment) -> Mapping[str, str] | None:
+    """Keys for this job's identity; None outside of a workflow, where boto3 finds what a person has."""
+    role = str(environment.s3_release_role)
+    keys = workflow_identity.keys(environment.aws_region, role)
+    if keys:
+        print(f"role          {role}, assumed", file=sys.stderr)
+    return keys
 
 
 def repository(found: Settings, environment: Environment) -> Any:

@@ -5,6 +5,8 @@ from typing import Any, Literal, NamedTuple
 from delivery.settings import Environment
 
 SUBMITTER, RELEASE = "train", "release-pr"  # the workflows that have an account
+GITHUB = "token.actions.githubusercontent.com"  # who signs the identity tokens of workflows
+GITHUB_AUDIENCE = "sts.amazonaws.com"
 
 Kind = Literal["project", "bucket", "secret", "account"]
 
@@ -16,6 +18,24 @@ class Grant(NamedTuple):
     role: str
     kind: Kind
     name: str
+
+
+class Role(NamedTuple):
+    """A role on AWS by its ARN: whom it trusts, and what it may do."""
+
+    arn: str
+    trust: dict[str, Any]
+    policy: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        """The folder in its account: "/" or "/…/"."""
+        return self.arn.partition(":role")[2].rpartition("/")[0] + "/"
+
+    @property
+    def name(self) -> str:
+        """Its name, without account and path."""
+        return self.arn.rpartition("/")[2]
 
 
 def account(environment: Environment, workflow: str) -> str:
@@ -67,20 +87,43 @@ def s3_policy(environment: Environment, writes: bool) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
-def s3_trust(environment: Environment, numeric_id: str) -> dict[str, Any]:
+def aws(environment: Environment, repository: str, numeric_id: str) -> list[Role]:
+    """The roles on AWS, where they are the way in; `numeric_id` is the pipeline's account's."""
+    if environment.s3_auth != "web-identity":
+        return []
+    reads, writes = s3_policy(environment, writes=False), s3_policy(environment, writes=True)
+    release_role = str(environment.s3_release_role)
+    return [
+        # A pipeline job's steps: read the champion, write the candidate.
+        Role(str(environment.s3_role), google_trust(environment, numeric_id), writes),
+        # release-pr.yml: reads the candidate and the champion.
+        Role(release_role, github_trust(release_role, repository), reads),
+    ]
+
+
+def google_trust(environment: Environment, numeric_id: str) -> dict[str, Any]:
     """The trust policy of `s3_role`: Google's tokens of one account, by its numeric id.
 
     `accounts.google.com:aud` is compared with who asked for the token, `oaud` with its audience.
     """
-    wanted = {
-        "accounts.google.com:aud": numeric_id,
-        "accounts.google.com:oaud": environment.s3_audience,
-        "accounts.google.com:sub": numeric_id,
-    }
+    wanted = {"aud": numeric_id, "oaud": str(environment.s3_audience), "sub": numeric_id}
+    return _trust("accounts.google.com", "accounts.google.com", wanted)
+
+
+def github_trust(role: str, repository: str) -> dict[str, Any]:
+    """The trust policy of a workflows' role: GitHub's tokens of what runs on the repository's main.
+
+    GitHub must be an identity provider of the role's account: there, its ARN is what is trusted.
+    """
+    wanted = {"aud": GITHUB_AUDIENCE, "sub": f"repo:{repository}:ref:refs/heads/main"}
+    return _trust(f"{role.partition(':role/')[0]}:oidc-provider/{GITHUB}", GITHUB, wanted)
+
+
+def _trust(federated: str, issuer: str, wanted: dict[str, str]) -> dict[str, Any]:
     statement = {
         "Effect": "Allow",
-        "Principal": {"Federated": "accounts.google.com"},
+        "Principal": {"Federated": federated},
         "Action": "sts:AssumeRoleWithWebIdentity",
-        "Condition": {"StringEquals": wanted},
+        "Condition": {"StringEquals": {f"{issuer}:{key}": value for key, value in wanted.items()}},
     }
     return {"Version": "2012-10-17", "Statement": [statement]}

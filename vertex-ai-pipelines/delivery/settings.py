@@ -12,6 +12,7 @@ from flows.tables import Table, convert, load_toml
 ROOT = Path(__file__).resolve().parents[2]
 
 BUCKET = r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]"
+ROLE = r"arn:aws[a-z-]*:iam::\d{12}:role/\S+"
 SHAPES = {
     "repository": (r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", "OWNER/NAME"),
     "name": (r"[a-z][a-z0-9-]{0,30}", "lower case letters, digits and '-', at most 31"),
@@ -29,7 +30,8 @@ SHAPES = {
     ),
     "model_store": (rf"s3://{BUCKET}", "s3://BUCKET"),
     "aws_region": (r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-west-1"),
-    "s3_role": (r"arn:aws[a-z-]*:iam::\d{12}:role/\S+", "arn:aws:iam::ACCOUNT:role/NAME"),
+    "s3_role": (ROLE, "arn:aws:iam::ACCOUNT:role/NAME"),
+    "s3_release_role": (ROLE, "arn:aws:iam::ACCOUNT:role/NAME"),
     "s3_audience": (r"\S+", "a text without spaces"),
     "s3_writer": (r"[A-Za-z0-9_-]{1,255}", "a secret's name"),
     "s3_reader": (r"[A-Za-z0-9_-]{1,255}", "a secret's name"),
@@ -48,7 +50,11 @@ class Secrets(Table):
 
 
 class Environment(Table):
-    """One place where flows are trained and served; `name` is its table's key."""
+    """One place where flows are trained and served; `name` is its table's key.
+
+    With s3_auth = "web-identity", a pipeline's steps assume `s3_role` by Google's token for
+    `s3_audience`, and the release workflow assumes `s3_release_role`, which only reads, by GitHub's.
+    """
 
     name: str
     project: str
@@ -62,6 +68,7 @@ class Environment(Table):
     secrets: Secrets
     s3_auth: Literal["secret", "web-identity"] = "secret"
     s3_role: str | None = None
+    s3_release_role: str | None = None
     s3_audience: str | None = None
     train: bool = True
     attest: Literal["off", "github", "kms"] = "off"
@@ -139,11 +146,13 @@ def _check_s3(environment: Environment, where: str) -> None:
     secrets = environment.secrets
     needed = {
         "secret": {"secrets.s3_writer": secrets.s3_writer, "secrets.s3_reader": secrets.s3_reader},
-        "web-identity": {"s3_role": environment.s3_role, "s3_audience": environment.s3_audience},
+        "web-identity": {
+            key: getattr(environment, key) for key in ("s3_role", "s3_release_role", "s3_audience")
+        },
     }[environment.s3_auth]
     missing = [key for key, value in needed.items() if value is None]
     if missing:
         raise InputError(
-            f"{where}: s3_auth = '{environment.s3_auth}' needs {' and '.join(missing)}",
-            "set it, or choose the other s3_auth",
+            f"{where}: s3_auth = '{environment.s3_auth}' needs {', '.join(missing)}",
+            "set what is missing, or choose the other s3_auth",
         )

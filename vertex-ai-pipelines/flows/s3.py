@@ -181,7 +181,7 @@ def _named(address: Address, passing: tuple[str, ...] = ()) -> Iterator[None]:
             raise
         raise _explained(address, code, str(error)) from None
     except NoCredentialsError:
-        mend = "in a workflow, aws-actions/configure-aws-credentials makes them of GitHub's own identity"
+        mend = "in a workflow, grant the job `id-token: write`; elsewhere, aws sso login"
         raise RetrainError(f"{address}: there are no AWS credentials here", mend) from None
     except BotoCoreError as error:
         raise RetrainError(

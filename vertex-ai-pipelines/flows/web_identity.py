@@ -1,5 +1,6 @@
-"""AWS without a key: a Google account's identity token for a role's temporary keys."""
+"""AWS without a key: an identity token for a role's temporary keys; a step's is its Google account's."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flows.errors import RetrainError
@@ -16,13 +17,20 @@ MENDS = {
 
 
 def keys(region: str, role: str, audience: str) -> dict[str, str]:
-    """Keys of `role` for an hour, as boto3's arguments. Raises RetrainError where AWS refuses them."""
+    """Keys of `role` for this Google account, as `exchange` gives them."""
+    return exchange(region, role, identity_token(audience), MENDS)
+
+
+def exchange(region: str, role: str, token: str, mends: Mapping[str, str]) -> dict[str, str]:
+    """Keys of `role` for an hour, as boto3's arguments; `mends` says what to do, by AWS's error code.
+
+    Raises RetrainError where AWS refuses them.
+    """
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
-    token = identity_token(audience)
     config = Config(signature_version=UNSIGNED, connect_timeout=10, read_timeout=60)
     sts = boto3.client("sts", region_name=region, config=config)
     given = {"RoleArn": role, "RoleSessionName": SESSION, "WebIdentityToken": token}
@@ -32,8 +40,8 @@ def keys(region: str, role: str, audience: str) -> dict[str, str]:
         problem = error.response.get("Error", {})
         code = str(problem.get("Code", ""))
         raise RetrainError(
-            f"{role}: AWS refuses it to this account: {code}: {problem.get('Message', '')}",
-            MENDS.get(code, ""),
+            f"{role}: AWS refuses it to this identity: {code}: {problem.get('Message', '')}",
+            mends.get(code, ""),
         ) from None
     except BotoCoreError as error:
         raise RetrainError(f"{role}: {error}", "is STS reachable from here?") from None

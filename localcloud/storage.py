@@ -124,8 +124,9 @@ class Storage:
 
     def _checked(self, permission: str, handler: Handler, request: Request) -> Response:
         refuse_unserved(request)
-        # A session's address is its own credential.
-        if "upload_id" not in request.query:
+        # A session's address is its own credential, for the session's two calls alone.
+        of_session = handler in (self._sessions.put, self._sessions.cancel)
+        if not (of_session and self._sessions.knows(request)):
             principal = self._grants.caller(request)
             if permission:
                 self._grants.check(principal, permission, request.params.get("bucket", ""))

@@ -68,6 +68,11 @@ class Sessions:
         address = f"https://{request.host}{request.path}?uploadType=resumable&upload_id={session}"
         return Response(status=200, headers={"location": address, "x-guploader-uploadid": session})
 
+    def knows(self, request: Request) -> bool:
+        """Whether the request's address is that of a session of its bucket."""
+        record = self._store.get("upload", request.query.get("upload_id", ""))
+        return record is not None and record.get("bucket") == request.params["bucket"]
+
     def put(self, request: Request) -> Response:
         """A chunk, the last chunk, or the question how far the session is."""
         session = request.query.get("upload_id", "")
@@ -113,6 +118,6 @@ class Sessions:
         path = self._path(session)
         response = self._finish(record, request, path.read_bytes())
         # A client that lost this answer asks again and must get the same.
-        self._store.put("upload", session, {"response": response.body})
+        self._store.put("upload", session, {**record, "response": response.body})
         path.unlink()
         return response

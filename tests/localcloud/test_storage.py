@@ -5,6 +5,7 @@ import base64
 import gzip
 import io
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,22 @@ def test_a_call_without_a_valid_token_is_refused(cloud: Cloud, service: Storage)
         )
     assert got.status_code == 401
     assert "invalid authentication credentials" in got.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("upload", ["x", "of-another-bucket"])
+def test_no_call_goes_without_a_token_for_a_stray_upload_id(
+    cloud: Cloud, service: Storage, upload: str
+) -> None:
+    cloud.store.put("upload", "of-another-bucket", {"bucket": "other"})
+    needed = {"/storage/v1/b": "&project=x", "/storage/v1/b/data/iam/testPermissions": "&permissions=x"}
+    statuses = {}
+    with serve(service, "storage.googleapis.com") as address:
+        for method, path, _, _ in service.table():
+            place = re.sub(r"\{\w+\*?\}", "data", path)
+            more = needed.get(place, "")
+            got = requests.request(method, f"{address}{place}?upload_id={upload}{more}", timeout=5)
+            statuses[f"{method} {path}"] = got.status_code
+    assert set(statuses.values()) == {401}, statuses
 
 
 def test_an_unknown_call_is_named(client: storage.Client, bucket: Any) -> None:

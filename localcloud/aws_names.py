@@ -74,6 +74,7 @@ class Operation(NamedTuple):
     depth: int
     query: frozenset[str]
     headers: frozenset[str]
+    optional: frozenset[str]  # what else its query may have
 
 
 def name(request: Request) -> str:
@@ -81,16 +82,16 @@ def name(request: Request) -> str:
     service = next((one for one in QUERY if request.host.startswith(one)), "s3")
     if service != "s3":
         return f"{service}.{request.form().get('Action', request.method)}"
-    depth, method = _depth(request), request.method
-    fitting = [
-        one
-        for one in _operations()
-        if (one.method, one.depth) == (method, depth)
-        and one.query <= request.query.keys()
-        and one.headers <= request.headers.keys()
-    ]
-    best = max(fitting, key=lambda one: len(one.query) + len(one.headers), default=None)
-    return f"s3.{best.name if best else method}"
+    best = _s3(request)
+    return f"s3.{best.name if best else request.method}"
+
+
+def conflicting(request: Request) -> list[str]:
+    """Words of the query that make other operations of S3 than the call's: moto may do one of them."""
+    best = _s3(request)
+    words = frozenset[str]().union(*(one.query for one in _operations()))
+    own = best.query | best.optional if best else frozenset[str]()
+    return sorted(words & request.query.keys() - own)
 
 
 @cache
@@ -101,10 +102,25 @@ def names() -> frozenset[str]:
     )
 
 
+def _s3(request: Request) -> Operation | None:
+    """The operation that asks for most of what the request has."""
+    depth, method = _depth(request), request.method
+    fitting = [
+        one
+        for one in _operations()
+        if (one.method, one.depth) == (method, depth)
+        and one.query <= request.query.keys()
+        and one.headers <= request.headers.keys()
+    ]
+    return max(fitting, key=lambda one: len(one.query) + len(one.headers), default=None)
+
+
 def _depth(request: Request) -> int:
-    virtual = bool(request.host.partition(".s3")[1])
-    path = unquote(request.path).strip("/")
-    return min(int(virtual) + (bool(path) + ("/" in path and not virtual)), 2)
+    path = unquote(request.path).removeprefix("/")
+    if ".s3" in request.host:
+        return 1 + bool(path)
+    bucket, _, key = path.partition("/")
+    return bool(bucket) + bool(key)
 
 
 @cache
@@ -120,8 +136,13 @@ def _operation(model: Any) -> Operation:
     members = {n: shape.members[n].serialization for n in shape.required_members} if shape else {}
     words |= {s["name"] for s in members.values() if s.get("location") == "querystring"}
     headers = {s["name"].lower() for s in members.values() if s.get("location") == "header"}
-    depth = path.count("{")
-    return Operation(model.name, model.http["method"], depth, frozenset(words), frozenset(headers))
+    optional = {
+        member.serialization["name"]
+        for member in (shape.members.values() if shape else ())
+        if member.serialization.get("location") == "querystring"
+    }
+    sets = (frozenset(some) for some in (words, headers, optional))
+    return Operation(model.name, model.http["method"], path.count("{"), *sets)
 
 
 def _model(service: str) -> Any:

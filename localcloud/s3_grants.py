@@ -28,7 +28,7 @@ class S3Grants:
         for need in wanted:
             self._check(principal, need, _policies(held), facts)
         # Who may not list a bucket does not learn that an object is not there.
-        if wanted and wanted[0].action in READS and held.keys.get(names(request)[0]) is None:
+        if wanted[0].action in READS and held.keys.get(names(request)[0]) is None:
             listing = Need("s3:ListBucket", arn(bucket(request)))
             self._check(principal, listing, _policies(held), facts)
 

@@ -1,53 +1,38 @@
 """What a request asks of S3: its bucket and keys, and the actions that it needs a grant for."""
 
-import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
-from xml.sax.saxutils import unescape
+from xml.etree import ElementTree
 
+from localcloud import aws_names
+from localcloud.aws_errors import refusal
 from localcloud.aws_signature import form
-from localcloud.http import Request
+from localcloud.http import Query, Request
 
-KEYS = re.compile(rb"<Key>(.*?)</Key>", re.DOTALL)
-# By subresource in the query: the actions of GET, PUT and DELETE; on a bucket, and on an object.
-OF_BUCKET = {
-    "versions": ("s3:ListBucketVersions", "", ""),
-    "uploads": ("s3:ListBucketMultipartUploads", "", ""),
-    "location": ("s3:GetBucketLocation", "", ""),
-    "policy": ("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"),
-    "versioning": ("s3:GetBucketVersioning", "s3:PutBucketVersioning", ""),
-    "tagging": ("s3:GetBucketTagging", "s3:PutBucketTagging", "s3:PutBucketTagging"),
-    "encryption": (
-        *("s3:GetEncryptionConfiguration", "s3:PutEncryptionConfiguration"),
-        "s3:PutEncryptionConfiguration",
+# The actions of operations, where they are named otherwise. A form that is posted has no operation.
+ACTIONS = {
+    **dict.fromkeys(("HeadBucket", "ListObjects", "ListObjectsV2"), "ListBucket"),
+    **dict.fromkeys(("CompleteMultipartUpload", "CopyObject", "CreateMultipartUpload"), "PutObject"),
+    **dict.fromkeys(("UploadPart", "UploadPartCopy", "POST"), "PutObject"),
+    **dict.fromkeys(("PutBucketCors", "DeleteBucketCors"), "PutBucketCORS"),
+    **dict.fromkeys(("PutBucketEncryption", "DeleteBucketEncryption"), "PutEncryptionConfiguration"),
+    **dict.fromkeys(
+        ("PutBucketLifecycleConfiguration", "DeleteBucketLifecycle"), "PutLifecycleConfiguration"
     ),
-    "lifecycle": (
-        *("s3:GetLifecycleConfiguration", "s3:PutLifecycleConfiguration"),
-        "s3:PutLifecycleConfiguration",
-    ),
-    "publicAccessBlock": (
-        *("s3:GetBucketPublicAccessBlock", "s3:PutBucketPublicAccessBlock"),
-        "s3:PutBucketPublicAccessBlock",
-    ),
-    "ownershipControls": (
-        *("s3:GetBucketOwnershipControls", "s3:PutBucketOwnershipControls"),
-        "s3:PutBucketOwnershipControls",
-    ),
-    "acl": ("s3:GetBucketAcl", "s3:PutBucketAcl", ""),
-    "cors": ("s3:GetBucketCORS", "s3:PutBucketCORS", "s3:PutBucketCORS"),
-    "": ("s3:ListBucket", "s3:CreateBucket", "s3:DeleteBucket"),
+    **dict.fromkeys(("PutPublicAccessBlock", "DeletePublicAccessBlock"), "PutBucketPublicAccessBlock"),
+    "DeleteBucketTagging": "PutBucketTagging",
+    "DeleteObjects": "DeleteObject",
+    "GetBucketCors": "GetBucketCORS",
+    "GetBucketEncryption": "GetEncryptionConfiguration",
+    "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
+    "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
+    "HeadObject": "GetObject",
+    "ListBuckets": "ListAllMyBuckets",
+    "ListMultipartUploads": "ListBucketMultipartUploads",
+    "ListObjectVersions": "ListBucketVersions",
+    "ListParts": "ListMultipartUploadParts",
 }
-OF_OBJECT = {
-    "uploadId": ("s3:ListMultipartUploadParts", "s3:PutObject", "s3:AbortMultipartUpload"),
-    "tagging": ("s3:GetObjectTagging", "s3:PutObjectTagging", "s3:DeleteObjectTagging"),
-    "acl": ("s3:GetObjectAcl", "s3:PutObjectAcl", ""),
-    "attributes": ("s3:GetObjectAttributes", "", ""),
-    "retention": ("s3:GetObjectRetention", "s3:PutObjectRetention", ""),
-    "legal-hold": ("s3:GetObjectLegalHold", "s3:PutObjectLegalHold", ""),
-    "versionId": ("s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObjectVersion"),
-    "": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
-}
-VERBS = {"GET": 0, "HEAD": 0, "PUT": 1, "POST": 1, "DELETE": 2}
+OF_VERSION = ("GetObject", "DeleteObject")  # actions with another name where a version is named
 CONTEXT_QUERY = {"prefix": "s3:prefix", "delimiter": "s3:delimiter", "max-keys": "s3:max-keys"}
 CONTEXT_HEADERS = {"if-none-match": "s3:if-none-match", "if-match": "s3:if-match"}
 
@@ -59,23 +44,65 @@ class Need(NamedTuple):
     resource: str
 
 
+class Doomed(NamedTuple):
+    """What DeleteObjects is to delete: a key, or one version of it."""
+
+    key: str
+    version: str
+
+
 def bucket(request: Request) -> str:
     """The bucket that a request names: in its host, or first in its path."""
     before = request.host.partition(".s3")[0]
-    return before if before != request.host else unquote(request.path).strip("/").partition("/")[0]
+    path = unquote(request.path).removeprefix("/")
+    return before if before != request.host else path.partition("/")[0]
 
 
 def names(request: Request) -> list[str]:
     """The keys that a call may have changed."""
     path = unquote(request.path).removeprefix("/")
-    if bucket(request) == path.partition("/")[0] and ".s3" not in request.host:
-        path = path.partition("/")[2]
-    if path:
-        return [path]
-    if "delete" in request.query:
-        return [unescape(key.decode()) for key in KEYS.findall(request.body)]
-    posted = form(request).get("key") if request.method == "POST" else None
+    key = path if ".s3" in request.host else path.partition("/")[2]
+    if key:
+        return [key]
+    operation = _operation(request)
+    if operation == "DeleteObjects":
+        return [one.key for one in _doomed(request.body)]
+    posted = form(request).get("key") if operation == "POST" else None
     return [posted] if posted else []
+
+
+def _operation(request: Request) -> str:
+    name = aws_names.name(request).removeprefix("s3.")
+    return aws_names.SAME.get(name, name)
+
+
+class _Builder(ElementTree.TreeBuilder):
+    """Without document types, and so without entities of the sender's."""
+
+    def doctype(self, name: str, *_: object) -> None:
+        raise ValueError(f"a document type is declared: {name}")
+
+
+def _doomed(body: bytes) -> list[Doomed]:
+    """What the body of DeleteObjects names. Raises MalformedXML."""
+    try:
+        parser = ElementTree.XMLParser(target=_Builder())  # noqa: S314
+        parser.feed(body)
+        objects = parser.close().findall("{*}Object")
+        found = [Doomed(_text(one, "Key"), _text(one, "VersionId")) for one in objects]
+    except (ElementTree.ParseError, ValueError):
+        found = []
+    if not found or not all(one.key for one in found):
+        raise refusal("MalformedXML", "The XML you provided was not well-formed or did not validate")
+    return found
+
+
+def _text(element: Any, name: str) -> str:
+    """The text of a child that stands there once at most. Raises ValueError."""
+    children = element.findall(f"{{*}}{name}")
+    if len(children) > 1 or any(len(child) or child.attrib for child in children):
+        raise ValueError(name)
+    return str(children[0].text or "") if children else ""
 
 
 def arn(bucket: str, key: str = "") -> str:
@@ -84,18 +111,36 @@ def arn(bucket: str, key: str = "") -> str:
 
 
 def needs(request: Request) -> list[Need]:
-    """Every action that the request needs; an empty one where S3 has no such call here."""
-    place, keys = bucket(request), names(request)
-    if not place:
-        return [Need("s3:ListAllMyBuckets", "arn:aws:s3:::*")]
-    if "delete" in request.query:
-        return [Need("s3:DeleteObject", arn(place, key)) for key in keys]
-    table = OF_OBJECT if keys else OF_BUCKET
-    part = next((name for name in table if name in request.query), "")
-    action = table[part][VERBS.get(request.method, 0)]
-    found = [Need(action, arn(place, key)) for key in keys] or [Need(action, arn(place))]
-    source = unquote(request.headers.get("x-amz-copy-source", "")).lstrip("/").partition("?")[0]
-    return found + ([Need("s3:GetObject", f"arn:aws:s3:::{source}")] if source else [])
+    """Every action that the request needs, at least one. Raises what S3 raises where it is none."""
+    if mixed := aws_names.conflicting(request):
+        raise refusal("InvalidArgument", f"Conflicting query string parameters: {', '.join(mixed)}")
+    place, operation = bucket(request), _operation(request)
+    if operation == "OPTIONS":
+        operation = "HeadObject" if names(request) else "HeadBucket"
+    action = ACTIONS.get(operation, operation)
+    if operation == "DeleteObjects":
+        doomed = _doomed(request.body)
+        return [Need(_of_version(action, one.version), arn(place, one.key)) for one in doomed]
+    if operation == "ListBuckets":
+        return [Need(f"s3:{action}", arn("*"))]
+    keys = names(request)
+    if not place or (operation == "POST" and (not keys or request.query)):
+        raise refusal("InvalidArgument", "The request names no bucket, or no object where it needs one.")
+    version = request.query.get("versionId", "")
+    source = request.headers.get("x-amz-copy-source", "")
+    own = Need(_of_version(action, version), arn(place, *keys))
+    return [own, _read(source)] if source else [own]
+
+
+def _of_version(action: str, version: str) -> str:
+    return f"s3:{action}{'Version' if version and action in OF_VERSION else ''}"
+
+
+def _read(source: str) -> Need:
+    """What copying needs of its source: a path, encoded, and maybe ?versionId="""
+    path, _, query = source.partition("?")
+    found = unquote(path).lstrip("/")
+    return Need(_of_version("GetObject", Query.parse(query).get("versionId", "")), arn(found))
 
 
 def context(request: Request) -> dict[str, str]:

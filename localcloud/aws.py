@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 from localcloud import aws_errors, aws_names, iam_state, s3_state
+from localcloud.aws_documents import check_document
 from localcloud.aws_errors import refusal
 from localcloud.aws_keys import ACCOUNT, Keys
 from localcloud.aws_signature import authenticate
@@ -56,6 +57,8 @@ class Aws:
         self._grants.check(principal, request, self._backend.buckets.get(bucket(request)))
         if request.method in ("GET", "HEAD"):
             return self._moto(request)
+        if aws_names.name(request) == "s3.PutBucketPolicy":
+            check_document(request.body, "bucket")
         with self._lock:
             self._check_upload(request)
             response = self._moto(request)
@@ -64,12 +67,16 @@ class Aws:
         return response
 
     def _iam(self, request: Request) -> Response:
-        action = (request.form() | request.query).get("Action", "")
+        fields = request.form() | request.query
+        action = fields.get("Action", "")
         self._grants.check_iam(authenticate(request, self._keys), action)
         if action.startswith(iam_state.READ):
             return self._moto(request)
         if action not in iam_state.KEPT:
             raise refusal("InvalidAction", f"the local cloud does not serve iam:{action}")
+        for name in iam_state.DOCUMENTS & fields.keys():
+            trusts = action in iam_state.TRUSTING
+            check_document(fields[name], "trust" if trusts else "identity")
         with self._lock:
             response = self._moto(request)
             self._store.put("aws-iam", ACCOUNT, iam_state.frozen(self._keys.iam))

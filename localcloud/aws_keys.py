@@ -14,12 +14,21 @@ ACCOUNT = "123456789012"  # moto's
 
 @dataclass(frozen=True)
 class Principal:
-    """Who signs with a key; `policies` are documents. The root may do everything."""
+    """Who signs with a key; `policies` are documents. The root may do everything.
+
+    `role` is the ARN of the role whose session it is.
+    """
 
     arn: str
     secret: str
     policies: tuple[dict[str, Any], ...] = ()
     root: bool = False
+    role: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every ARN that a policy may name it by; the last is that of aws:PrincipalArn."""
+        return (self.arn, self.role) if self.role else (self.arn,)
 
 
 class Keys:
@@ -65,7 +74,7 @@ class Keys:
         if session["expires"] <= time.time():
             raise refusal("ExpiredToken")
         arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role.name}/{session['name']}"
-        return Principal(arn, session["secret"], _documents(role))
+        return Principal(arn, session["secret"], _documents(role), role=role.arn)
 
 
 def _documents(holder: Any) -> tuple[dict[str, Any], ...]:

@@ -27,49 +27,60 @@ OPERATORS: dict[str, Callable[[str, str], bool]] = {
 
 
 def decision(
-    documents: Iterable[Document], action: str, resource: str, context: Context, principal: str = ""
+    documents: Iterable[Document], action: str, resource: str, context: Context, *principals: str
 ) -> bool | None:
     """False where a statement denies, True where one allows, None where none speaks of it.
 
-    `principal` is an ARN or a provider, for policies that name principals. Raises UNIMPLEMENTED for
-    a condition whose operator is not served.
+    `principals` are all names of who asks, ARNs or a provider, where the policy is a resource's: each
+    of its statements must name one of them. Raises UNIMPLEMENTED for what is not served.
     """
+    trusts = bool(principals) and action.startswith("sts:")  # such a policy has no other resource
     effects = {
         statement["Effect"]
         for document in documents
-        for statement in _many(document.get("Statement", []))
+        for statement in many(document.get("Statement", []))
         if _names(statement, "Action", action, fold=True)
-        and ("Principal" in statement or _names(statement, "Resource", resource))
-        and _is_principal(statement.get("Principal"), principal)
-        and ("Resource" not in statement or _names(statement, "Resource", resource))
+        and (trusts or _names(statement, "Resource", resource))
+        and (not principals or _is_principal(statement, principals))
         and _holds(statement.get("Condition", {}), context)
     }
     return False if "Deny" in effects else True if "Allow" in effects else None
 
 
-def _many(value: Any) -> list[Any]:
+def many(value: Any) -> list[Any]:
+    """A list, or one alone."""
     return value if isinstance(value, list) else [value]
 
 
 def _names(statement: Mapping[str, Any], key: str, value: str, fold: bool = False) -> bool:
     """Whether the statement's `key`, or its Not-form, is about `value`."""
-    wanted = statement.get(key, statement.get(f"Not{key}", []))
+    if not statement.keys() & {key, f"Not{key}"}:
+        return False
+    wanted = statement.get(key, statement.get(f"Not{key}"))
     value = value.lower() if fold else value
-    found = any(_like(str(one).lower() if fold else str(one), value) for one in _many(wanted))
+    found = any(_like(str(one).lower() if fold else str(one), value) for one in many(wanted))
     return found == (key in statement)
 
 
-def _is_principal(wanted: Any, principal: str) -> bool:
-    if wanted is None or wanted == "*":
+def _is_principal(statement: Mapping[str, Any], principals: tuple[str, ...]) -> bool:
+    """Whether the statement is about one of them; an account is all in it where it denies.
+
+    Where an account is allowed, the identities' own policies decide: that grants nothing here.
+    """
+    if "NotPrincipal" in statement:
+        raise _unserved("NotPrincipal")
+    wanted = statement.get("Principal", {})
+    if wanted == "*" or "*" in many(wanted.get("AWS", [])):
         return True
-    account = ":".join(principal.split(":")[:5]) + ":root"
-    names = [str(one) for group in dict(wanted).values() for one in _many(group)]
-    return any(one in ("*", principal, account) for one in names)
+    accounts = {one.split(":")[4] for one in principals if one.startswith("arn:aws:")}
+    whole = accounts | {f"arn:aws:iam::{one}:root" for one in accounts}
+    about = {*principals, *(whole if statement["Effect"] == "Deny" else ())}
+    return any(str(one) in about for group in wanted.values() for one in many(group))
 
 
 def _holds(conditions: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
     return all(
-        _condition(operator, key, [str(one) for one in _many(wanted)], context)
+        _condition(operator, key, [str(one) for one in many(wanted)], context)
         for operator, keys in conditions.items()
         for key, wanted in keys.items()
     )
@@ -79,11 +90,21 @@ def _condition(operator: str, key: str, wanted: list[str], context: Context) -> 
     found = next((value for name, value in context.items() if name.lower() == key.lower()), None)
     if operator == "Null":
         return (found is None) == (wanted == ["true"])
-    name = operator.removesuffix("IfExists")
-    positive = re.sub("^(String|Arn)Not", r"\1", name)
-    if positive not in OPERATORS:
-        words = f"the local cloud does not serve the condition operator {operator} in AWS policies"
-        raise ApiError("UNIMPLEMENTED", words, reason="NotImplemented")
+    name, positive = operator_of(operator)
     if found is None:
         return name != operator or positive != name
     return any(OPERATORS[positive](one, found) for one in wanted) == (positive == name)
+
+
+def operator_of(operator: str) -> tuple[str, str]:
+    """Its name without IfExists, and that without Not. Raises UNIMPLEMENTED."""
+    name = operator.removesuffix("IfExists")
+    positive = re.sub("^(String|Arn)Not", r"\1", name)
+    if positive not in OPERATORS and operator != "Null":
+        raise _unserved(f"the condition operator {operator}")
+    return name, positive
+
+
+def _unserved(what: str) -> ApiError:
+    words = f"the local cloud does not serve {what} in AWS policies"
+    return ApiError("UNIMPLEMENTED", words, reason="NotImplemented")

@@ -14,6 +14,8 @@ KEPT = {
     *("PutRolePolicy", "DeleteRolePolicy"),
     *("CreateOpenIDConnectProvider", "DeleteOpenIDConnectProvider"),
 }
+DOCUMENTS = {"PolicyDocument", "AssumeRolePolicyDocument"}
+TRUSTING = {"CreateRole", "UpdateAssumeRolePolicy"}  # whose document is a trust policy
 READ = ("Get", "List")
 USER = ("name", "id", "path", "policies")
 KEY = ("user_name", "access_key_id", "secret_access_key", "status")

@@ -20,7 +20,7 @@ class S3Grants:
 
     def check(self, principal: Principal, request: Request, held: Any) -> None:
         """Raises AccessDenied; `held` is moto's bucket, None where there is none: it says so itself."""
-        facts = {**context(request), "aws:PrincipalArn": principal.arn}
+        facts = {**context(request), "aws:PrincipalArn": principal.names[-1]}
         wanted = needs(request)
         creates = any(need.action == "s3:CreateBucket" for need in wanted)
         if bucket(request) and held is None and not creates:
@@ -34,7 +34,7 @@ class S3Grants:
 
     def check_iam(self, principal: Principal, action: str) -> None:
         """Raises AccessDenied where a call of IAM is not granted."""
-        self._check(principal, Need(f"iam:{action}", "*"), (), {"aws:PrincipalArn": principal.arn})
+        self._check(principal, Need(f"iam:{action}", "*"), (), {"aws:PrincipalArn": principal.names[-1]})
 
     @staticmethod
     def _check(
@@ -44,7 +44,7 @@ class S3Grants:
         facts: dict[str, str],
     ) -> None:
         own = decision(principal.policies, *need, facts)
-        others = decision(of_bucket, *need, facts, principal.arn)
+        others = decision(of_bucket, *need, facts, *principal.names)
         verdicts = (own, others, principal.root or None)
         if False not in verdicts and True in verdicts:
             return

@@ -107,6 +107,42 @@ answer = [before, tried(s3.get_object, **where), tried(s3.put_object, **where, B
     assert answer == ["done", "done", denied, "done", denied]
 
 
+def test_policies_that_would_not_hold_are_refused_when_they_are_put(program: Program) -> None:
+    answer = program(
+        START % "unruled"
+        + """
+bucket("unruled")
+open_to_all = {"Effect": "Allow", "Action": "s3:*"}
+text = json.dumps(document({**open_to_all, "Resource": "*", "NotPrincipal": {"AWS": "1"}}))
+answer = [tried(boto3.client("s3").put_bucket_policy, Bucket="unruled", Policy=text)]
+iam, text = boto3.client("iam"), json.dumps(document(open_to_all))
+iam.create_user(UserName="unruled")
+answer += [
+    tried(iam.put_user_policy, UserName="unruled", PolicyName="p", PolicyDocument=text),
+    tried(iam.create_role, RoleName="unruled", AssumeRolePolicyDocument=text)]
+"""
+    )
+    assert answer == [[400, "MalformedPolicy"], *[[400, "MalformedPolicyDocument"]] * 2]
+
+
+def test_an_account_s_bucket_policy_leaves_it_to_the_users_own(program: Program) -> None:
+    answer = program(
+        START % "delegated"
+        + """
+bucket("delegated")
+made = user("delegated", ["s3:GetObject"])
+where = {"Bucket": "delegated", "Key": "models/a"}
+boto3.client("s3").put_object(**where, Body=b"x")
+policy = document({"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+                   "Action": "s3:*", "Resource": "arn:aws:s3:::delegated/*"})
+boto3.client("s3").put_bucket_policy(Bucket="delegated", Policy=json.dumps(policy))
+s3 = client_of(made["AccessKeyId"], made["SecretAccessKey"])
+answer = [tried(s3.get_object, **where), tried(s3.delete_object, **where)]
+"""
+    )
+    assert answer == ["done", [403, "AccessDenied"]]
+
+
 def test_keys_and_signatures_are_checked(program: Program) -> None:
     answer = program(
         START % "signing"

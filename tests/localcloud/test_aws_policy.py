@@ -1,9 +1,12 @@
 """AWS policy documents: what a statement decides."""
 
+import json
 from typing import Any
 
 import pytest
 
+from localcloud.aws_documents import check_document
+from localcloud.aws_keys import Principal
 from localcloud.aws_policy import decision
 from localcloud.errors import ApiError
 
@@ -12,7 +15,8 @@ OBJECT = "arn:aws:s3:::b/models/a"
 
 def decided(principal: str = "", context: dict[str, str] | None = None, **statement: Any) -> bool | None:
     whole = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", **statement}
-    return decision([{"Statement": [whole]}], "s3:GetObject", OBJECT, context or {}, principal)
+    names = [principal] if "Principal" in statement or "NotPrincipal" in statement else []
+    return decision([{"Statement": [whole]}], "s3:GetObject", OBJECT, context or {}, *names)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +33,10 @@ def decided(principal: str = "", context: dict[str, str] | None = None, **statem
         ({"Resource": "arn:aws:s3:::B/models/*"}, None),
         ({"Principal": "*"}, True),
         ({"Principal": {"AWS": "arn:aws:iam::1:user/u"}}, True),
-        ({"Principal": {"AWS": ["arn:aws:iam::1:root"]}}, True),
+        ({"Principal": {"AWS": ["arn:aws:iam::1:root"]}}, None),
+        ({"Effect": "Deny", "Principal": {"AWS": ["arn:aws:iam::1:root"]}}, False),
+        ({"Effect": "Deny", "Principal": {"AWS": "1"}}, False),
+        ({"Effect": "Deny", "Principal": {"AWS": "arn:aws:iam::2:root"}}, None),
         ({"Principal": {"AWS": "arn:aws:iam::1:user/v"}}, None),
         ({"Principal": {"Federated": "accounts.google.com"}}, None),
         ({"Condition": {"StringEquals": {"S3:Prefix": ["x", "y"]}}}, True),
@@ -62,3 +69,67 @@ def test_a_denial_wins_over_all() -> None:
 def test_an_operator_that_is_not_served_is_refused_by_name() -> None:
     with pytest.raises(ApiError, match="condition operator IpAddress"):
         decided(Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}})
+
+
+def test_a_resource_s_policy_names_its_principals() -> None:
+    user, allow = "arn:aws:iam::1:user/u", {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    assert decision([{"Statement": allow}], "s3:GetObject", OBJECT, {}) is True
+    assert decision([{"Statement": allow}], "s3:GetObject", OBJECT, {}, user) is None
+    with pytest.raises(ApiError, match="does not serve NotPrincipal"):
+        decided(user, NotPrincipal={"AWS": user})
+
+
+@pytest.mark.parametrize("missing", ["Action", "Resource"])
+def test_a_statement_without_its_parts_is_about_nothing(missing: str) -> None:
+    whole = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    del whole[missing]
+    assert decision([{"Statement": whole}], "s3:GetObject", OBJECT, {}) is None
+
+
+def test_a_session_is_its_role_too() -> None:
+    role, session = "arn:aws:iam::1:role/r", "arn:aws:sts::1:assumed-role/r/s"
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Principal": {"AWS": role}}
+    names = Principal(session, "", role=role).names
+    assert decision([{"Statement": deny}], "s3:GetObject", OBJECT, {}, *names) is False
+
+
+WHOLE = {"Effect": "Allow", "Action": "s3:*"}
+BUCKET = {**WHOLE, "Resource": "*", "Principal": "*"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "statement"),
+    [
+        ("identity", {**WHOLE, "Resource": "*"}),
+        ("trust", {**WHOLE, "Principal": "*"}),
+        ("bucket", BUCKET),
+    ],
+)
+def test_a_whole_document_is_taken(kind: str, statement: dict[str, Any]) -> None:
+    check_document(json.dumps({"Statement": statement}), kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "statement", "words"),
+    [
+        ("identity", WHOLE, "either Resource or NotResource"),
+        ("identity", {"Effect": "Deny", "Resource": "*"}, "either Action or NotAction"),
+        ("identity", BUCKET, "does not serve Principal in identity"),
+        ("trust", WHOLE, "required field Principal"),
+        ("trust", BUCKET, "does not serve Resource in trust"),
+        ("bucket", {**BUCKET, "Principal": {}}, "required field Principal"),
+        ("bucket", {**BUCKET, "NotPrincipal": "*"}, "does not serve NotPrincipal"),
+        ("bucket", {**BUCKET, "Principal": {"Service": "x"}}, "principals of the kind Service"),
+        ("bucket", {**BUCKET, "Principal": "somebody"}, "invalid Json"),
+        ("bucket", {**BUCKET, "Effect": "deny"}, "field Effect"),
+        ("bucket", {**BUCKET, "Resource": []}, "either Resource or NotResource"),
+        ("bucket", {**BUCKET, "Resource": "${aws:username}"}, "policy variables"),
+        ("bucket", {**BUCKET, "Condition": {"IpAddress": {}}}, "operator IpAddress"),
+        ("bucket", "text", "invalid Json"),
+    ],
+)
+def test_a_document_that_is_not_whole_or_not_served_is_refused(
+    kind: str, statement: Any, words: str
+) -> None:
+    with pytest.raises(ApiError, match=words):
+        check_document(json.dumps({"Statement": statement}), kind)

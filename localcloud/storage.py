@@ -33,7 +33,7 @@ class Storage:
         self._grants = Grants(cloud, self._objects)
         self._copies = Copies(self._objects, self._grants)
         self._sessions = uploads.Sessions(cloud, self._finish)
-        self._xml = MultipartUploads(cloud, self._objects)
+        self._xml = MultipartUploads(cloud, self._objects, self._grants)
 
     # -------------------------------------------------------------- in this process
 

@@ -10,6 +10,7 @@ from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
 from localcloud.http import Request, Response
 from localcloud.storage_download import declared_hashes
+from localcloud.storage_grants import Grants
 from localcloud.storage_objects import Conditions, Objects, hashes
 
 XML = {"content-type": "application/xml; charset=UTF-8"}
@@ -19,8 +20,8 @@ SPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 class MultipartUploads:
     """Records: kind "multipart" by upload id, kind "part" by upload id and five-digit number."""
 
-    def __init__(self, cloud: Cloud, objects: Objects) -> None:
-        self._store, self._objects = cloud.store, objects
+    def __init__(self, cloud: Cloud, objects: Objects, grants: Grants) -> None:
+        self._store, self._objects, self._grants = cloud.store, objects, grants
 
     def post(self, request: Request) -> Response:
         """Begin an upload (`?uploads`) or put its parts together (`?uploadId=`)."""
@@ -50,6 +51,7 @@ class MultipartUploads:
         """Forget an upload and its parts."""
         if "uploadId" not in request.query:
             raise self._unknown(request)
+        self._upload(request)
         self._forget(request.query["uploadId"])
         return Response(status=204)
 
@@ -65,6 +67,7 @@ class MultipartUploads:
 
     def _complete(self, request: Request) -> Response:
         wanted = self._upload(request)
+        self._grants.check_write(self._grants.caller(request), wanted["bucket"], wanted["name"])
         numbers = re.findall(rb"<PartNumber>(\d+)</PartNumber>", request.body)
         keys = [f"{request.query['uploadId']}/{int(number):05d}" for number in numbers]
         parts = [self._store.get("part", key) for key in keys]
@@ -84,8 +87,9 @@ class MultipartUploads:
         )
 
     def _upload(self, request: Request) -> dict[str, Any]:
+        """The upload's record. Raises NOT_FOUND, also where the address is another object's."""
         found = self._store.get("multipart", request.query["uploadId"])
-        if found is None:
+        if found is None or any(found[key] != request.params[key] for key in ("bucket", "name")):
             raise ApiError("NOT_FOUND", "The specified upload does not exist.", reason="notFound")
         return found
 

@@ -433,3 +433,55 @@ def test_labels_go_with_an_update_and_etags_hold(client: storage.Client, bucket:
         blob.download_as_bytes(if_etag_not_match=blob.etag)
     assert blob.download_as_bytes(if_etag_match=blob.etag) == b"x"
     assert [one.name for one in bucket.list_blobs(match_glob="**/tagged")] == ["deep/tagged"]
+
+
+MEMBER = "loader@acme-ml.iam.gserviceaccount.com"
+
+
+@pytest.fixture
+def loader(cloud: Cloud, bucket: Any) -> Any:
+    """Sends a call of the XML API as one who may make objects in a bucket, but may not delete them."""
+    role = {"role": "roles/storage.objectCreator", "members": [f"serviceAccount:{MEMBER}"]}
+    cloud.iam.set("projects/123456789012/buckets/data", {"bindings": [role]})
+    token = {"authorization": f"Bearer {cloud.issue_token(MEMBER)}"}
+    root = bucket.client._connection.API_BASE_URL
+
+    def send(method: str, path: str, **query: str) -> requests.Response:
+        part = b"<PartNumber>1</PartNumber>"
+        return requests.request(
+            method, f"{root}/{path}", params=query, data=part, headers=token, timeout=5
+        )
+
+    return send
+
+
+def begun(loader: Any, path: str) -> str:
+    found = re.search("<UploadId>(.*)</UploadId>", loader("POST", path, uploads="").text)
+    assert found
+    return found[1]
+
+
+def test_an_upload_in_parts_writes_over_an_object_only_with_leave(loader: Any, bucket: Any) -> None:
+    upload = begun(loader, "data/x")
+    assert loader("PUT", "data/x", uploadId=upload, partNumber="1").status_code == 200
+    bucket.blob("x").upload_from_string("first")
+    denied = loader("POST", "data/x", uploadId=upload)
+    assert (denied.status_code, "storage.objects.delete" in denied.text) == (403, True)
+    assert bucket.blob("x").download_as_bytes() == b"first"
+    bucket.blob("x").delete()
+    assert loader("POST", "data/x", uploadId=upload).status_code == 200
+
+
+def test_an_upload_in_parts_is_reached_by_its_own_address_alone(
+    cloud: Cloud, loader: Any, bucket: Any, client: storage.Client
+) -> None:
+    client.create_bucket("other")
+    cloud.store.put("multipart", "others", {"bucket": "other", "name": "x", "contentType": None})
+    cloud.store.put("multipart", "y", {"bucket": "data", "name": "y", "contentType": None})
+    for method, query in (("PUT", {"partNumber": "1"}), ("POST", {})):
+        for upload in ("others", "y"):
+            assert loader(method, "data/x", uploadId=upload, **query).status_code == 404
+    admin = {"role": "roles/storage.objectAdmin", "members": [f"serviceAccount:{MEMBER}"]}
+    cloud.iam.set("projects/123456789012/buckets/data", {"bindings": [admin]})
+    assert loader("DELETE", "data/x", uploadId="others").status_code == 404
+    assert loader("DELETE", "data/y", uploadId="y").status_code == 204

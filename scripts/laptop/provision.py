@@ -161,11 +161,11 @@ def _exists(google: Any, table: str) -> bool:
 
 
 def _load(google: Any, table: str, path: Path) -> None:
-    from google.cloud import bigquery
+    from google.cloud.bigquery import LoadJobConfig, SourceFormat
 
-    options = bigquery.LoadJobConfig(
-        source_format=bigquery.SourceFormat.PARQUET, write_disposition="WRITE_TRUNCATE"
-    )
+    from flows import bigquery
+
+    options = LoadJobConfig(source_format=SourceFormat.PARQUET, write_disposition="WRITE_TRUNCATE")
     print(f"sample data   {table} · once", file=sys.stderr)
     with path.open("rb") as file:
-        google.load_table_from_file(file, table, job_config=options, timeout=CALL).result(timeout=CALL)
+        bigquery.wait(google.load_table_from_file(file, table, job_config=options, timeout=CALL))

@@ -1,18 +1,25 @@
 import io
+import json
+import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import requests
 from google.api_core import exceptions
-from google.cloud import bigquery as service
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery as bigquery_sdk
 
 from flows import bigquery, storage
 from flows.contract import Window
-from flows.errors import InputError
+from flows.errors import InputError, RetrainError
 from flows.recommender import flow
+from laptop import provision
 
 WINDOW = Window(*(datetime(2017, month, 1, tzinfo=UTC) for month in (1, 2, 3)))
 
@@ -31,14 +38,14 @@ def exporting(
 ) -> list[str]:
     statements: list[str] = []
 
-    def query(_: Any, sql: str, job_config: Any, timeout: float) -> Any:
+    def query(_: Any, sql: str, **_options: Any) -> Any:
         statements.append(sql)
         if error:
             raise error
-        return SimpleNamespace(done=lambda timeout: True, result=lambda timeout: None)
+        return SimpleNamespace(done=lambda timeout: True, exception=lambda timeout: None)
 
     monkeypatch.setattr(
-        service, "Client", type("Client", (), {"__init__": lambda *_, **__: None, "query": query})
+        bigquery_sdk, "Client", type("Client", (), {"__init__": lambda *_, **__: None, "query": query})
     )
     blobs = {"0.parquet": Blob(data.slice(0, 0)), "1.parquet": Blob(data)}
     monkeypatch.setattr(storage, "listing", lambda _: blobs)
@@ -104,3 +111,56 @@ def test_a_table_is_read_as_it_was_at_its_last_change(monkeypatch: pytest.Monkey
 def test_an_older_change_is_read_at_a_moment_that_every_table_remembers() -> None:
     moment = bigquery.as_of(WINDOW.snapshot)
     assert timedelta(hours=46) < datetime.now(UTC) - moment < timedelta(hours=48)
+
+
+class Service:
+    """BigQuery's REST answers: a job runs for two looks, then ends as `errors` say, one a job."""
+
+    is_mtls = False
+
+    def __init__(self, *errors: dict[str, str] | None) -> None:
+        self.errors, self.looks, self.started = errors, 0, 0
+
+    def request(self, method: str, url: str, **_: Any) -> requests.Response:
+        self.looks = 0 if method == "POST" else self.looks + 1
+        self.started += method == "POST"
+        error = self.errors[self.started - 1]
+        status: dict[str, Any] = {"state": "DONE" if self.looks > 2 else "RUNNING"}
+        if error and self.looks > 2:
+            status |= {"errorResult": error, "errors": [error]}
+        reference = {"projectId": "p", "jobId": "one", "location": "EU"}
+        kind = {"query": {"query": "select 1"}, "jobType": "QUERY"}
+        body = {"jobReference": reference, "configuration": kind, "status": status}
+        answer = requests.Response()
+        answer.status_code, answer._content = 200, json.dumps(body).encode()
+        answer.headers["content-type"] = "application/json"
+        return answer
+
+
+def connected(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = partial(bigquery_sdk.Client, credentials=AnonymousCredentials(), _http=service)
+    monkeypatch.setattr(bigquery_sdk, "Client", client)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(storage, "listing", lambda _: {"0.parquet": Blob(pa.table({"user": [1]}))})
+
+
+def test_an_export_that_failed_is_not_run_again_into_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = {"reason": "backendError", "message": "it was lost", "location": "EU"}
+    service = Service(lost, None)
+    connected(service, monkeypatch)
+    with pytest.raises(RetrainError, match="BigQuery, for the flow's query: it was lost"):
+        export()
+    assert service.started == 1
+
+
+def test_a_job_may_take_longer_than_a_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    connected(Service(None, None), monkeypatch)
+    monkeypatch.setattr(bigquery, "CALL", 0.0)
+    monkeypatch.setattr(provision, "CALL", 0.0)
+    assert export()["rows"] == 1
+    job = bigquery_sdk.Client("p").query("select 1", job_retry=None)
+    (tmp_path / "sample").touch()
+    provision._load(
+        SimpleNamespace(load_table_from_file=lambda *_, **__: job), "p.d.t", tmp_path / "sample"
+    )
+    assert job.done(reload=False)

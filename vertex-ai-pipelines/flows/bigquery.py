@@ -20,8 +20,8 @@ from flows.contract import Facts, Window
 from flows.errors import InputError, RetrainError
 
 TABLE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_*$ -]+){1,2}")
-CALL = 60.0  # seconds that one call may take; the query itself may take any time
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between two looks at the query
+CALL = 60.0  # seconds that one call may take; the job itself may take any time
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between two looks at a job
 FOOTER = 256 << 10  # bytes a read: a footer of some columns fits
 TIME_TRAVEL = timedelta(hours=47)  # every dataset remembers 48 hours at least
 MILLISECOND = timedelta(milliseconds=1)
@@ -104,6 +104,20 @@ def numbers(rows: pa.Table, name: str) -> NDArray[np.float64]:
     return found
 
 
+def wait(job: Any) -> None:
+    """Wait for a BigQuery job's end, however long it takes; each call has a limit of its own.
+
+    Raises google.api_core's GoogleAPICallError where the job failed.
+    """
+    pause = FIRST_PAUSE
+    # `result` would take its timeout for the whole job, and none would let a call hang for ever.
+    while not job.done(timeout=CALL):
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+    if error := job.exception(timeout=CALL):
+        raise error
+
+
 def moment(time: datetime) -> str:
     """A moment as parameters and manifests have it: 2026-11-21T08:45:00Z."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -142,13 +156,11 @@ def _run(statement: str, window: Window, project: str) -> None:
     parameters = [bigquery.ScalarQueryParameter(name, "TIMESTAMP", at) for name, at in moments.items()]
     config = bigquery.QueryJobConfig(query_parameters=parameters)
     try:
-        job = bigquery.Client(project=project).query(statement, job_config=config, timeout=CALL)
-        pause = FIRST_PAUSE
-        # `result` would wait with the query's time as the only limit of a call, or with none.
-        while not job.done(timeout=CALL):
-            time.sleep(pause)
-            pause = min(pause * 1.5, LONGEST_PAUSE)
-        job.result(timeout=CALL)
+        # One job alone: a second one would export into what the first has left.
+        job = bigquery.Client(project=project).query(
+            statement, job_config=config, job_retry=None, timeout=CALL
+        )
+        wait(job)
     except exceptions.GoogleAPICallError as error:
         _refuse(error, project)
 

@@ -2,13 +2,18 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import grpc
 import pytest
 from google.api_core import exceptions
+from google.cloud.aiplatform_v1.services import pipeline_service
+from google.cloud.aiplatform_v1.services.pipeline_service import PipelineServiceClient
+from google.cloud.aiplatform_v1.services.pipeline_service.transports import PipelineServiceGrpcTransport
 
 from delivery import claim, cost
+from delivery import jobs as pipeline_jobs
 from delivery.claim import MismatchError
 from flows.config import Data, FlowConfig, Gate, Machine, Serving, Train
 from flows.errors import RetrainError
@@ -119,6 +124,86 @@ def test_a_job_elsewhere_is_refused_without_a_call(
 def test_what_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, answer: Any, said: str) -> None:
     with pytest.raises(RetrainError, match=said):
         ended(monkeypatch, Jobs(answer))
+
+
+class NotNow(grpc.RpcError):  # type: ignore[misc] # grpc has no types
+    """A call that ended with `status`."""
+
+    def __init__(self, status: grpc.StatusCode) -> None:
+        self.status = status
+
+    def code(self) -> grpc.StatusCode:
+        return self.status
+
+    def details(self) -> str:
+        return "not now"
+
+    def trailing_metadata(self) -> tuple[()]:
+        return ()
+
+    def result(self) -> None:
+        raise self
+
+
+class Refusing(grpc.Channel):  # type: ignore[misc] # grpc has no types
+    """A channel to a service that answers each call with one error."""
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        self.code, self.calls = code, 0
+
+    def with_call(self, *_: Any, **__: Any) -> Any:
+        self.calls += 1
+        raise NotNow(self.code)
+
+    __call__ = with_call
+
+    def unary_unary(self, *_: Any, **__: Any) -> Any:
+        return self
+
+    unary_stream = stream_unary = stream_stream = unary_unary
+
+    def subscribe(self, *_: Any, **__: Any) -> None: ...
+    def unsubscribe(self, *_: Any) -> None: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Any: ...
+    def __exit__(self, *_: Any) -> None: ...
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[grpc.StatusCode], Refusing]:
+    """Makes the service answer so."""
+
+    def refuse(code: grpc.StatusCode) -> Refusing:
+        channel = Refusing(code)
+        transport = PipelineServiceGrpcTransport(channel=channel)
+        client = PipelineServiceClient(transport=transport)
+        monkeypatch.setattr(pipeline_service, "PipelineServiceClient", lambda **_: client)
+        return channel
+
+    return refuse
+
+
+Refuse = Callable[[grpc.StatusCode], Refusing]
+AWAY = [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.DEADLINE_EXCEEDED]
+
+
+@pytest.mark.parametrize("code", AWAY)
+def test_a_service_that_is_away_is_waited_for_to_the_end(
+    refusing: Refuse, clock: Iterator[list[float]], code: grpc.StatusCode
+) -> None:
+    channel = refusing(code)
+    with pytest.raises(RetrainError, match="it has not ended after 900 s"):
+        claim.ended_job(environment(), manifest())
+    assert sum(next(clock)) > 900 - claim.LONGEST_PAUSE
+    assert channel.calls > 20
+
+
+def test_a_job_that_cannot_be_created_is_told_with_its_mend(refusing: Refuse) -> None:
+    refusing(grpc.StatusCode.UNAVAILABLE)
+    with pytest.raises(
+        RetrainError, match=r"refused the pipeline job x: not now(.|\n)*check the project"
+    ):
+        pipeline_jobs.Jobs(environment()).create("x", {}, {}, {})
 
 
 def steps(**executors: Any) -> dict[str, Any]:

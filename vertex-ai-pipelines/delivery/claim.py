@@ -8,6 +8,7 @@ from delivery.candidate import Candidate
 from delivery.components import STEPS
 from delivery.follow import ENDED, outputs
 from delivery.jobs import Jobs
+from delivery.patience import passing
 from delivery.settings import Environment
 from flows.errors import RetrainError
 from flows.manifest import Manifest
@@ -83,13 +84,13 @@ def _own_name(environment: Environment, claimed: str) -> str:
 
 def _look(jobs: Jobs, name: str) -> Any | None:
     """The job; None where the service cannot say just now."""
-    from google.api_core import exceptions
+    from google.api_core.exceptions import GoogleAPICallError
 
     try:
         job = jobs.find(name)
-    except (exceptions.ServiceUnavailable, exceptions.DeadlineExceeded, exceptions.TooManyRequests):
+    except passing():
         return None
-    except exceptions.GoogleAPICallError as error:
+    except GoogleAPICallError as error:
         raise RetrainError(
             f"{name}: it cannot be read: {error.message}",
             "the workflow's identity needs aiplatform.pipelineJobs.get",

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from delivery import lazy
+from delivery.patience import CALL, patient
 from delivery.settings import Environment
 from flows.errors import RetrainError
-
-CALL, PATIENCE = 30, 120  # seconds: for one call, for a service that cannot answer just now
 
 
 class Jobs:
@@ -30,7 +29,7 @@ class Jobs:
         from google.api_core.exceptions import NotFound
 
         try:
-            return self._client.get_pipeline_job(name=name, retry=_retry(), timeout=CALL)
+            return patient(lambda: self._client.get_pipeline_job(name=name, retry=None, timeout=CALL))
         except NotFound:
             return None
 
@@ -55,14 +54,14 @@ class Jobs:
                 "parameter_values": values,
             },
         )
-        try:
+
+        def start() -> None:
             self._client.create_pipeline_job(
-                parent=self.parent,
-                pipeline_job=job,
-                pipeline_job_id=job_id,
-                retry=_retry(),  # the id is ours: a second start finds the first one's job
-                timeout=CALL,
+                parent=self.parent, pipeline_job=job, pipeline_job_id=job_id, retry=None, timeout=CALL
             )
+
+        try:
+            patient(start)  # the id is ours: a second start finds the first one's job
         except AlreadyExists:
             return
         except GoogleAPICallError as error:
@@ -73,18 +72,4 @@ class Jobs:
 
     def cancel(self, name: str) -> None:
         """Ask that the job stops."""
-        self._client.cancel_pipeline_job(name=name, retry=_retry(), timeout=CALL)
-
-
-def _retry() -> Any:
-    """For calls that may be repeated: a service that is away for a moment, or does not answer."""
-    from google.api_core import exceptions
-    from google.api_core.retry import Retry, if_exception_type
-
-    passing = (
-        exceptions.DeadlineExceeded,
-        exceptions.InternalServerError,
-        exceptions.ServiceUnavailable,
-        exceptions.TooManyRequests,
-    )
-    return Retry(predicate=if_exception_type(*passing), timeout=PATIENCE)
+        patient(lambda: self._client.cancel_pipeline_job(name=name, retry=None, timeout=CALL))

@@ -4,12 +4,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from delivery.patience import CALL, patient
 from flows.config import Data
 from flows.contract import Window
 from flows.errors import InputError
 
 LATEST = "latest"
-CALL, PATIENCE = 60.0, 120.0  # seconds: for one call, for a service that cannot answer just now
 BIGQUERY = "https://bigquery.googleapis.com/bigquery/v2"
 SCOPES = ["https://www.googleapis.com/auth/bigquery"]
 
@@ -68,12 +68,8 @@ def _last_change(table: str, project: str) -> datetime:
 def _resource(name: str) -> Any:
     """A table by BigQuery's REST API: its client library costs more time than all else here."""
     import google.auth
-    from google.api_core.exceptions import ServerError, TooManyRequests, from_http_response
-    from google.api_core.retry import Retry, if_exception_type
-    from google.auth.exceptions import TransportError
+    from google.api_core.exceptions import from_http_response
     from google.auth.transport.requests import AuthorizedSession
-    from requests.exceptions import ConnectionError as NoConnection
-    from requests.exceptions import Timeout
 
     credentials, _ = google.auth.default(scopes=SCOPES)
     project, dataset, table = (quote(part, safe="") for part in name.split("."))
@@ -85,5 +81,4 @@ def _resource(name: str) -> Any:
             raise from_http_response(response)
         return response.json()
 
-    passing = (ServerError, TooManyRequests, NoConnection, Timeout, TransportError)
-    return Retry(predicate=if_exception_type(*passing), timeout=PATIENCE)(get)()
+    return patient(get)

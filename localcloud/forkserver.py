@@ -1,8 +1,9 @@
 """A warm Python that starts processes by forking itself: arguments FD LEARNED [MODULE …].
 
-It has imported the third-party modules that earlier processes needed, so that the next need not. What
-is no plain Python program is started by exec. It knows only the standard library, for it runs in the
-Python of whoever asks. Each process is a session of its own and ends with whoever asked for it.
+It has imported the third-party modules that earlier processes needed, so that the next need not, but
+those that leave a thread behind: no fork has it. What is no plain Python program is started by exec. It
+knows only the standard library, for it runs in the Python of whoever asks. Each process is a session of
+its own and ends with whoever asked for it.
 """
 
 import contextlib
@@ -17,14 +18,17 @@ import socket
 import struct
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
 from localcloud.forked import LINUX, become
 
 FDS = 16  # at most so many with one order
-UNSAFE = "unsafe"
+LEFT_OUT = "!"  # before the name of a package that is not to be preloaded
+PATIENCE, PERIOD = 1.0, 0.01  # seconds: a thread that was joined is seen a little longer
 FORK_SAFE = {"jemalloc_bg_thd"}  # threads whose library has handlers that see to a fork
 EXIT = struct.Struct("i")
 
@@ -62,8 +66,7 @@ class ForkServer:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self._libc = ctypes.CDLL(None) if LINUX else None
-        self._modules = list[str]()
-        self.learns = LINUX
+        self._modules, self._left_out = list[str](), list[str]()
 
     def serve(self) -> None:
         """Until the cloud is gone."""
@@ -75,29 +78,39 @@ class ForkServer:
                 if handle():
                     return
 
-    def preload(self, names: list[str]) -> None:
-        """Import modules; where that leaves threads behind, start anew without any."""
-        for name in names:
+    def recall(self, first: list[str]) -> None:
+        """Import `first`, and what was learned."""
+        known = self._learned.read_text().split() if self._learned.exists() else []
+        self._learned.unlink(missing_ok=True)  # so that modules that kill this process do so once
+        self._left_out = [name.removeprefix(LEFT_OUT) for name in known if name.startswith(LEFT_OUT)]
+        self._preload([*first, *(name for name in known if not name.startswith(LEFT_OUT))])
+
+    def _preload(self, names: list[str]) -> None:
+        """Import modules, and keep their names; where one leaves a thread, start anew without it."""
+        wanted = [name for name in names if name not in self._modules and not self._leaves_out(name)]
+        for name in wanted:
             with contextlib.suppress(BaseException):
                 importlib.import_module(name)
-        self._modules += names
+            if left := lost():
+                found = package(name)
+                print(f"fork server: {found} is not preloaded: a fork lacks its {left}", file=sys.stderr)
+                self._left_out.append(found)
+                self._keep([*self._modules, *wanted])
+                os.set_inheritable(self._control.fileno(), True)
+                os.execv(sys.executable, sys.orig_argv)  # noqa: S606
+        self._modules += wanted
+        self._keep(self._modules)
         gc.collect()
         gc.freeze()
-        if not self._is_single():
-            self._learned.write_text(UNSAFE)
-            os.set_inheritable(self._control.fileno(), True)
-            os.execv(sys.executable, sys.orig_argv)  # noqa: S606
 
-    def _is_single(self) -> bool:
-        """Whether a fork is whole: no thread is left but those whose library ends or renews them."""
-        if not LINUX:
-            return True
-        pid = os.fork()
-        if pid == 0:
-            os._exit(0)
-        os.waitpid(pid, 0)
-        tasks = [task for task in Path("/proc/self/task").iterdir() if task.name != str(os.getpid())]
-        return {(task / "comm").read_text().strip() for task in tasks} <= FORK_SAFE
+    def _keep(self, names: list[str]) -> None:
+        part = self._learned.with_name(f"{self._learned.name}.part")
+        left_out = (f"{LEFT_OUT}{name}" for name in self._left_out)
+        part.write_text("\n".join([*left_out, *(n for n in names if not self._leaves_out(n))]))
+        part.replace(self._learned)
+
+    def _leaves_out(self, name: str) -> bool:
+        return any(name == left or name.startswith(f"{left}.") for left in self._left_out)
 
     def _order(self) -> bool:
         """Start a process; True where nobody is left to ask for one."""
@@ -142,12 +155,9 @@ class ForkServer:
 
     def _learn(self, notes: BinaryIO) -> None:
         notes.seek(0)
-        names = [name for name in notes.read().decode().split() if name not in self._modules]
-        if self.learns and names and not self._children:
-            self.preload(names)
-            part = self._learned.with_name(f"{self._learned.name}.part")
-            part.write_text("\n".join(self._modules))
-            part.replace(self._learned)
+        names = notes.read().decode().split()
+        if LINUX and names and not self._children:
+            self._preload(names)
 
     def _forget(self, child: Child) -> None:
         """In a child: nothing of the server's stays open but the child's own notes."""
@@ -168,10 +178,36 @@ def main() -> None:
         sys.modules.pop(own, None)  # what is preloaded comes from the asker's own path
     control, learned = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
     server = ForkServer(control, learned)
-    names = learned.read_text().split() if learned.exists() else []
-    server.learns = LINUX and names != [UNSAFE]
-    if server.learns:
-        learned.unlink(missing_ok=True)  # so that modules that kill this process do so once
-        server.preload([*sys.argv[3:], *names])
-        learned.write_text("\n".join(names))
+    if LINUX:
+        server.recall(sys.argv[3:])
     server.serve()
+
+
+def package(name: str) -> str:
+    """The outermost package of a module: the first that its import runs, and no mere name space."""
+    outer = accumulate(name.split("."), "{}.{}".format)
+    return next((one for one in outer if getattr(sys.modules.get(one), "__file__", None)), name)
+
+
+def lost() -> str:
+    """What a fork lacks: threads that no library ends or renews for it; "" where there are none."""
+    if not threads():
+        return ""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    deadline = time.monotonic() + PATIENCE
+    while (found := threads()) and time.monotonic() < deadline:
+        time.sleep(PERIOD)
+    return f"threads: {', '.join(found)}" if found else ""
+
+
+def threads() -> list[str]:
+    """The names of this process's threads but the first one and those that a fork does not harm."""
+    found = []
+    for place in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # it may have ended
+            name = (place / "comm").read_text().strip()
+            found += [name] if place.name != str(os.getpid()) and name not in FORK_SAFE else []
+    return found

@@ -64,8 +64,10 @@ class Workers:
         named = json.dumps([image.python, env], sort_keys=True)
         key = hashlib.sha256(named.encode()).hexdigest()[:16]
         found = self._steps.pop(key, None)
-        if found is None or not found.runs:
-            found = Server(image.python, env, self._learned / key)
+        if found and not found.runs:
+            found.close()
+            found = None
+        found = found or Server(image.python, env, self._learned / key)
         self._steps[key] = found
         if len(self._steps) > WARM:
             # It goes when the last job that can ask it has ended.

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -122,17 +123,40 @@ def test_libraries_with_threads_of_their_own_work_in_forks(run: Run) -> None:
     assert told == {(0, "27000000.0 1.0 499999500000 [1, 2]\n")}
 
 
-def test_a_module_that_leaves_a_thread_running_is_never_preloaded(home: Path) -> None:
-    (home / "taught").write_text("own.agent")  # as a monitoring agent's would
+def test_only_what_leaves_a_thread_is_not_preloaded(home: Path) -> None:
     thread = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()"
-    (home / "own" / "agent.py").write_text(thread)
-    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(home)}
-    made = Server(sys.executable, env, home / "taught")
-    code, log = "import threading; print(threading.active_count())", home / "log"
-    order = Order([sys.executable, "-c", code], str(home), {"PATH": "/usr/bin"}, str(log))
-    assert start(made.control, order).wait() == 0
-    made.close()
-    assert (log.read_text(), (home / "taught").read_text()) == ("1\n", "unsafe")
+    ended = "import threading\nthread = threading.Thread(target=int)\nthread.start()"
+    programs = {
+        "agent/__init__": thread,  # as a monitoring agent's would
+        "agent/part": "",
+        "asker": "import agent.part",
+        "ended": ended,
+    }
+    (home / "more" / "agent").mkdir(parents=True)
+    for name, program in programs.items():
+        (home / "more" / f"{name}.py").write_text(program)
+    learned = ["colorsys", "ended", "agent", "agent.part", "asker", "wave"]
+    (home / "taught").write_text("\n".join(learned))
+    env = {"PATH": "/usr/bin:/bin"}
+    names = "{'agent', 'agent.part', 'asker', 'colorsys', 'ended', 'wave'}"
+    code = f"import threading, sys; print(threading.active_count(), sorted({names} & set(sys.modules)))"
+    order = Order([sys.executable, "-c", code], str(home), env, str(home / "log"))
+    way = {"PYTHONPATH": str(home / "more")}
+    with closing(Server(sys.executable, env | way, home / "taught")) as made:
+        assert start(made.control, order).wait() == 0
+    assert (home / "log").read_text() == "1 ['colorsys', 'ended', 'wave']\n"
+    kept = ["!agent", "!asker", "colorsys", "ended", "wave"]
+    assert (home / "taught").read_text().split() == kept
+
+
+def test_a_process_that_imports_what_is_left_out_does_not_put_it_back(run: Run, home: Path) -> None:
+    code = (
+        "import sys; print({'onnxruntime', 'colorsys'} & set(sys.modules)); import onnxruntime, colorsys"
+    )
+    told = [run("-c", code)[1] for _ in range(3)]
+    assert told == ["set()\n", *["{'colorsys'}\n"] * 2]
+    names = (home / "learned").read_text().split()
+    assert [name for name in names if name.startswith(("!", "onnxruntime"))] == ["!onnxruntime"]
 
 
 LEAVE = "import os, subprocess; subprocess.Popen(['sleep', '600']); print(os.getpid(), flush=True)"

@@ -64,6 +64,13 @@ class Cloud:
         self.store.put("token", token, {"principal": principal, "expires": time.time() + TOKEN_LIFE})
         return token
 
+    def forget_account(self, account: str) -> None:
+        """A service account is gone: its keys and its tokens end with it."""
+        self.store.delete("account-key", account)
+        for token, record in self.store.list("token"):
+            if record["principal"] == account:
+                self.store.delete("token", token)
+
     def principal(self, authorization: str) -> str:
         """The principal of an Authorization header. Raises UNAUTHENTICATED."""
         token = authorization.removeprefix("Bearer ").strip()
@@ -83,7 +90,16 @@ class Cloud:
         try:
             account = str(jwt.decode(token, options={"verify_signature": False}).get("iss"))
             key = self.store.get("account-key", account)
-            options: Any = {"verify_aud": False}  # the host, or absent where scopes are given
-            return account if key and jwt.decode(token, key["public"], ["RS256"], options) else None
+            # Its audience is the host, or absent where scopes are given.
+            return account if key and verified(token, key["public"]) else None
         except jwt.PyJWTError:
             return None
+
+
+def verified(token: str, public: str, audience: str | None = None) -> dict[str, Any]:
+    """The claims of a JWT that a key file signed for an hour at most. Raises PyJWTError."""
+    options: Any = {"require": ["exp", "iat"], "verify_aud": audience is not None}
+    claims = jwt.decode(token, public, ["RS256"], options, audience=audience)
+    if int(claims["exp"]) - int(claims["iat"]) > TOKEN_LIFE:
+        raise jwt.InvalidTokenError("Token must be a short-lived token (60 minutes)")
+    return dict(claims)

@@ -8,7 +8,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from localcloud.cloud import TOKEN_LIFE, Cloud
+from localcloud.cloud import TOKEN_LIFE, Cloud, verified
 from localcloud.errors import ApiError
 from localcloud.http import Request, Response, Route
 from localcloud.store import Store
@@ -97,7 +97,7 @@ class OAuth:
             key = self._cloud.store.get("account-key", account)
             if key is None:
                 raise ApiError("INVALID_ARGUMENT", f"Invalid grant: account not found: {account}")
-            return dict(jwt.decode(assertion, key["public"], algorithms=["RS256"], audience=TOKEN_URI))
+            return verified(assertion, key["public"], TOKEN_URI)
         except jwt.PyJWTError as error:
             raise ApiError("INVALID_ARGUMENT", f"Invalid JWT: {error}") from None
 

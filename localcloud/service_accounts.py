@@ -91,8 +91,10 @@ class ServiceAccounts:
     def delete(self, request: Request, _: str) -> Response:
         """projects.serviceAccounts.delete"""
         shown = self._shown(request.params["account"])
-        self._store.delete("service-account", shown["email"])
-        self._cloud.iam.forget(self._name(request))
+        with self._store.transaction():
+            self._store.delete("service-account", shown["email"])
+            self._cloud.forget_account(shown["email"])
+            self._cloud.iam.forget(self._name(request))
         return Response({})
 
     def get_policy(self, request: Request, _: str) -> Response:

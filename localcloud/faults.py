@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
@@ -154,9 +155,11 @@ def perform(fault: Fault | None, host: str, client: tuple[int, int], work: Calla
     if action == "kill:caller":
         for process in holders(*client):
             os.kill(process, signal.SIGKILL)
-    result = work()
+    if action in ("kill:cloud", "lose-reply", "twice"):
+        with suppress(Exception):  # a refusal is an answer, too
+            work()
     if action == "kill:cloud":
         os.kill(os.getpid(), signal.SIGKILL)
     if action == "lose-reply":
         raise NoAnswerError(is_broken=True)
-    return work() if action == "twice" else result
+    return work()

@@ -14,6 +14,8 @@ import pytest
 from localcloud import aws_names
 from localcloud.__main__ import main
 from localcloud.client import Client, ClientError, free_port
+from localcloud.errors import ApiError
+from localcloud.faults import Fault, NoAnswerError, perform
 from localcloud.http import Query, Request
 from localcloud.names import service
 from tests.conftest import WORLD, Program
@@ -326,3 +328,23 @@ def test_a_service_is_called_by_one_name_wherever_it_is() -> None:
 def test_the_inner_plane_itself_cannot_be_broken(cloud: Client) -> None:
     with pytest.raises(ClientError, match="no call is named"):
         cloud.ask("POST", "/faults", {"method": "localcloud.status", "action": "hang"})
+
+
+@pytest.mark.parametrize(
+    ("action", "outcome", "times"),
+    [("lose-reply", NoAnswerError, 1), ("twice", ApiError, 2), ("kill:cloud", ApiError, 2)],
+)
+def test_a_call_that_is_refused_is_broken_too(
+    monkeypatch: pytest.MonkeyPatch, action: str, outcome: type[Exception], times: int
+) -> None:
+    calls, killed = list[str](), list[int]()
+    monkeypatch.setattr(os, "kill", lambda process, _: killed.append(process))
+
+    def refused() -> None:
+        calls.append("work")
+        raise ApiError("NOT_FOUND", "no such thing")
+
+    with pytest.raises(outcome):
+        perform(Fault(1, "any", action), "x.googleapis.com", (0, 0), refused)
+    assert calls == ["work"] * times
+    assert killed == ([os.getpid()] if action == "kill:cloud" else [])

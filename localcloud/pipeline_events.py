@@ -44,8 +44,10 @@ def _event(line: str) -> dict[str, Any] | None:
 
 
 def apply_events(job: types.PipelineJob, events: list[dict[str, Any]]) -> None:
-    """Write the events into the job: task details, state, end and error."""
+    """Write the events into the job: task details, state, end and error; the first end is the end."""
     tasks: dict[str, Task] = {}
+    ends = [number for number, event in enumerate(events, 1) if event["event"] == "job"]
+    events = events[: ends[0]] if ends else events
     for event in events:
         if event["event"] == "job":
             _end_job(job, event, list(tasks.values()))

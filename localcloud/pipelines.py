@@ -61,7 +61,7 @@ class Pipelines:
         self._operations = Operations(cloud)
         self._cache = cloud.root / "pipeline-cache"
         self._cache.mkdir(exist_ok=True)
-        self._starting = threading.Lock()
+        self._starting, self._ending = threading.Lock(), threading.Lock()
         self._running: dict[str, Process] = {}
         self._shown: dict[
             str, tuple[int, bytes]
@@ -109,7 +109,11 @@ class Pipelines:
                 raise ApiError("ALREADY_EXISTS", f"PipelineJob {job.name} already exists.")
             # In this order: who finds the record finds a folder and a worker, too.
             self._start(job, spec)
-            self._save(job)
+            try:
+                self._save(job)
+            except Exception:
+                self._running.pop(job.name).kill()  # or it would run without anybody knowing
+                raise
         return job
 
     def get_pipeline_job(self, request: types.GetPipelineJobRequest, _: Caller) -> types.PipelineJob:
@@ -214,15 +218,17 @@ class Pipelines:
         return Image.find(reference, self._registry, self._environments)
 
     def _end(self, job: types.PipelineJob, state: str, error: str) -> None:
-        """End a job from outside: its processes, then its record."""
-        worker = self._running.pop(job.name, None)
-        if worker:
-            worker.kill()
-        event = {"event": "job", "state": state, "error": error, "t": self._cloud.now()}
-        self.folder(job.name).mkdir(parents=True, exist_ok=True)
-        with (self.folder(job.name) / "events.jsonl").open("a") as events:
-            events.write("\n" + json.dumps(event) + "\n")
-        apply_events(job, read_events(self.folder(job.name)))
+        """End a job from outside: its processes, then its record. An end that came first stands."""
+        folder = self.folder(job.name)
+        with self._ending:
+            if not any(event["event"] == "job" for event in read_events(folder)):
+                if worker := self._running.pop(job.name, None):
+                    worker.kill()
+                event = {"event": "job", "state": state, "error": error, "t": self._cloud.now()}
+                folder.mkdir(parents=True, exist_ok=True)
+                with (folder / "events.jsonl").open("a") as events:
+                    events.write("\n" + json.dumps(event) + "\n")
+        apply_events(job, read_events(folder))
 
     def _end_orphans(self) -> None:
         """Jobs that ran when the local cloud last stopped have no worker any more."""

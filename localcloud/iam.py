@@ -14,9 +14,8 @@ from localcloud.store import Store
 Policy = dict[str, Any]
 EMPTY: Policy = {"version": 1, "etag": "ACAB", "bindings": []}
 EVERYONE = ("allUsers", "allAuthenticatedUsers")
-MEMBER = re.compile(
-    r"(user|serviceAccount|group|domain|project(Owner|Editor|Viewer)):\S+|principal(Set)?://\S+"
-)
+MEMBER = re.compile(r"(user|serviceAccount):\S+")
+NOT_SERVED = re.compile(r"(group|domain|project(Owner|Editor|Viewer)|deleted):\S+|principal(Set)?://\S+")
 
 
 class Names(Protocol):
@@ -132,6 +131,9 @@ def _binding(given: Mapping[str, Any]) -> Policy:
     if given.get("condition"):
         raise ApiError("INVALID_ARGUMENT", "the local cloud does not serve conditions of IAM bindings")
     for member in members:
+        if NOT_SERVED.fullmatch(member):
+            words = f"the local cloud does not serve members of this kind in IAM bindings: {member}"
+            raise ApiError("INVALID_ARGUMENT", words)
         if member not in EVERYONE and not MEMBER.fullmatch(member):
             raise ApiError("INVALID_ARGUMENT", f"Invalid policy member: {member}")
     return {"role": role, "members": members}

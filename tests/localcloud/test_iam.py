@@ -1,13 +1,16 @@
 """Who may do what at Google's services: each caller by its own identity, over the wire."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from localcloud.client import Client
+from localcloud.errors import ApiError
 from localcloud.store import Store
 from tests.conftest import Program
+from tests.localcloud.served import new_cloud
 
 pytestmark = pytest.mark.slow
 As = Callable[[str, str], Any]
@@ -99,6 +102,27 @@ answer.append([[one.role, list(one.members)] for one in bindings])
     assert answer.pop() == merged
     assert [one if one == "done" else one[0] for one in answer] == [400, 400, 400, "done"]
     assert "roles/secretmanager.accessor is not supported" in answer[0][1]
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        "group:g@example.com",
+        "domain:example.com",
+        "projectOwner:acme-ml",
+        "projectEditor:acme-ml",
+        "projectViewer:acme-ml",
+        "principal://iam.googleapis.com/x",
+        "principalSet://iam.googleapis.com/x",
+        "deleted:user:u@example.com",
+    ],
+)
+def test_members_who_would_never_match_are_refused_by_name(tmp_path: Path, member: str) -> None:
+    cloud = new_cloud(tmp_path)
+    binding = {"role": "roles/storage.objectViewer", "members": [member]}
+    with pytest.raises(ApiError, match=f"does not serve .*: {member}"):
+        cloud.iam.set("projects/acme-ml", {"bindings": [binding]})
+    cloud.store.close()
 
 
 STORAGE = """

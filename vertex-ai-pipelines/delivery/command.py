@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from delivery import lazy
 from flows.errors import RetrainError, explained
 
 INTERRUPTED = 130
@@ -12,6 +13,7 @@ PIPE_CLOSED = 141
 
 def run(main: Callable[[list[str]], int]) -> int:
     """`main` with the command line's arguments; errors as DESIGN's exit codes say."""
+    lazy.imported(*lazy.AIPLATFORM)
     try:
         return main(sys.argv[1:])
     except BrokenPipeError:

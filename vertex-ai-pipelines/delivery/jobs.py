@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from delivery import lazy
 from delivery.patience import CALL, patient
 from delivery.settings import Environment
 from flows.errors import RetrainError
@@ -13,7 +12,6 @@ class Jobs:
     """The environment's PipelineService, in its region."""
 
     def __init__(self, environment: Environment) -> None:
-        lazy.imported(*lazy.AIPLATFORM)
         from google.cloud.aiplatform_v1.services.pipeline_service import PipelineServiceClient
 
         self._environment = environment

@@ -68,6 +68,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "roles/aiplatform.admin": (*PROJECT, "aiplatform.*"),
     "roles/aiplatform.user": (*PROJECT, "aiplatform.*"),
     "roles/aiplatform.viewer": (*PROJECT, "aiplatform.*.get", "aiplatform.*.list"),
+    "roles/logging.logWriter": ("logging.logEntries.create", "logging.logEntries.route"),
     "roles/iam.serviceAccountAdmin": (
         *PROJECT,
         *(f"iam.serviceAccounts.{verb}" for verb in ("create", "delete", "get", "list", "*IamPolicy")),

@@ -73,8 +73,7 @@ def _buckets(environment: Environment) -> None:
     from google.cloud import storage
 
     google = storage.Client(project=environment.project)
-    for address in (environment.pipeline_root, environment.serving_bucket):
-        name = address.removeprefix("gs://").partition("/")[0]
+    for name in environment.google_buckets:
         if google.lookup_bucket(name) is None:
             google.create_bucket(name, location=environment.region)
     s3 = boto3.client("s3", region_name=environment.aws_region)

@@ -4,6 +4,7 @@ import msgspec
 
 from delivery import grants
 from delivery.settings import Environment, load
+from localcloud.roles import ROLES
 
 LOCAL = load().environment("local")
 ROLE = "arn:aws:iam::123456789012:role/team/"
@@ -18,6 +19,15 @@ KEYLESS: Environment = msgspec.structs.replace(
 
 def secrets_of(account: str) -> set[str]:
     return {one.name for one in grants.google(LOCAL) if one.account == account and one.kind == "secret"}
+
+
+def test_a_pipeline_s_account_may_use_vertex_ai_and_write_logs() -> None:
+    roles = {one.role for one in grants.google(LOCAL) if one.account == LOCAL.pipeline_account}
+    assert {"roles/aiplatform.user", "roles/logging.logWriter"} <= roles
+
+
+def test_the_local_cloud_knows_every_role() -> None:
+    assert {one.role for one in grants.google(LOCAL)} <= set(ROLES)
 
 
 def test_each_secret_is_for_those_who_use_it() -> None:

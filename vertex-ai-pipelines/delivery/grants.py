@@ -52,12 +52,14 @@ def accounts(environment: Environment) -> list[str]:
 def google(environment: Environment) -> list[Grant]:
     """The grants on Google Cloud."""
     project, secrets = environment.project, environment.secrets
-    bucket = environment.pipeline_root.removeprefix("gs://").partition("/")[0]
-    pipeline = environment.pipeline_account
+    bucket, pipeline = environment.google_bucket, environment.pipeline_account
     submitter, release = account(environment, SUBMITTER), account(environment, RELEASE)
     reads = "roles/secretmanager.secretAccessor"
     table = [
-        # A pipeline job's steps: its data, its artifacts, the keys of the model store, one App.
+        # A pipeline job's steps: what Google wants of an account that a pipeline runs as, its data, its
+        # artifacts, the keys of the model store, one App.
+        Grant(pipeline, "roles/aiplatform.user", "project", project),
+        Grant(pipeline, "roles/logging.logWriter", "project", project),
         Grant(pipeline, "roles/bigquery.jobUser", "project", project),
         Grant(pipeline, "roles/bigquery.dataViewer", "project", project),
         Grant(pipeline, "roles/storage.objectUser", "bucket", bucket),

@@ -83,6 +83,16 @@ class Environment(Table):
         """The model store's bucket, without s3://."""
         return self.model_store.removeprefix("s3://")
 
+    @property
+    def google_bucket(self) -> str:
+        """The pipeline root's bucket, without gs:// and folder."""
+        return self.pipeline_root.removeprefix("gs://").partition("/")[0]
+
+    @property
+    def google_buckets(self) -> tuple[str, str]:
+        """The pipeline root's bucket and the serving bucket."""
+        return self.google_bucket, self.serving_bucket.removeprefix("gs://")
+
 
 class Settings(Table):
     """The repository on GitHub, and the environments by name."""

@@ -4,14 +4,17 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from delivery import checks, doctor, settings
 from delivery.checks import Finding
 from delivery.compile import GOLDEN
+from flows.s3 import s3_client
 from localcloud.environment import Environment
 from tests.conftest import ROOT, WORLD
 
@@ -128,11 +131,39 @@ def test_one_that_failed_makes_the_exit_code_1(
     assert json.loads(printed.out)["findings"][1]["state"] == "failed"
 
 
-def test_google_is_not_asked_without_a_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(_: Any) -> Any:
-        raise AssertionError
+@pytest.mark.parametrize(
+    ("state", "asked"), [("failed", []), ("ok", ["secret"])], ids=["nobody", "somebody"]
+)
+def test_google_is_asked_by_a_caller_that_it_knows(
+    monkeypatch: pytest.MonkeyPatch, state: Any, asked: list[str]
+) -> None:
+    """Whatever the checks find that come after it."""
+    others: Any = {"ok": "failed", "failed": "ok"}
+    here = [Finding("caller", state, "x"), Finding("other", others[state], "x")]
+    monkeypatch.setattr(checks, "HERE", {one.check: lambda _, one=one: iter([one]) for one in here})
+    monkeypatch.setattr(checks, "GOOGLE", {"secret": lambda _: iter([Finding("secret", "ok", "x")])})
+    assert [one.check for one in checks.findings(LOCAL)] == ["settings", "caller", "other", *asked]
 
-    nobody = Finding("caller", "failed", "nobody")
-    monkeypatch.setattr(checks, "HERE", {"caller": lambda _: iter([nobody])})
-    monkeypatch.setattr(checks, "GOOGLE", {"secret": ask})
-    assert [one.check for one in checks.findings(LOCAL)] == ["settings", "caller"]
+
+@pytest.mark.parametrize(
+    ("status", "state", "said"),
+    [
+        (403, "ok", "s3://retrain-local-models"),
+        (404, "failed", "there is none"),
+        (400, "failed", "(400)"),
+        (503, "failed", "(503)"),
+    ],
+)
+def test_what_s3_says_of_the_model_store_is_told(
+    monkeypatch: pytest.MonkeyPatch, status: int, state: str, said: str
+) -> None:
+    client = s3_client("eu-west-1", {"aws_access_key_id": "x", "aws_secret_access_key": "x"})
+    answer = AWSResponse("https://s3.invalid/", status, {}, None)
+    answer._content = b""
+    client.meta.events.register("before-send.s3.HeadBucket", lambda **_: answer)
+    monkeypatch.setattr(checks, "s3_client", lambda *_: client)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    [found] = checks.model_store(LOCAL)
+    assert found.state == state
+    assert said in found.found
+    assert ("aws s3 mb" in found.mend) == (status == 404)

@@ -18,6 +18,7 @@ from delivery.registry import Registry
 from delivery.settings import ROOT, Environment
 from flows import config
 from flows.errors import InputError
+from flows.s3 import s3_client
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,7 @@ def google_buckets(environment: Environment) -> Iterator[Finding]:
     from google.cloud import storage
 
     client = storage.Client(project=environment.project)
-    for address in (environment.pipeline_root, environment.serving_bucket):
-        name = address.removeprefix("gs://").partition("/")[0]
+    for name in environment.google_buckets:
         bucket = client.lookup_bucket(name, timeout=30)
         if bucket is None:
             mend = f"gcloud storage buckets create gs://{name} --location {environment.region}"
@@ -117,30 +117,31 @@ def google_buckets(environment: Environment) -> Iterator[Finding]:
 
 def model_store(environment: Environment) -> Iterator[Finding]:
     """The model store's bucket, with whatever AWS credentials the caller has."""
-    import boto3
     from botocore.exceptions import ClientError, NoCredentialsError
 
-    name = environment.bucket
+    name, place = environment.bucket, environment.aws_region
     try:
-        boto3.client("s3", region_name=environment.aws_region).head_bucket(Bucket=name)
+        s3_client(place, None).head_bucket(Bucket=name)
     except NoCredentialsError:
         yield Finding(
             "bucket", "note", f"s3://{name}: not looked at", "AWS credentials", "aws sso login"
         )
-        return
     except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if status != 403:  # it is there, and not for this caller
-            yield _missing_store(environment, status)
-            return
-    yield Finding("bucket", "ok", f"s3://{name} · {environment.aws_region}")
+        yield _unseen_store(environment, error)
+    else:
+        yield Finding("bucket", "ok", f"s3://{name} · {place}")
 
 
-def _missing_store(environment: Environment, status: int) -> Finding:
-    what = f"s3://{environment.bucket}: " + ("it is elsewhere" if status == 301 else "there is none")
-    place = environment.aws_region
-    mend = f"aws s3 mb s3://{environment.bucket} --region {place}, or mend model_store in settings.toml"
-    return Finding("bucket", "failed", what, f"a bucket in {place}", mend)
+def _unseen_store(environment: Environment, error: Any) -> Finding:
+    """What S3's refusal says of the model store: a HEAD has a status and no body."""
+    name, place = environment.bucket, environment.aws_region
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    if status == 403:  # it is there, and not for this caller
+        return Finding("bucket", "ok", f"s3://{name} · {place}")
+    words = {301: "it is elsewhere", 404: "there is none"}.get(status)
+    mend = f"aws s3 mb s3://{name} --region {place}, or mend model_store in settings.toml"
+    expected = f"a bucket in {place}"
+    return Finding("bucket", "failed", f"s3://{name}: {words or error}", expected, mend if words else "")
 
 
 def jobs(environment: Environment) -> Iterator[Finding]:
@@ -211,12 +212,13 @@ GOOGLE: dict[str, Check] = {  # for naught where nobody asks
 
 def findings(environment: Environment) -> Iterator[Finding]:
     """All checks, in order; Google Cloud is asked only by a caller that it can know."""
-    last = Finding("settings", "ok", f"{environment.name} · project {environment.project}")
-    yield last
+    yield Finding("settings", "ok", f"{environment.name} · project {environment.project}")
+    is_known = False
     for name, check in HERE.items():
-        for last in guarded(name, check, environment):
-            yield last
-    if last.state == "ok":
+        for finding in guarded(name, check, environment):
+            yield finding
+            is_known |= finding.check == "caller" and finding.state == "ok"
+    if is_known:
         for name, check in GOOGLE.items():
             yield from guarded(name, check, environment)
 

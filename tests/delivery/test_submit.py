@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -116,6 +117,34 @@ def test_again_ends_some_time() -> None:
         submit._next_attempt(jobs, config.load("recommender"), TRIGGER)
 
 
+class Interrupted(Jobs):
+    """Jobs whose user is impatient: a Ctrl-C comes in the middle of each cancel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled = list[str]()
+
+    def cancel(self, name: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+        self.cancelled.append(name)
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Ctrl-C as Python has it, whatever a test makes of it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_a_second_ctrl_c_does_not_end_the_cancel_of_the_first() -> None:
+    jobs: Any = Interrupted()
+    with pytest.raises(KeyboardInterrupt), submit.cancelling(jobs, "projects/p/…/1"):
+        signal.raise_signal(signal.SIGINT)
+    assert jobs.cancelled == ["projects/p/…/1"]
+
+
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clone with nothing released, whose table changed at a known time."""
@@ -128,7 +157,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def told(of: Environment | None = None) -> dict[str, Any]:
     flow = config.load("recommender")
-    return submit.parameters(flow, of or environment(), TRIGGER, IMAGE, "projects/p/…/1")
+    plan = {
+        "version": TRIGGER.version,
+        "commit": COMMIT,
+        "image": IMAGE,
+        "pipeline_job": "projects/p/…/1",
+    }
+    return submit.parameters(flow, of or environment(), plan)
 
 
 def test_a_run_is_told_all_that_the_pipeline_asks_for(root: Path) -> None:
@@ -183,8 +218,9 @@ def test_without_keys_a_step_is_told_its_role(root: Path) -> None:
 
 def test_an_environment_that_does_not_train_is_refused() -> None:
     closed = msgspec.structs.replace(environment(), train=False)
+    jobs: Any = Jobs()
     with pytest.raises(InputError, match="'local' does not train"):
-        submit.submit(config.load("recommender"), closed, TRIGGER, again=False)
+        submit.planned(jobs, config.load("recommender"), closed, TRIGGER, again=False)
 
 
 # The window, with a table that last changed at CHANGED.
@@ -269,12 +305,15 @@ bucket = storage.Client().lookup_bucket("submit-test") or storage.Client().creat
 registry = Registry(f"{environment.artifact_registry}/base")
 digest, _ = image.publish(registry, settings.ROOT, "base", COMMIT)
 trigger = Trigger(datetime(2026, 11, 21, 8, 45, tzinfo=UTC), COMMIT)
-answers = [submit.submit(flow, environment, trigger, again) for again in (False, False, True)]
 jobs = Jobs(environment)
+answers = []
+for again in (False, False, True):
+    answers.append(submit.planned(jobs, flow, environment, trigger, again))
+    submit.submit(jobs, flow, environment, answers[-1])
 made = [jobs.find(name) for name in sorted({answer["pipeline_job"] for answer in answers})]
 # Two that looked at once: the later one finds it there, and that is success.
-submit._create(jobs, flow, environment, made[0].name.rsplit("/", 1)[1], answers[0]["image"],
-    dict(made[0].runtime_config.parameter_values))
+jobs.create(made[0].name.rsplit("/", 1)[1], dict(made[0].pipeline_spec),
+    dict(made[0].runtime_config.parameter_values), {})
 for job in made:
     jobs.cancel(job.name)
 found = list(jobs._client.list_pipeline_jobs(parent=jobs.parent))
@@ -313,17 +352,19 @@ def test_the_same_trigger_is_one_job_and_again_makes_another(program: Program) -
 
 
 REFUSED = """
+google.query("create or replace view retail.seen as select id from retail.transactions").result()
 unknown = Trigger(datetime(2026, 11, 21, tzinfo=UTC), "f" * 40)
 nowhere = "projects/test-project/locations/europe-west1/pipelineJobs/never"
 def rows(table):
     return lambda: window.window(msgspec.structs.replace(flow.data, table=table), "test-project")
 answer = [
-    refusal(lambda: submit.submit(flow, environment, unknown, False)),
+    refusal(lambda: submit.planned(Jobs(environment), flow, environment, unknown, False)),
     refusal(rows("retail.nothing")),
     refusal(rows("nothing.transactions")),
     refusal(rows("a.b.c.d")),
     refusal(lambda: Jobs(environment).find(nowhere)),
     refusal(lambda: Jobs(environment).create("Not An Id", spec, {}, {})),
+    refusal(rows("retail.seen")),
     refusal(rows("retail.transactions")),
 ]
 """
@@ -332,7 +373,7 @@ answer = [
 @pytest.mark.slow
 def test_what_cannot_be_submitted_is_named(program: Program, tmp_path: Path) -> None:
     spec = f"from delivery import compiled\nspec = compiled.spec(flow, {IMAGE!r})"
-    image, table, dataset, name, job, refused, good = program(f"{SET_UP}\n{spec}\n{REFUSED}")
+    image, table, dataset, name, job, refused, view, good = program(f"{SET_UP}\n{spec}\n{REFUSED}")
     assert image[0] == "InputError"
     assert f"no image europe-west1-docker.pkg.dev/test-project/submit/base:{'f' * 40}" in image[1]
     assert table[0] == dataset[0] == name[0] == "InputError"
@@ -342,4 +383,7 @@ def test_what_cannot_be_submitted_is_named(program: Program, tmp_path: Path) -> 
     assert job == [None, "None"]
     assert refused[0] == "RetrainError"
     assert "refused the pipeline job Not An Id" in refused[1]
+    assert view[0] == "InputError"
+    assert "test-project.retail.seen is of type VIEW" in view[1]
+    assert "name the table behind it" in view[1]
     assert good[0] is None

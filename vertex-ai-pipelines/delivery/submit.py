@@ -2,7 +2,10 @@
 
 import argparse
 import json
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -60,31 +63,40 @@ def main(argv: list[str]) -> int:
     arguments = parser().parse_args(argv)
     environment = settings.load().environment(arguments.environment)
     flow = components.load(arguments.flow)
-    time = arguments.trigger or datetime.now(UTC)
-    submitted = submit(flow, environment, Trigger(time, head(settings.ROOT)), arguments.again)
-    print(f"pipeline      {submitted['pipeline_job'].rsplit('/', 1)[1]}", file=sys.stderr)
-    if arguments.wait:
-        submitted |= _follow(Jobs(environment), submitted["pipeline_job"])
+    trigger = Trigger(arguments.trigger or datetime.now(UTC), head(settings.ROOT))
+    jobs = Jobs(environment)
+    plan = planned(jobs, flow, environment, trigger, arguments.again)
+    with cancelling(jobs, plan["pipeline_job"]):
+        submit(jobs, flow, environment, plan)
+        print(f"pipeline      {plan['pipeline_job'].rsplit('/', 1)[1]}", file=sys.stderr)
+        outcome = asdict(follow.follow(jobs, plan["pipeline_job"])) if arguments.wait else {}
     if arguments.json:
-        print(json.dumps(submitted))
-    return 1 if submitted.get("state") in ("FAILED", "CANCELLED") else 0
+        print(json.dumps(plan | outcome))
+    return 1 if outcome.get("state") in ("FAILED", "CANCELLED") else 0
 
 
-def _follow(jobs: Jobs, name: str) -> dict[str, Any]:
-    """The job's outcome; who stops waiting stops the job."""
+@contextmanager
+def cancelling(jobs: Jobs, name: str) -> Iterator[None]:
+    """Who stops waiting with Ctrl-C stops the job, if it is there."""
+    from google.api_core.exceptions import NotFound
+
     try:
-        return asdict(follow.follow(jobs, name))
+        yield
     except KeyboardInterrupt:
-        jobs.cancel(name)
-        print(f"\ncancelled     {name.rsplit('/', 1)[1]}", file=sys.stderr)
+        # Cancelling has limits of its own; a second Ctrl-C would leave the job running.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with suppress(NotFound):
+            jobs.cancel(name)
+            print(f"\ncancelled     {name.rsplit('/', 1)[1]}", file=sys.stderr)
         raise
 
 
-def submit(flow: FlowConfig, environment: Environment, trigger: Trigger, again: bool) -> dict[str, Any]:
-    """Start the job of `trigger`; where it is there already, that is success.
+def planned(
+    jobs: Jobs, flow: FlowConfig, environment: Environment, trigger: Trigger, again: bool
+) -> dict[str, Any]:
+    """The run that `trigger` asks for: its job's resource name, version, commit and image.
 
-    Returns the job's resource name, version, commit and image. Raises InputError for a missing
-    image, table or environment, RetrainError where Vertex AI refuses the job.
+    Raises InputError for a missing image or environment.
     """
     if not environment.train:
         raise InputError(
@@ -92,24 +104,28 @@ def submit(flow: FlowConfig, environment: Environment, trigger: Trigger, again: 
         )
     registry = Registry(f"{environment.artifact_registry}/{flow.image}")
     reference = f"{registry.name}@{image.resolve(registry, trigger.commit)}"
-    jobs = Jobs(environment)
     trigger = _next_attempt(jobs, flow, trigger) if again else trigger
-    job_id = trigger.job_id(flow.name)
-    name = f"{jobs.parent}/pipelineJobs/{job_id}"
-    if jobs.find(name) is None:
-        values = parameters(flow, environment, trigger, reference, name)
-        _create(jobs, flow, environment, job_id, reference, values)
     return {
-        "pipeline_job": name,
+        "pipeline_job": f"{jobs.parent}/pipelineJobs/{trigger.job_id(flow.name)}",
         "version": trigger.version,
         "commit": trigger.commit,
         "image": reference,
     }
 
 
-def parameters(
-    flow: FlowConfig, environment: Environment, trigger: Trigger, reference: str, job: str
-) -> dict[str, Any]:
+def submit(jobs: Jobs, flow: FlowConfig, environment: Environment, plan: dict[str, str]) -> None:
+    """Start the job of `plan`; where it is there already, that is success.
+
+    Raises InputError for a missing table, RetrainError where Vertex AI refuses the job.
+    """
+    name = plan["pipeline_job"]
+    if jobs.find(name) is None:
+        values = parameters(flow, environment, plan)
+        labels = {"flow": flow.name, "environment": environment.name, "commit": plan["commit"]}
+        jobs.create(name.rsplit("/", 1)[1], compiled.spec(flow, plan["image"]), values, labels)
+
+
+def parameters(flow: FlowConfig, environment: Environment, plan: dict[str, str]) -> dict[str, Any]:
     """The values of all pipeline parameters of one run."""
     rows = window(flow.data, environment.project)
     released = releases.read(settings.ROOT / releases.path(environment.name, flow.name))
@@ -127,24 +143,8 @@ def parameters(
         "s3_reader": _s3(environment, environment.secrets.s3_reader),
         "s3_writer": _s3(environment, environment.secrets.s3_writer),
         "github": _github(environment),
-        "version": trigger.version,
-        "commit": trigger.commit,
-        "image": reference,
-        "pipeline_job": job,
     }
-    return values | pipeline.options(flow)
-
-
-def _create(
-    jobs: Jobs,
-    flow: FlowConfig,
-    environment: Environment,
-    job_id: str,
-    reference: str,
-    values: dict[str, Any],
-) -> None:
-    labels = {"flow": flow.name, "environment": environment.name, "commit": values["commit"]}
-    jobs.create(job_id, compiled.spec(flow, reference), values, labels)
+    return values | plan | pipeline.options(flow)
 
 
 def _next_attempt(jobs: Jobs, flow: FlowConfig, trigger: Trigger) -> Trigger:

@@ -17,7 +17,8 @@ SCOPES = ["https://www.googleapis.com/auth/bigquery"]
 def window(data: Data, project: str) -> Window:
     """The window of [data] in flow.toml. Asks BigQuery when the table last changed.
 
-    Raises InputError where the table is not there, `until` is not a date or `days` leads nowhere.
+    Raises InputError where the table is not there or is a view, `until` is not a date or `days` leads
+    nowhere.
     """
     snapshot = _last_change(data.table, project)
     end = snapshot if data.until == LATEST else _midnight(data.until)
@@ -62,6 +63,11 @@ def _last_change(table: str, project: str) -> datetime:
             f"BigQuery table {name}: {error.message}",
             "name an existing table in flow.toml [data] table, and let this account read it",
         ) from None
+    if found["type"] != "TABLE":  # a view's or an external table's last change is not its rows'
+        raise InputError(
+            f"BigQuery table {name} is of type {found['type']}: when its rows last changed is not known",
+            "name the table behind it in flow.toml [data] table, and do the rest in query.sql",
+        )
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(found["lastModifiedTime"]))
 
 

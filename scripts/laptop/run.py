@@ -32,6 +32,7 @@ WORDS = {
 }
 SECOND = timedelta(seconds=1)
 PATIENCE = 3.0  # seconds for a verb to end by itself
+CANCEL = 60.0  # seconds for a verb that was told to end: it may have a job to cancel
 KEPT = 3  # checkouts of earlier runs
 
 
@@ -84,7 +85,7 @@ def check_out(commit: str) -> Path:
         (folder / ".venv").symlink_to(settings.ROOT / ".venv")
         (folder / ".local").mkdir()
         compiled.FOLDER.mkdir(parents=True, exist_ok=True)
-        (folder / ".local" / "pipelines").symlink_to(compiled.FOLDER)
+        (folder / compiled.FOLDER.relative_to(settings.ROOT)).symlink_to(compiled.FOLDER)
         (folder / ".git" / "complete").touch()
     os.utime(folder)
     for old in sorted(CHECKOUTS.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEPT]:
@@ -172,17 +173,17 @@ def watch(process: "subprocess.Popen[str]") -> None:
 
 def stop(process: "subprocess.Popen[str]") -> None:
     """End an interrupted verb: a terminal has interrupted it, too; whoever signals us alone has not."""
-    if not ends(process):
+    if not ends(process, PATIENCE):
         process.send_signal(signal.SIGINT)
-    if not ends(process):
+    if not ends(process, CANCEL):
         process.kill()
         process.wait()
 
 
-def ends(process: "subprocess.Popen[str]") -> bool:
-    """Whether it ends within some seconds."""
+def ends(process: "subprocess.Popen[str]", seconds: float) -> bool:
+    """Whether it ends within `seconds`."""
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=PATIENCE)
+        process.wait(timeout=seconds)
     return process.returncode is not None
 
 

@@ -1,7 +1,6 @@
 """The five components' YAML files, and whether they and a flow's module fit the code that runs them."""
 
 import ast
-import difflib
 import inspect
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from flows.config import FlowConfig
 from flows.contract import Flow
 from flows.errors import InputError
 from flows.interface import Interface
-from flows.tables import Table, convert
+from flows.tables import Table, convert, hint
 
 COMPONENTS = ROOT / "vertex-ai-pipelines" / "components"
 STEPS = tuple(interface.STEPS)
@@ -112,7 +111,7 @@ def _check_puts(where: str, found: Iterable[Put], expected: Mapping[str, str]) -
         kinds[put.name] = put.type
     for name in kinds:
         if name not in expected:
-            raise InputError(f"{where}: '{name}' is not known to the step", _hint(name, expected))
+            raise InputError(f"{where}: '{name}' is not known to the step", hint(name, expected, "name"))
     for name, kind in expected.items():
         if name not in kinds:
             raise InputError(
@@ -132,11 +131,6 @@ def _check_words(where: str, found: tuple[str, ...], expected: tuple[str, ...]) 
             f"{where} is [{', '.join(found)}], the image understands [{', '.join(expected)}]",
             f"write [{', '.join(expected)}]",
         )
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"nearest known name: {near[0]}" if near else f"known names: {', '.join(known)}"
 
 
 def _python(path: Path) -> ast.Module:

@@ -1,6 +1,5 @@
 """flow.toml: the one description of a flow. This module reads and validates it."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from importlib import import_module
@@ -12,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from flows.errors import InputError
-from flows.tables import Table, convert, load_toml
+from flows.tables import Table, convert, hint, load_toml
 
 FLOWS = Path(__file__).parent
 Share = Annotated[float, Meta(gt=0, lt=1)]
@@ -176,10 +175,9 @@ def _refuse_metric(metric: str, known: Mapping[str, str], path: Path) -> None:
             'add for example: METRICS = {"mae": "MAE"}',
         )
     if metric not in known:
-        near = difflib.get_close_matches(metric, known, n=1)
-        hint = f"nearest known one: {near[0]}" if near else f"known ones: {', '.join(known)}"
+        nearest = hint(metric, known, "one")
         raise InputError(
-            f"{path}: [gate] metric = '{metric}' is not one of this flow's; {hint}",
+            f"{path}: [gate] metric = '{metric}' is not one of this flow's; {nearest}",
             "the flow's config.py lists them as METRICS",
         )
 
@@ -271,9 +269,8 @@ def _refuse_contradictions(config: FlowConfig, where: str) -> None:
     """What each key alone cannot show: names of steps, an ascending ladder, replicas in order."""
     for name in config.resources:
         if name not in MACHINES:
-            near = difflib.get_close_matches(name, MACHINES, n=1)
-            hint = f"nearest known key: {near[0]}" if near else f"known keys: {', '.join(MACHINES)}"
-            raise InputError(f"{where}: unknown key '{name}' at [resources]; {hint}")
+            nearest = hint(name, MACHINES, "key")
+            raise InputError(f"{where}: unknown key '{name}' at [resources]; {nearest}")
     for serving in (config.serving, *config.serving_overrides.values()):
         if list(serving.ladder) != sorted(set(serving.ladder)):
             raise InputError(f"{where}: [serving] ladder = {list(serving.ladder)} does not ascend")

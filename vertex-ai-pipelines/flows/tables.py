@@ -4,6 +4,7 @@ import difflib
 import re
 import tomllib
 import typing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,6 +60,13 @@ def decode_json(text: str | bytes, kind: type[T], where: str, strict: bool = Tru
         raise InputError(f"{where}: not valid JSON: {error}") from None
 
 
+def hint(name: str, known: Iterable[str], kind: str) -> str:
+    """What may have been meant by `name`, for an error: "nearest known key: days", or all of them."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"nearest known {kind}: {near[0]}" if near else f"known {kind}s: {', '.join(names)}"
+
+
 def _explain(message: str, kind: type) -> str:
     found = UNKNOWN.search(message)
     if not found:
@@ -66,9 +74,7 @@ def _explain(message: str, kind: type) -> str:
     path = [part for part in (found["path"] or "").split(".") if part]
     table = f"[{'.'.join(path)}]" if path else "the top level"
     known = _fields(kind, path)
-    near = difflib.get_close_matches(found["key"], known, n=1, cutoff=0.5)
-    hint = f"nearest known key: {near[0]}" if near else f"known keys: {', '.join(known)}"
-    return f"unknown key '{found['key']}' at {table}; {hint}"
+    return f"unknown key '{found['key']}' at {table}; {hint(found['key'], known, 'key')}"
 
 
 def _fields(kind: Any, path: list[str]) -> list[str]:

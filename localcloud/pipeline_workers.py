@@ -60,22 +60,23 @@ class Workers:
 
     def _step_server(self, image: Image) -> Server:
         """The one for the image's Python and variables; the least lately used one makes room."""
-        env = self._step_environment(image)
-        named = json.dumps([image.python, env], sort_keys=True)
+        own = {k: v for k, v in image.environment().items() if k != "PYTHONPATH"}
+        named = json.dumps([image.python, own], sort_keys=True)
+        # The same in every copy of this folder and at every port: what was learned there goes with it.
+        named = named.replace(str(self._cloud.root), "")
         key = hashlib.sha256(named.encode()).hexdigest()[:16]
         found = self._steps.pop(key, None)
         if found and not found.runs:
             found.close()
             found = None
-        found = found or Server(image.python, env, self._learned / key)
+        found = found or Server(image.python, self._step_environment(own), self._learned / key)
         self._steps[key] = found
         if len(self._steps) > WARM:
             # It goes when the last job that can ask it has ended.
             threading.Thread(target=self._steps.pop(next(iter(self._steps))).close, daemon=True).start()
         return found
 
-    def _step_environment(self, image: Image) -> dict[str, str]:
+    def _step_environment(self, own: dict[str, str]) -> dict[str, str]:
         """What modules may read when they are imported: all but what is one step's or image's own."""
         cloud = environment(self._cloud.root, self._cloud.port, "steps").set
-        own = {k: v for k, v in image.environment().items() if k != "PYTHONPATH"}
         return {**own, **cloud, "HOME": str(self._cloud.root / "empty")}

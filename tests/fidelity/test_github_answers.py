@@ -7,8 +7,9 @@ from typing import Any
 from localcloud.described import description, normal
 from localcloud.github.routes import paths
 from localcloud.http import Router
+from tests.eventually import eventually
 from tests.fidelity.answers import Checked
-from tests.localcloud.github_harness import Site, until
+from tests.localcloud.github_harness import Site
 
 R = "/repos/acme/models"
 FLOW = """
@@ -188,18 +189,18 @@ def actions(hub: Hub) -> None:
     hub.ask("GET", f"{R}/actions/workflows/say.yml/runs")
     run = hub.ask("GET", f"{R}/actions/runs")["workflow_runs"][0]["id"]
     one = f"{R}/actions/runs/{run}"
-    until(lambda: hub.ask("GET", one)["status"] == "completed")
+    eventually(lambda: hub.ask("GET", one)["status"] == "completed")
     job = hub.ask("GET", f"{one}/jobs")["jobs"][0]["id"]
     hub.ask("GET", f"{R}/actions/jobs/{job}")
     hub.ask("GET", f"{one}/logs")
     hub.ask("GET", f"{R}/actions/jobs/{job}/logs")
     for verb in ("rerun", "rerun-failed-jobs"):
         hub.ask("POST", f"{one}/{verb}")
-        until(lambda: hub.ask("GET", one)["status"] == "completed")
+        eventually(lambda: hub.ask("GET", one)["status"] == "completed")
     for verb in ("cancel", "force-cancel"):
         hub.ask("POST", f"{one}/rerun")
         hub.ask("POST", f"{one}/{verb}")
-        until(lambda: hub.ask("GET", one)["status"] == "completed")
+        eventually(lambda: hub.ask("GET", one)["status"] == "completed")
 
 
 def test_every_answer_has_the_fields_that_github_describes(tmp_path: Path) -> None:

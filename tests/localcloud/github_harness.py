@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from github import Auth, Github
 from localcloud.cloud import Cloud, World
 from localcloud.github import GitHub
 from localcloud.http import Query, Request, Router
+from tests.eventually import eventually
 
 WORLD = World("acme-ml", "1234567890", "europe-west1", "acme/models", "eu-west-1")
 OWNER = "olivia"
@@ -140,13 +140,5 @@ def _listen(app: Plain) -> tuple[str, uvicorn.Server, threading.Thread]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    until(lambda: server.started)
+    eventually(lambda: server.started)
     return f"http://127.0.0.1:{listening.getsockname()[1]}", server, thread
-
-
-def until(true: Callable[[], object], seconds: float = 30) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)

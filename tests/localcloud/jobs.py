@@ -18,6 +18,7 @@ from google.protobuf import json_format
 from kfp import dsl
 
 from localcloud.client import Client
+from tests.eventually import eventually
 
 API = "https://europe-west1-aiplatform.googleapis.com/v1/projects/test-project/locations/europe-west1"
 REGISTRY = "europe-west1-docker.pkg.dev"
@@ -67,10 +68,13 @@ class Jobs:
 
     def until(self, name: str, good: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The job as soon as it is so."""
-        while not good(job := self.get(name)):
-            assert not job["state"].endswith(ENDED), job
-            time.sleep(0.02)
-        return job
+
+        def found() -> dict[str, Any]:
+            job = self.get(name)
+            assert good(job) or not job["state"].endswith(ENDED), job
+            return job if good(job) else {}
+
+        return eventually(found)
 
     def run(self, pipeline: Any, **values: Any) -> dict[str, Any]:
         """A job of this pipeline that has ended."""

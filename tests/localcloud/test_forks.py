@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.forks import LOST, Order, Process, Server, start
+from tests.eventually import eventually
 
 Run = Callable[..., tuple[int, str]]
 # What a new interpreter and a fork have to agree on.
@@ -168,8 +168,7 @@ def sleeper(server: Server, home: Path) -> tuple[Process, int]:
     code = f"{LEAVE}; import time; time.sleep(600)"
     env = {"PATH": "/usr/bin:/bin"}
     process = start(server.control, Order([sys.executable, "-c", code], str(home), env, str(log)))
-    while not (log.exists() and log.read_text().endswith("\n")):
-        time.sleep(0.01)
+    eventually(lambda: log.exists() and log.read_text().endswith("\n"))
     return process, int(log.read_text())
 
 
@@ -188,8 +187,7 @@ def in_session(leader: int) -> list[str]:
 
 def none_left(leader: int) -> None:
     """Return when the session is empty."""
-    while in_session(leader):
-        time.sleep(0.01)
+    eventually(lambda: not in_session(leader))
 
 
 def test_killing_ends_a_process_and_what_it_started(server: Server, home: Path) -> None:
@@ -218,8 +216,7 @@ def test_a_process_ends_with_a_killed_server(server: Server, home: Path) -> None
     process, leader = sleeper(server, home)
     os.kill(server._process.pid, signal.SIGKILL)
     assert process.wait() == LOST
-    while str(leader) in in_session(leader):
-        time.sleep(0.01)
+    eventually(lambda: str(leader) not in in_session(leader))
     assert not server.runs
     os.killpg(leader, signal.SIGKILL)  # what it had itself started lives on: end it here
 

@@ -12,7 +12,8 @@ from github import GithubException, UnknownObjectException
 from github.Repository import Repository
 from github.WorkflowRun import WorkflowRun
 
-from tests.localcloud.github_harness import OWNER, Site, until
+from tests.eventually import eventually
+from tests.localcloud.github_harness import OWNER, Site
 
 TRAIN = """\
 name: Train
@@ -69,7 +70,7 @@ def press(repo: Repository, name: str, **inputs: object) -> WorkflowRun:
 
 
 def finished(repo: Repository, run: WorkflowRun) -> WorkflowRun:
-    until(lambda: repo.get_workflow_run(run.id).status == "completed")
+    eventually(lambda: repo.get_workflow_run(run.id).status == "completed")
     return repo.get_workflow_run(run.id)
 
 
@@ -147,7 +148,7 @@ def test_details_of_the_run_where_asked(repo: Repository) -> None:
 def test_queue_cancel_and_rerun(shared: Site, repo: Repository) -> None:
     first, second, third = (press(repo, "slow") for _ in range(3))
     child = shared.root / "runs" / str(first.id) / "temp" / "child"
-    until(lambda: child.exists() and child.read_text().strip())
+    eventually(lambda: child.exists() and child.read_text().strip())
     found = {run.id: run.status for run in repo.get_workflow("slow.yml").get_runs()}
     assert found == {first.id: "in_progress", second.id: "queued", third.id: "queued"}
     assert press(repo, "train", flow_name="beside").id not in found
@@ -156,13 +157,13 @@ def test_queue_cancel_and_rerun(shared: Site, repo: Repository) -> None:
     assert first.cancel()
     assert finished(repo, first).conclusion == "cancelled"
     process = Path(f"/proc/{child.read_text().strip()}/stat")
-    until(lambda: not process.exists() or " Z " in process.read_text())
-    until(lambda: repo.get_workflow_run(third.id).status == "in_progress")
+    eventually(lambda: not process.exists() or " Z " in process.read_text())
+    eventually(lambda: repo.get_workflow_run(third.id).status == "in_progress")
     third.cancel()
     assert finished(repo, third).conclusion == "cancelled"
     assert not third.cancel()
     assert second.rerun()
-    until(lambda: repo.get_workflow_run(second.id).status == "in_progress")
+    eventually(lambda: repo.get_workflow_run(second.id).status == "in_progress")
     assert repo.get_workflow_run(second.id).run_attempt == 2
     assert not second.rerun()
     second.cancel()
@@ -197,7 +198,7 @@ def test_after_a_stop(tmp_path: Path) -> None:
     site.commit({**FILES, "scripts/slow": "#!/bin/sh\ntest $GITHUB_RUN_NUMBER = 2 || sleep 60\n"})
     repo = site.client().get_repo("acme/models")
     first, second = press(repo, "slow"), press(repo, "slow")
-    until(lambda: repo.get_workflow_run(first.id).status == "in_progress")
+    eventually(lambda: repo.get_workflow_run(first.id).status == "in_progress")
     record = site.hub.runs.get("acme/models", first.id)
     site.close()
     site = Site(tmp_path / "cloud")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from localcloud.client import Client, free_port
+from localcloud.client import Client, free_port, is_alive
 from localcloud.packages import Base, Environments, PackagesError
 from tests.conftest import WORLD
+from tests.eventually import eventually
 from tests.localcloud.jobs import Jobs, single, tasks
 
 pytestmark = pytest.mark.slow
@@ -200,9 +202,19 @@ def parent(process: int) -> int:
 
 def gone(process: int) -> None:
     """Return when there is no such process, or only its body."""
-    while Path(f"/proc/{process}").exists():
-        try:
-            if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return
-        except OSError:
-            return
+    eventually(lambda: not is_alive(process))
+
+
+def test_what_was_learned_goes_with_a_copy_of_the_folder(mortal: Jobs, tmp_path: Path) -> None:
+    image = mortal.push({}, labels("msgspec"), "GREETING=hello")
+    assert run(mortal, image, "import msgspec")[0] == ""
+    mortal.cloud.down()
+    there = shutil.copytree(mortal.cloud.root, tmp_path / "copy" / "cloud", symlinks=True)
+    (there / "port").unlink()
+    copy = Client(there)
+    copy.up(WORLD, free_port())
+    try:
+        known = "import sys; print('msgspec' in sys.modules)"
+        assert run(Jobs(copy), image, known) == ("", "True\n")
+    finally:
+        copy.down()

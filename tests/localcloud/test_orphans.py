@@ -6,6 +6,7 @@ from pathlib import Path
 
 from localcloud.client import is_alive
 from localcloud.github.job import PID, end_orphan
+from tests.eventually import eventually
 
 
 def test_a_run_s_process_is_killed_and_no_other(tmp_path: Path) -> None:
@@ -33,8 +34,7 @@ def test_a_killed_process_that_nobody_waited_for_is_not_alive() -> None:
     parent = subprocess.Popen(["sh", "-c", "sleep 0 & echo $!; exec sleep 60"], stdout=subprocess.PIPE)
     assert parent.stdout
     child = int(parent.stdout.readline())
-    while is_alive(child):
-        pass
+    eventually(lambda: not is_alive(child))
     assert Path(f"/proc/{child}/stat").exists(), "it is a zombie"
     assert is_alive(parent.pid)
     parent.kill()

@@ -7,6 +7,7 @@ recovered for this very tree is not tried again.
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -20,6 +21,8 @@ from tests.faults.state import wrong
 from tests.faults.worlds import TIMED_OUT, World, templates
 
 FOLDER = ROOT / ".local" / "faults"
+TRIES = ("tests/faults/", "tests/clone.py")
+OTHERS = ("tests/", "scripts/test", ".github/workflows/ci", "README")  # no run reads them
 WAITING = 3  # faults that only wait, beside those that work
 
 
@@ -36,6 +39,9 @@ def main(argv: list[str]) -> int:
     """Try all, or those that a pattern names; exit code 1 where one has not recovered."""
     start, folder = time.monotonic(), FOLDER / fingerprint()
     folder.mkdir(parents=True, exist_ok=True)
+    for other in FOLDER.iterdir():
+        if other != folder:
+            shutil.rmtree(other)
     worlds = templates(folder)
     calls = recorded(folder, worlds)
     chosen = [case for case in cases(calls) if any(part in str(case) for part in argv or [""])]
@@ -132,10 +138,10 @@ def earlier(folder: Path) -> dict[str, Result]:
 
 
 def fingerprint() -> str:
-    """The hash of everything that a run consists of."""
+    """The hash of everything that a run consists of, and of what tries it."""
     whole = hashlib.sha256()
     for name in tracked():
-        if not name.startswith(("tests/", "scripts/test", ".github/workflows/ci", "README")):
+        if name.startswith(TRIES) or not name.startswith(OTHERS):
             whole.update(f"{name}\0".encode() + (ROOT / name).read_bytes())
     return whole.hexdigest()[:12]
 

@@ -15,7 +15,8 @@ from github.Repository import Repository
 
 from localcloud.http import Query, Request, Response, Router
 from localcloud.store import Store
-from tests.localcloud.github_harness import Site, until
+from tests.eventually import eventually
+from tests.localcloud.github_harness import Site
 
 ISSUER = "https://token.actions.githubusercontent.com"
 # It says how it can ask, and waits for the test to have asked.
@@ -79,7 +80,7 @@ class Asking:
     def end(self) -> None:
         (self.folder / "temp" / "enough").touch()
         repo = self.site.client().get_repo("acme/models")
-        until(lambda: repo.get_workflow_run(self.run).status == "completed")
+        eventually(lambda: repo.get_workflow_run(self.run).status == "completed")
 
 
 def router(site: Site) -> Router:
@@ -116,7 +117,7 @@ def started(site: Site, repo: Repository, name: str, **inputs: str) -> Asking:
     assert workflow.create_dispatch("main", inputs, throw=True)
     run = workflow.get_runs()[0].id
     asking = Asking(site, run, site.root / "runs" / str(run))
-    until((asking.folder / "temp" / "asks").exists)
+    eventually((asking.folder / "temp" / "asks").exists)
     return asking
 
 
@@ -182,8 +183,8 @@ def test_only_the_job_itself_gets_it_and_only_while_it_runs(site: Site, repo: Re
     first.end()
     assert first.ask().status == 401
     repo.get_workflow_run(first.run).rerun()
-    until(lambda: repo.get_workflow_run(first.run).run_attempt == 2)
-    until((first.folder / "temp" / "asks").exists)
+    eventually(lambda: repo.get_workflow_run(first.run).run_attempt == 2)
+    eventually((first.folder / "temp" / "asks").exists)
     assert first.ask(**given).status == 401
     assert first.claims()["run_attempt"] == "2"
     first.end()

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Run
-from benchmarks.peers import HERE, STEPS, expected
+from benchmarks.peers import HERE
+from benchmarks.programs.five import STEPS, expected
 from delivery import follow, image
 from delivery.jobs import Jobs
 from delivery.registry import Registry

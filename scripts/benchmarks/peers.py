@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.measure import Run
+from benchmarks.programs.five import expected
 from delivery.settings import ROOT
 
 HERE = Path(__file__).parent / "programs"
 ENVIRONMENTS = ROOT / ".local" / "bench"
-sys.path.append(str(HERE))
-from five import STEPS, expected  # noqa: E402  (it stands beside the programs)
 
-__all__ = ["HERE", "PEERS", "STEPS", "Peer", "expected"]
 
 Command = Callable[[str, Path], list[str]]
 

@@ -10,7 +10,8 @@ import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks.measure import Result, Run
-from benchmarks.peers import PEERS, expected
+from benchmarks.peers import PEERS
+from benchmarks.programs.five import expected
 
 
 def test_the_plain_functions_give_the_expected_answer() -> None:

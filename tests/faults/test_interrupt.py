@@ -48,7 +48,8 @@ def test_ctrl_c_cancels_the_job(
         world.arm(method, action, nth, "owner")
     before = len(states(world))
     process = subprocess.Popen(
-        ["./scripts/run", FLOW],
+        # What a shell starts in the background ignores the signal, and so do these tests there.
+        ["env", "--default-signal=INT", "./scripts/run", FLOW],
         cwd=world.folder,
         env=world.base,
         stdin=subprocess.DEVNULL,

@@ -15,9 +15,9 @@ MODULES = (
     "pyarrow.parquet",
     "scipy.sparse",
     "safetensors",
+    "onnx",
     "onnxruntime",
     "sklearn.neural_network",
-    "skl2onnx",
 )
 ROUNDS = 3
 

@@ -22,6 +22,7 @@ DOCKERFILE = """FROM python:3.12-slim
 WORKDIR /app
 ENV PYTHONPATH=/app
 COPY five.py /app/five.py
+USER 10001
 CMD ["python"]
 """
 COMPONENT = """name: {name}
@@ -86,7 +87,8 @@ class Ours:
         digest, _ = image.publish(registry, tree, "base", IMAGE)
         return f"{registry.name}@{digest}"
 
-    def _compile(self, reference: str) -> Path:
+    def _compile(self, reference: str) -> dict[str, Any]:
+        import yaml
         from kfp import compiler, components, dsl
 
         texts = [COMPONENT.format(name=step.__name__, image=reference) for step in STEPS]
@@ -99,4 +101,4 @@ class Ours:
 
         path = self._folder / "five.yaml"
         compiler.Compiler().compile(dsl.pipeline(name="five")(five), str(path))
-        return path
+        return dict(yaml.safe_load(path.read_text()))

@@ -27,7 +27,7 @@ def task(name: str, state: str = "SUCCEEDED", seconds: float | None = 1.5, **fie
 
 
 def artifact(name: str, **metadata: Any) -> dict[str, Any]:
-    made = {"name": name, "uri": f"gs://root/{name}"}
+    made = {"name": name, "uri": f"gs://bucket/{name}"}
     return {name: {"artifacts": [{**made, "metadata": metadata} if metadata else made]}}
 
 

@@ -39,8 +39,10 @@ def mortal(tmp_path: Path) -> Iterator[Jobs]:
     """The jobs of a local cloud that may be killed."""
     client = Client(tmp_path / "cloud")
     client.up(WORLD, free_port())
-    yield Jobs(client)
-    client.down()
+    try:
+        yield Jobs(client)
+    finally:
+        client.down()
 
 
 def run(jobs: Jobs, image: str, code: str) -> tuple[str, str]:

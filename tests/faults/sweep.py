@@ -10,29 +10,19 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 
-from tests.clone import ROOT, Ended, tracked
+from tests.clone import ROOT, tracked
 from tests.faults.cases import KINDS, Case, cases, recorded
-from tests.faults.state import wrong
-from tests.faults.worlds import TIMED_OUT, World, templates
+from tests.faults.story import stories, tell
+from tests.faults.worlds import World, templates
 
 FOLDER = ROOT / ".local" / "faults"
 TRIES = ("tests/faults/", "tests/clone.py")
 OTHERS = ("tests/", "scripts/test", ".github/workflows/ci", "README")  # no run reads them
-WAITING = 3  # faults that only wait, beside those that work
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of a fault: what was wrong, if anything, and how long it took."""
-
-    name: str
-    wrong: list[str]
-    seconds: float
+WAITING = 8  # faults that only wait, beside those that work
 
 
 def main(argv: list[str]) -> int:
@@ -51,90 +41,80 @@ def main(argv: list[str]) -> int:
         f"{len(done)} of them recovered before",
         flush=True,
     )
-    results = [*done.values(), *attempt(folder, worlds, [c for c in chosen if str(c) not in done])]
-    bad = [result for result in results if result.wrong]
+    left = [case for case in chosen if str(case) not in done]
+    tried = Sweep(folder, worlds, len(left)).all(left)
+    results = {**done, **tried}
+    bad = [name for name, wrongs in results.items() if wrongs]
     minutes = (time.monotonic() - start) / 60
     print(f"faults        recovered {len(results) - len(bad)} of {len(results)} · {minutes:.1f} min")
-    for result in bad:
-        print(f"  {result.name}")
+    for name in bad:
+        print(f"  {name}")
     return 1 if bad else 0
 
 
-def attempt(folder: Path, worlds: dict[str, World], chosen: list[Case]) -> list[Result]:
-    """The results, in the order in which they come; each is written down at once."""
-    results = []
-    waits = [case for case in chosen if case.kind == "hang"]
-    works = [case for case in chosen if case.kind != "hang"]
-    with ThreadPoolExecutor(os.cpu_count()) as busy, ThreadPoolExecutor(WAITING) as idle:
-        pools = [(busy, case) for case in works] + [(idle, case) for case in waits]
-        tasks = [pool.submit(tried, folder, worlds, case) for pool, case in pools]
-        with (folder / "results.jsonl").open("a", buffering=1) as log:
-            for number, task in enumerate(as_completed(tasks), 1):
-                result = task.result()
-                results.append(result)
-                log.write(json.dumps(vars(result)) + "\n")
-                show(result, number, len(tasks))
-    return results
+class Sweep:
+    """One pass over the cases; `results` has what was wrong after each, by name."""
+
+    def __init__(self, folder: Path, worlds: dict[str, World], of: int) -> None:
+        self._folder, self._worlds, self._of = folder, worlds, of
+        self.results: dict[str, list[str]] = {}
+
+    def all(self, chosen: list[Case]) -> dict[str, list[str]]:
+        """Try them in stories; then each by itself that no run came to, or that was in a bad story."""
+        alone = [case for left in self._side_by_side(stories(chosen)) for case in left]
+        self._side_by_side([[case] for case in alone])
+        return self.results
+
+    def _side_by_side(self, told: list[list[Case]]) -> Iterator[list[Case]]:
+        """The cases of each story that need to be tried alone, in the order in which they end."""
+        with ThreadPoolExecutor(os.cpu_count()) as busy, ThreadPoolExecutor(WAITING) as idle:
+            pools = [idle if story[0].kind == "hang" else busy for story in told]
+            tasks = [pool.submit(self._try, story) for pool, story in zip(pools, told, strict=True)]
+            return iter([task.result() for task in as_completed(tasks)])
+
+    def _try(self, story: list[Case]) -> list[Case]:
+        """One story in a world of its own; which of its cases have no result yet."""
+        start, name = time.monotonic(), hashlib.sha256(repr(story).encode()).hexdigest()[:12]
+        world = self._worlds[story[0].call.world].copy(self._folder / "tried" / name)
+        try:
+            missed, wrongs = tell(world, story)
+        except Exception as error:  # the world is in a state that nobody foresaw: that is a finding
+            missed, wrongs = [], [f"{type(error).__name__}: {error}"]
+        finally:
+            world.remove()
+        if len(story) == 1 and missed:
+            missed, wrongs = [], ["the call was not made", *wrongs]
+        again = missed if len(story) == 1 or not wrongs else story
+        self._note({str(case): wrongs for case in story if case not in again}, time.monotonic() - start)
+        if again and wrongs:
+            print(f"          a story of {len(story)}, to be told one by one", flush=True)
+            show(wrongs)
+        return again
+
+    def _note(self, found: dict[str, list[str]], seconds: float) -> None:
+        """Write the results down at once, and show them."""
+        self.results |= found
+        with (self._folder / "results.jsonl").open("a") as log:
+            log.writelines(json.dumps([name, wrongs]) + "\n" for name, wrongs in found.items())
+        for name, wrongs in found.items():
+            state = "NOT RECOVERED" if wrongs else "recovered"
+            shared = f" (with {len(found) - 1} more)" if len(found) > 1 else ""
+            print(f"{name:<60} {state} {seconds:.1f} s{shared}")
+            show(wrongs)
+        print(f"{len(self.results):>4}/{self._of}", flush=True)
 
 
-def show(result: Result, number: int, of: int) -> None:
-    """One line, and what was wrong."""
-    state = "NOT RECOVERED" if result.wrong else "recovered"
-    print(f"{number:>4}/{of}  {result.name:<60} {state} {result.seconds:.1f} s", flush=True)
-    for line in result.wrong:
+def show(wrongs: list[str]) -> None:
+    """What was wrong."""
+    for line in wrongs:
         print("\n".join(f"            {part}" for part in line.splitlines()), flush=True)
 
 
-def tried(folder: Path, worlds: dict[str, World], case: Case) -> Result:
-    """One fault in a world of its own."""
-    start = time.monotonic()
-    name = hashlib.sha256(str(case).encode()).hexdigest()[:12]
-    world = worlds[case.call.world].copy(folder / "tried" / name)
-    try:
-        found = suffered(world, case)
-    except Exception as error:  # the world is in a state that nobody foresaw: that is a finding
-        found = [f"{type(error).__name__}: {error}"]
-    finally:
-        world.remove()
-    return Result(str(case), found, round(time.monotonic() - start, 1))
-
-
-def suffered(world: World, case: Case) -> list[str]:
-    """What is wrong after the fault, and after the plain run that follows.
-
-    A run that ends well in spite of the fault needs none: it must have left what a plain one leaves.
-    """
-    world.start()
-    world.arm(case.call.method, KINDS[case.kind], case.call.nth, case.call.caller)
-    ended = world.go()
-    if not any(" FAULT 1 " in line for line in world.calls()):
-        return [f"the call was not made: {ended!r}"]
-    found = unclear(ended, case)
-    if ended.code:
-        ended = world.go()
-    if ended.code:
-        return [*found, f"the plain run: {ended!r}"]
-    found += wrong(world, ended.answer)
-    world.cloud.down()
-    return found + [f"left behind: {pid} {line}" for pid, line in world.processes().items()]
-
-
-def unclear(ended: Ended, case: Case) -> list[str]:
-    """What is not right in how the disturbed run ended."""
-    if ended.code == TIMED_OUT:
-        return [f"the disturbed run did not end: {ended!r}"]
-    killed = case.kind == "kill-caller" and ended.code == -9
-    clear = ended.code == 0 or killed or ("error:" in ended.err or "\nfailed " in ended.err)
-    good = clear and "Traceback" not in ended.err and ended.code in (0, 1, -9 if killed else 1)
-    return [] if good else [f"the disturbed run: {ended!r}"]
-
-
-def earlier(folder: Path) -> dict[str, Result]:
-    """What has recovered already."""
+def earlier(folder: Path) -> dict[str, list[str]]:
+    """What recovered before, for the very same tree."""
     path = folder / "results.jsonl"
-    lines: Iterable[str] = path.read_text().splitlines() if path.exists() else ()
-    found = [Result(**json.loads(line)) for line in lines]
-    return {result.name: result for result in found if not result.wrong}
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {name: wrongs for name, wrongs in map(json.loads, lines) if not wrongs}
 
 
 def fingerprint() -> str:

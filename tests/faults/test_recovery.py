@@ -1,4 +1,4 @@
-"""A part of the sweep: fault upon fault in one clone, each in a run of its own; then a plain run.
+"""A part of the sweep: fault upon fault in one clone; then a plain run.
 
 The whole one is ./scripts/test --faults.
 """
@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.cases import KINDS, Call, Case
-from tests.faults.state import wrong
-from tests.faults.sweep import unclear
+from tests.faults.cases import Call, Case
+from tests.faults.story import tell
 from tests.faults.worlds import World, provisioned
 
 pytestmark = pytest.mark.slow
@@ -36,17 +35,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def test_a_plain_run_mends_whatever_happened_before_it(world: World) -> None:
-    for caller, method, nth, kind in STORY:
-        case = Case(Call("", method, caller, nth), kind)
-        world.start()
-        world.cloud.ask("DELETE", "/faults")
-        world.arm(method, KINDS[kind], nth, caller)
-        before = len(world.calls())
-        ended = world.go()
-        assert any(" FAULT " in line for line in world.calls()[before:]), f"{case}: {ended!r}"
-        assert unclear(ended, case) == [], case
-    ended = world.go()
-    assert ended.code == 0, ended
-    assert wrong(world, ended.answer) == []
-    world.cloud.down()
+    story = [Case(Call("", method, caller, nth), kind) for caller, method, nth, kind in STORY]
+    assert tell(world, story) == ([], [])
     assert world.processes() == {}

@@ -110,12 +110,10 @@ def templates(folder: Path) -> dict[str, World]:
     _make(made["built"], made["provisioned"], ["aiplatform.CreatePipelineJob"])
     # The step is tried three times.
     _make(made["trained"], made["built"], ["s3.PutObject"] * 3)
-    for early in (
-        made["provisioned"],
-        made["built"],
-    ):  # what steps import need not be learned for each fault
-        learned = made["trained"].cloud.root / "modules"
-        shutil.copytree(learned, early.cloud.root / "modules", dirs_exist_ok=True)
+    for early in ("empty", "provisioned", "built"):  # what steps import, need not be learned each time
+        local = made[early].cloud.root
+        local.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copytree(made["trained"].cloud.root / "modules", local / "modules", dirs_exist_ok=True)
     return made
 
 

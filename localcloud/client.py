@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from localcloud.cloud import World
+from localcloud.code import fingerprint
 from localcloud.environment import Environment
 
 DEFAULT_PORT = 8443
@@ -86,9 +87,16 @@ class Client:
         return Environment(answer["set"], tuple(answer["unset"]))
 
     def up(self, world: World, port: int | None) -> dict[str, Any]:
-        """Start it, unless it runs; returns its status. Raises ClientError where it cannot."""
+        """Start it, unless it runs; returns its status. Raises ClientError where it cannot.
+
+        One that runs older code is started anew with all that it held, unless it is at work.
+        """
         with self._alone():
             running = self.status()
+            if running and running.get("code") != fingerprint() and not running.get("busy"):
+                port = port or running["port"]
+                self.down()
+                running = None
             if running is None:
                 self._check_world(world)
                 running = self._start(world, port)

@@ -7,6 +7,7 @@ import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from localcloud.code import fingerprint
 from localcloud.environment import environment
 from localcloud.errors import ApiError
 from localcloud.http import Handler, Request, Response, Route, google_error
@@ -63,6 +64,8 @@ class Internal:
             "port": cloud.port,
             "root": str(cloud.root),
             "world": asdict(cloud.world),
+            "code": fingerprint(),
+            "busy": self._server.busy(),
         }
         told = {"refused": self._server.proxy.refused[-20:], "faults": self._server.faults.armed()}
         return Response(body | told)

@@ -26,6 +26,7 @@ from localcloud.authority import Authority
 from localcloud.aws import Aws
 from localcloud.bigquery import BigQuery
 from localcloud.cloud import Cloud, World
+from localcloud.code import fingerprint
 from localcloud.environment import environment
 from localcloud.errors import ApiError, unforeseen
 from localcloud.faults import Fault, Faults, NoAnswerError, perform
@@ -118,7 +119,11 @@ class Server:
         self.cloud.store.close()
 
     def _idle(self) -> bool:
-        return time.monotonic() - self.last_call > IDLE and not self.pipelines.busy()
+        return time.monotonic() - self.last_call > IDLE and not self.busy()
+
+    def busy(self) -> bool:
+        """Whether a pipeline job or a workflow run is at work."""
+        return self.pipelines.busy() or self.github.busy()
 
     async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
         """One HTTP call: from ASGI to a handler in a thread, and back."""
@@ -280,6 +285,7 @@ def main(root: Path, world: World, port: int) -> int:
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     (root / "empty").mkdir(exist_ok=True)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    fingerprint()  # now: the files may change while this process runs
     (root / "world.json").write_text(json.dumps(asdict(world)))
     server = Server(root, world, port)
     for number in (signal.SIGTERM, signal.SIGINT):

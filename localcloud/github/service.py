@@ -102,6 +102,10 @@ class GitHub:
         granted = {"metadata": "read", **permissions}
         return self.tokens.installation("github-actions", granted, [self.cloud.world.repository])
 
+    def busy(self) -> bool:
+        """Whether a workflow run is at work."""
+        return bool(self.runs.in_status("in_progress"))
+
     def close(self) -> None:
         """End the runs in progress."""
         self.runner.close()

@@ -8,6 +8,7 @@ import json
 import tarfile
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ API = "https://europe-west1-aiplatform.googleapis.com/v1/projects/test-project/l
 REGISTRY = "europe-west1-docker.pkg.dev"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+MEND = "add it to the list"  # what an image says of a package that it lacks
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
@@ -140,3 +142,10 @@ def _layer(files: dict[str, str]) -> bytes:
 
 def _digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def labels(*distributions: str, group: str = "main") -> dict[str, str]:
+    """An image's labels; the versions are those that are installed."""
+    pins = "\n".join(f"{name}=={version(name)}" for name in distributions)
+    kind = "python.requirements"
+    return {kind: pins, f"{kind}.group": group, f"{kind}.mend": MEND}

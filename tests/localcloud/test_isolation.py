@@ -16,17 +16,9 @@ from localcloud.client import Client, free_port, is_alive
 from localcloud.packages import Base, Environments, PackagesError
 from tests.conftest import WORLD
 from tests.eventually import eventually
-from tests.localcloud.jobs import Jobs, single, tasks
+from tests.localcloud.jobs import MEND, Jobs, labels, single, tasks
 
 pytestmark = pytest.mark.slow
-MEND = "add it to the list"
-
-
-def labels(*distributions: str, group: str = "main") -> dict[str, str]:
-    """An image's labels; the versions are those that are installed."""
-    pins = "\n".join(f"{name}=={version(name)}" for name in distributions)
-    kind = "python.requirements"
-    return {kind: pins, f"{kind}.group": group, f"{kind}.mend": MEND}
 
 
 @pytest.fixture(scope="module")

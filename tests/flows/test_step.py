@@ -169,6 +169,16 @@ def test_a_champion_of_an_unknown_format_is_not_comparable(
     assert beside(pipeline, saved, monkeypatch, on_incomparable="pass")[0].passed
 
 
+def test_a_champion_of_another_schema_is_not_comparable(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_evaluate(pipeline)
+    saved = Saved(pipeline.root / "none", "", "", "v1", "s3://b/c/manifest.json: schema 2")
+    verdict, line = beside(pipeline, saved, monkeypatch)
+    assert "schema 2" in verdict.reasons[0]
+    assert line.endswith(" · not comparable with the champion · refused")
+
+
 def test_upload_model_gets_the_whole_story(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     to_evaluate(pipeline)
     seen: list[Any] = []

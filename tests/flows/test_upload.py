@@ -75,6 +75,22 @@ def test_the_champions_bytes_start_nothing(store: Store, started: list[Any], tmp
     assert len(started) == 1
 
 
+def test_a_champion_of_a_later_schema_is_not_the_candidate(
+    store: Store, started: list[Any], tmp_path: Path
+) -> None:
+    first = upload.upload(candidate(tmp_path), tmp_path, destination())
+    later = store[first.manifest].replace(b'"schema": 1', b'"schema": 2')
+    address = "s3://store/models/recommender/v20270101-000000-abc1234/manifest.json"
+    store[address], sha256 = later, hashlib.sha256(later).hexdigest()
+    saved = released.fetch(None, address, sha256, tmp_path / "champion")
+    assert saved.version == "v20270101-000000-abc1234"
+    assert "Invalid enum value 2 - at `schema`" in saved.obstacle
+    again = candidate(tmp_path, version="v20261122-084500-abc1234")
+    assert upload.upload(again, tmp_path, destination(address, sha256)).state == "proposed"
+    with pytest.raises(InputError, match="its hash is"):
+        released.fetch(None, address, first.sha256, tmp_path / "champion")
+
+
 def test_created_is_the_versions_moment() -> None:
     assert upload.created(VERSION) == "2026-11-21T08:45:00Z"
     with pytest.raises(InputError, match="has no moment"):

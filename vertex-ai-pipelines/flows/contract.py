@@ -42,12 +42,16 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Saved:
-    """A model's files in `folder`, and what `load` needs to open them; `version` once it has one."""
+    """A model's files in `folder`, and what `load` needs to open them; `version` once it has one.
+
+    `obstacle` says why today's code cannot open it at all; then `folder` holds nothing.
+    """
 
     folder: Path
     algorithm: str
     format: str
     version: str = ""
+    obstacle: str = ""
 
 
 class Model(Protocol):

@@ -69,8 +69,8 @@ def _ask(measure: Measure, champion: Saved | None) -> tuple[Measured | None, str
     The same code has just measured the candidate, so whatever it raises is the champion's: another
     format, an array that is missing, inputs of another shape. Trouble of the machine is no such thing.
     """
-    if champion is None:
-        return None, ""
+    if champion is None or champion.obstacle:
+        return None, champion.obstacle if champion else ""
     try:
         return measure(champion), ""
     except InputError as error:

@@ -1,6 +1,5 @@
 """The gate: may this candidate be released, beside the champion and by itself? And how sure is that?"""
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from flows.config import Gate
 from flows.errors import InputError
 from flows.manifest import Comparison, Verdict
+from flows.tables import hint
 
 RESAMPLES = 1000
 BLOCK = 1 << 22  # draws at a time: 32 MB
@@ -140,10 +140,9 @@ def signed(value: float, low: float | None, high: float | None) -> str:
 def _scores(gate: Gate, scores: Scores) -> NDArray[np.floating]:
     """The candidate's scores by the gate's metric."""
     if gate.metric not in scores:
-        near = difflib.get_close_matches(gate.metric, scores, n=1)
         raise InputError(
             f"flow.toml: [gate] metric = '{gate.metric}' is not measured for each unit",
-            f"choose one of: {', '.join(near or scores)}",
+            hint(gate.metric, scores, "metric"),
         )
     if not len(scores[gate.metric]):
         raise InputError("the holdout is empty: there is nothing to measure on", "give it rows")

@@ -16,6 +16,10 @@ CHAMPION = "champion_"  # before the name of a metric that is the champion's on 
 LIMIT = 1 << 20  # bytes: a manifest is small; a larger one is not one
 
 
+class ForeignError(InputError):
+    """The manifest is the one that was released, in a form that today's code does not know."""
+
+
 class File(Table):
     """One file of a model: its content's hash and its size in bytes."""
 
@@ -80,14 +84,17 @@ def write(manifest: Manifest) -> bytes:
 
 
 def read(data: bytes, sha256: str, where: str) -> Manifest:
-    """The manifest in `data`, whose hash must be `sha256`. Raises InputError where it is not."""
+    """The manifest in `data`. Raises InputError where its hash is not `sha256`, else ForeignError."""
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise InputError(
             f"{where}: its hash is {found}, expected {sha256}",
             "the object was changed after the release: train again, or restore it",
         )
-    return decode_json(data, Manifest, where)
+    try:
+        return decode_json(data, Manifest, where)
+    except InputError as error:
+        raise ForeignError(error.what, "it was written by code of another version") from None
 
 
 def same_files(one: Manifest, files: dict[str, File]) -> bool:

@@ -32,14 +32,23 @@ def client(project: str, access: Access) -> Any:
 
 
 def manifest_at(store: Any, address: str, sha256: str) -> Manifest:
-    """The manifest at `address`. Raises InputError where it is not the one with this hash."""
+    """The manifest at `address`. Raises InputError where it is not the one with this hash.
+
+    Raises ForeignError where it is, but in a form that today's code does not know.
+    """
     return manifest.read(s3.get(store, Address.parse(address, "s3"), manifest.LIMIT), sha256, address)
 
 
 def fetch(store: Any, address: str, sha256: str, folder: Path) -> Saved:
-    """The model whose manifest is at `address`, its files in `folder`, each one checked."""
-    found = manifest_at(store, address, sha256)
+    """The model whose manifest is at `address`, its files in `folder`, each one checked.
+
+    Nothing but its obstacle where the manifest is none that today's code knows.
+    """
     parent = Address.parse(address.rpartition("/")[0], "s3")
+    try:
+        found = manifest_at(store, address, sha256)
+    except manifest.ForeignError as error:
+        return Saved(folder, "", "", parent.key.rpartition("/")[2], error.what)
     folder.mkdir(parents=True, exist_ok=True)
     for name, file in found.files.items():
         s3.download(store, parent / name, folder / name, file)

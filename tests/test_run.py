@@ -307,7 +307,7 @@ def test_second_run_updates_the_same_pull_request(
     assert again["metrics"] == done["metrics"]
 
 
-def test_same_input_gives_the_same_bytes(
+def test_a_cached_run_uploads_the_same_bytes(
     newcomer: Clone, done: dict[str, Any], again: dict[str, Any]
 ) -> None:
     assert model_files(newcomer, again) == model_files(newcomer, done)

@@ -21,8 +21,8 @@ from flows import config
 from flows.errors import RetrainError
 from laptop import provision, tree
 from laptop.report import mark, released, standing
+from laptop.watch import watched
 from laptop.world import CLOUD, ENVIRONMENT, ROOT, client, told, world
-from localcloud.client import is_alive
 
 CHECKOUTS = ROOT / "checkouts"
 WORDS = {
@@ -51,27 +51,32 @@ def main(argv: list[str]) -> int:
     start = time.monotonic()
     arguments = parser().parse_args(argv)
     flow = config.load(arguments.flow or settings.load().flow_by_default(config.names())).name
-    enter_cloud()
-    taken = tree.take(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"])
-    checkout = check_out(taken.commit)
-    image = verb(checkout, "build", "--environment", ENVIRONMENT, "--push")
-    say(
-        "image", f"{image['group']}@{image['digest'][:13]}… · {'built' if image['new'] else 'unchanged'}"
-    )
-    job = train(checkout, flow)
-    result = follow_release(flow, job) | {"seconds": round(time.monotonic() - start, 1)}
+    with told(), watched(enter_cloud()):
+        provision.enter()
+        result = retrained(flow)
+    result |= {"seconds": round(time.monotonic() - start, 1)}
     finish(result)
     if arguments.json:
         print(json.dumps(result))
     return 1 if result["state"] == "failed" else 0
 
 
-def enter_cloud() -> None:
-    """Start the local cloud, and make this process one of its clients."""
-    with told():
-        status = client().up(world(), None)
-        say("local cloud", f"127.0.0.1:{status['port']} · Google Cloud, AWS and GitHub in one process")
-        provision.enter()
+def retrained(flow: str) -> dict[str, Any]:
+    """From the working tree to what came of its candidate."""
+    taken = tree.take(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"])
+    checkout = check_out(taken.commit)
+    image = verb(checkout, "build", "--environment", ENVIRONMENT, "--push")
+    say(
+        "image", f"{image['group']}@{image['digest'][:13]}… · {'built' if image['new'] else 'unchanged'}"
+    )
+    return follow_release(flow, train(checkout, flow))
+
+
+def enter_cloud() -> int:
+    """Start the local cloud, unless it runs; its process."""
+    status = client().up(world(), None)
+    say("local cloud", f"127.0.0.1:{status['port']} · Google Cloud, AWS and GitHub in one process")
+    return int(status["pid"])
 
 
 def check_out(commit: str) -> Path:
@@ -151,24 +156,15 @@ def verb(checkout: Path, name: str, *arguments: str) -> dict[str, Any]:
 
 
 def watch(process: "subprocess.Popen[str]") -> None:
-    """Wait for `process`. Raises RetrainError at once where the local cloud ends meanwhile."""
-    status = client().status()
+    """Wait for `process`; end it where Ctrl-C or the end of the local cloud ends this one."""
     try:
-        while process.poll() is None and status and is_alive(status["pid"]):
-            time.sleep(0.05)
+        process.wait()
     except KeyboardInterrupt:
         stop(process)
         raise SystemExit(INTERRUPTED) from None
-    if status and is_alive(status["pid"]):
-        return
-    process.kill()
-    process.wait()
-    mend = "call ./scripts/run again: it starts it anew, with all that it held"
-    if not (CLOUD / "state.json").exists():  # it takes that with it where its end is asked for
-        raise RetrainError("the local cloud was stopped", mend)
-    log = CLOUD / "server.log"
-    tail = log.read_text().splitlines()[-10:] if log.exists() else []
-    raise RetrainError("\n".join(["the local cloud has ended; its log ends with:", *tail]), mend)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def stop(process: "subprocess.Popen[str]") -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -13,8 +14,8 @@ import msgspec
 import pytest
 
 from delivery import settings
-from flows.errors import InputError, RetrainError
-from laptop import run, tree
+from flows.errors import InputError
+from laptop import run, tree, watch
 from laptop.report import Mark
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 400_000, tzinfo=UTC)
@@ -111,15 +112,19 @@ def test_a_verb_reads_nothing_from_the_keyboard(checkout: Callable[[str], Path])
 
 
 def test_a_local_cloud_that_ends_ends_the_run(
-    checkout: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkout: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     folder = checkout("echo $$ > part; mv part pid; exec sleep 60")
     (tmp_path / "server.log").write_text("it fell over\n")
     (tmp_path / "state.json").touch()
-    monkeypatch.setattr(run, "CLOUD", tmp_path)
-    monkeypatch.setattr(run, "is_alive", lambda pid: not (tmp_path / "pid").exists())
-    with pytest.raises(RetrainError, match=r"the local cloud has ended(.|\n)*it fell over(.|\n)*mend"):
+    monkeypatch.setattr(watch, "CLOUD", tmp_path)
+    monkeypatch.setattr(watch, "is_alive", lambda pid: not (tmp_path / "pid").exists())
+    with pytest.raises(SystemExit, match="1"), watch.watched(1):
         run.verb(folder, "go")
+    assert re.search(r"the local cloud has ended(.|\n)*it fell over(.|\n)*mend", capfd.readouterr().err)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 

@@ -60,7 +60,9 @@ def test_a_refusal_says_only_what_speaks_against_it() -> None:
 
 
 def test_a_metric_that_is_not_measured_is_named() -> None:
-    with pytest.raises(InputError, match=r"'ndgc@10' is not measured(.|\n)*nearest known metric: ndcg@10"):
+    with pytest.raises(
+        InputError, match=r"'ndgc@10' is not measured(.|\n)*nearest known metric: ndcg@10"
+    ):
         gate.judge(Gate(metric="ndgc@10"), {"ndcg@10": np.ones(1), "recall@10": np.ones(1)}, None)
 
 

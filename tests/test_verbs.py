@@ -20,6 +20,7 @@ PARSERS = {
     "build": "delivery.build",
     "compile": "delivery.compile",
     "doctor": "delivery.doctor",
+    "due": "delivery.due",
     "localcloud": "localcloud.__main__",
     "release-pr": "delivery.release_pr",
     "run": "laptop.run",

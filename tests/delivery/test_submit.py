@@ -307,19 +307,25 @@ digest, _ = image.publish(registry, settings.ROOT, "base", COMMIT)
 trigger = Trigger(datetime(2026, 11, 21, 8, 45, tzinfo=UTC), COMMIT)
 jobs = Jobs(environment)
 answers = []
+new = []
 for again in (False, False, True):
     answers.append(submit.planned(jobs, flow, environment, trigger, again))
-    submit.submit(jobs, flow, environment, answers[-1])
+    new.append(submit.submit(jobs, flow, environment, answers[-1], {"schedule": "x"}))
+    os.environ["GITHUB_RUN_ID"] = "42"
 made = [jobs.find(name) for name in sorted({answer["pipeline_job"] for answer in answers})]
 # Two that looked at once: the later one finds it there, and that is success.
 jobs.create(made[0].name.rsplit("/", 1)[1], dict(made[0].pipeline_spec),
     dict(made[0].runtime_config.parameter_values), {})
-for job in made:
+jobs.create("elsewhere", dict(made[0].pipeline_spec), dict(made[0].runtime_config.parameter_values),
+    {"flow": "recommender", "environment": "experiment"})
+for job in (*made, jobs.find(f"{jobs.parent}/pipelineJobs/elsewhere")):
     jobs.cancel(job.name)
 found = list(jobs._client.list_pipeline_jobs(parent=jobs.parent))
 images = {e["container"]["image"] for e in made[0].pipeline_spec["deploymentSpec"]["executors"].values()}
 answer = {"digest": digest, "answers": answers, "jobs": [job.name.split("/")[-1] for job in found],
-    "account": made[0].service_account, "labels": dict(made[0].labels), "images": sorted(images),
+    "newest": [[job.name.split("-")[-1] for job in jobs.newest("recommender", most)] for most in (9, 1)],
+    "account": made[0].service_account, "labels": [dict(one.labels) for one in made], "new": new,
+    "images": sorted(images),
     "name": made[0].pipeline_spec["pipelineInfo"]["name"], "display": made[0].display_name,
     "root": made[0].runtime_config.gcs_output_directory,
     "values": dict(made[0].runtime_config.parameter_values)}
@@ -343,7 +349,10 @@ def test_the_same_trigger_is_one_job_and_again_makes_another(program: Program) -
     image = f"europe-west1-docker.pkg.dev/test-project/submit/base@{answer['digest']}"
     assert (first["image"], answer["images"]) == (image, [image])
     assert answer["account"] == "pipeline@test-project.iam.gserviceaccount.com"
-    assert answer["labels"] == {"flow": "recommender", "environment": "local", "commit": COMMIT}
+    labels = {"flow": "recommender", "environment": "local", "commit": COMMIT, "schedule": "x"}
+    assert answer["labels"] == [labels, {**labels, "run": "42"}]
+    assert answer["new"] == [True, False, True]
+    assert answer["newest"] == [["2", "abc1234"], ["2"]]
     assert (answer["name"], answer["root"]) == ("recommender", "gs://submit-test/root")
     assert answer["display"] == "recommender-v20261121-084500-abc1234"
     assert answer["values"]["pipeline_job"] == first["pipeline_job"]

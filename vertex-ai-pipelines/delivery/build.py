@@ -14,7 +14,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/build", description=__doc__)
     main.add_argument(
-        "--environment", "--env", default="local", help="whose registry (default: %(default)s)"
+        "--environment", "--env", default="", help="whose registry (default: settings.toml's)"
     )
     main.add_argument("--group", default="base", help="dependency group (default: %(default)s)")
     main.add_argument(

@@ -1,4 +1,4 @@
-"""What delivery asks of git: the commit of a checkout."""
+"""What delivery asks of git: the commit of a checkout, and what has changed since another one."""
 
 import subprocess
 from pathlib import Path
@@ -22,6 +22,32 @@ def head(root: Path) -> str:
             "commit them, so that the commit tells what was built, or use ./scripts/run",
         )
     return commit
+
+
+def knows(root: Path, commit: str) -> bool:
+    """Whether the checkout has the commit: a shallow one lacks old ones, any what a force push took."""
+    return _git(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None
+
+
+def contains(root: Path, commit: str, other: str) -> bool:
+    """Whether `other` is `commit` or one before it."""
+    return _git(root, "merge-base", "--is-ancestor", other, commit) is not None
+
+
+def changed(root: Path, old: str, new: str) -> list[str]:
+    """The files that differ between two commits that the checkout has, a renamed one by both names."""
+    found = _git(root, "diff", "--name-only", "--no-renames", "-z", old, new)
+    return [name for name in (found or "").split("\0") if name]
+
+
+def text(root: Path, commit: str, path: str) -> str | None:
+    """A file as it was in a commit; None where it was not there."""
+    return _git(root, "show", f"{commit}:{path}")
+
+
+def branch(root: Path) -> str | None:
+    """The branch that is checked out; None where a commit is."""
+    return _git(root, "symbolic-ref", "--quiet", "--short", "HEAD")
 
 
 def _git(root: Path, *arguments: str) -> str | None:

@@ -41,7 +41,7 @@ def content_key(root: Path, group: str = "base") -> str:
     parts = {
         DOCKERFILE: _read(root, DOCKERFILE),
         IGNORE: _read(root, IGNORE),
-        "packages": _packages(root, group),
+        "packages": packages(root, group),
         **{str(path): (root / path).read_bytes() for path in sorted(_all_files(root))},
     }
     whole = hashlib.sha256()
@@ -116,6 +116,14 @@ def resolve(registry: Registry, commit: str) -> str:
     return _digest(found[0])
 
 
+def packages(root: Path, group: str) -> bytes:
+    """The locked packages of the image's group, with hashes. Raises InputError for an unknown one."""
+    groups = _groups(group)
+    chosen = [(_requirement(p, groups), p["files"]) for p in _locked(root, groups)]
+    lines = sorted(f"{pin} {json.dumps(files, sort_keys=True)}" for pin, files in chosen)
+    return "\n".join(lines).encode()
+
+
 def _push(registry: Registry, image: LocalImage, tag: str) -> bytes:
     registry.push_blob(image.layer, _digest(image.layer))
     registry.push_blob(image.config, _digest(image.config))
@@ -136,14 +144,6 @@ def _kept(root: Path) -> set[Path]:
 def _all_files(root: Path) -> set[Path]:
     """The files of every COPY from the tree; the lock's part that counts is in the packages."""
     return {path.relative_to(root) for path in files(root).values()}
-
-
-def _packages(root: Path, group: str) -> bytes:
-    """The locked packages of the image's group, with their hashes."""
-    groups = _groups(group)
-    chosen = [(_requirement(p, groups), p["files"]) for p in _locked(root, groups)]
-    lines = sorted(f"{pin} {json.dumps(files, sort_keys=True)}" for pin, files in chosen)
-    return "\n".join(lines).encode()
 
 
 def _base(root: Path, group: str) -> dict[str, str]:

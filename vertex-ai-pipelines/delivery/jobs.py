@@ -1,11 +1,14 @@
 """Vertex AI pipeline jobs of one environment: create, find, look up."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from delivery.patience import CALL, patient
 from delivery.settings import Environment
 from flows.errors import RetrainError
+
+OVERRIDDEN = "overridden"  # the label of a job whose configuration is not the commit's
 
 
 class Jobs:
@@ -30,6 +33,25 @@ class Jobs:
             return patient(lambda: self._client.get_pipeline_job(name=name, retry=None, timeout=CALL))
         except NotFound:
             return None
+
+    def newest(self, flow: str, most: int) -> list[Any]:
+        """The flow's `most` newest jobs in this environment, the newest first; perhaps without details.
+
+        A service that cannot answer just now is asked again for two minutes.
+        """
+        labels = {"flow": flow, "environment": self._environment.name}
+        request = {
+            "parent": self.parent,
+            "filter": " AND ".join(f'labels.{key}="{value}"' for key, value in labels.items()),
+            "order_by": "create_time desc",
+            "page_size": most,
+        }
+
+        def listed() -> list[Any]:
+            found = self._client.list_pipeline_jobs(request=request, retry=None, timeout=CALL)
+            return list(islice(found, most))
+
+        return patient(listed)
 
     def create(
         self, job_id: str, spec: Mapping[str, Any], values: dict[str, Any], labels: dict[str, str]

@@ -54,6 +54,8 @@ class Environment(Table):
 
     With s3_auth = "web-identity", a pipeline's steps assume `s3_role` by Google's token for
     `s3_audience`, and the release workflow assumes `s3_release_role`, which only reads, by GitHub's.
+    With `ends_at`, what is trained here is only measured, against what `champions` (another
+    environment) has released.
     """
 
     name: str
@@ -71,7 +73,14 @@ class Environment(Table):
     s3_release_role: str | None = None
     s3_audience: str | None = None
     train: bool = True
+    ends_at: Literal["evaluate"] | None = None
+    champions: str | None = None
     attest: Literal["off", "github", "kms"] = "off"
+
+    @property
+    def retrains(self) -> bool:
+        """Whether pushes and the schedule train here; experiments are started by people."""
+        return self.train and self.ends_at is None
 
     @property
     def location(self) -> str:
@@ -100,6 +109,7 @@ class Settings(Table):
     repository: str
     environments: dict[str, Environment]
     default_flow: str | None = None
+    default_environment: str | None = None
 
     def flow_by_default(self, flows: list[str]) -> str:
         """The flow that is meant where none is named. Raises InputError where that is not said."""
@@ -108,7 +118,8 @@ class Settings(Table):
         return self.default_flow or flows[0]
 
     def environment(self, name: str) -> Environment:
-        """The environment `name`. Raises InputError that names the known ones."""
+        """The environment `name`, "" for the default. Raises InputError that names the known ones."""
+        name = name or self.default_environment or next(iter(self.environments))
         if name not in self.environments:
             known = ", ".join(self.environments)
             raise InputError(f"settings.toml has no environment '{name}'", f"name one of: {known}")
@@ -120,6 +131,7 @@ class _Toml(Table):
     repository: str
     environments: dict[str, dict[str, Any]]
     default_flow: str | None = None
+    default_environment: str | None = None
 
 
 def load(path: Path = ROOT / "settings.toml") -> Settings:
@@ -131,7 +143,10 @@ def load(path: Path = ROOT / "settings.toml") -> Settings:
         raise InputError(f"{where}: it has no environment", "add a table [environments.NAME]")
     environments = {name: _environment(name, table, where) for name, table in toml.environments.items()}
     return Settings(
-        repository=toml.repository, environments=environments, default_flow=toml.default_flow
+        repository=toml.repository,
+        environments=environments,
+        default_flow=toml.default_flow,
+        default_environment=toml.default_environment,
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from delivery import compiled, components, follow, image, pipeline, releases, settings
+from delivery import compiled, components, follow, image, pipeline, releases, settings, workflow_run
 from delivery.command import run
 from delivery.git import head
 from delivery.jobs import Jobs
@@ -48,9 +48,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/submit", description=__doc__)
     main.add_argument("flow", metavar="FLOW")
-    main.add_argument("--environment", "--env", default="local", help="(default: %(default)s)")
+    main.add_argument("--environment", "--env", default="", help="(default: settings.toml's)")
     main.add_argument(
-        "--trigger", type=_time, help="the trigger's time, for example 2026-11-21T08:45:00Z"
+        "--trigger", type=moment_in, help="the trigger's time, for example 2026-11-21T08:45:00Z"
     )
     main.add_argument("--again", action="store_true", help="a new job, though this trigger has one")
     main.add_argument("--wait", action="store_true", help="follow the job to its end")
@@ -63,16 +63,22 @@ def main(argv: list[str]) -> int:
     arguments = parser().parse_args(argv)
     environment = settings.load().environment(arguments.environment)
     flow = components.load(arguments.flow)
-    trigger = Trigger(arguments.trigger or datetime.now(UTC), head(settings.ROOT))
+    trigger = Trigger(arguments.trigger or present(), head(settings.ROOT))
     jobs = Jobs(environment)
     plan = planned(jobs, flow, environment, trigger, arguments.again)
     with cancelling(jobs, plan["pipeline_job"]):
-        submit(jobs, flow, environment, plan)
-        print(f"pipeline      {plan['pipeline_job'].rsplit('/', 1)[1]}", file=sys.stderr)
+        is_new = submit(jobs, flow, environment, plan)
+        known = "" if is_new else " · there already"
+        print(f"pipeline      {plan['pipeline_job'].rsplit('/', 1)[1]}{known}", file=sys.stderr)
         outcome = asdict(follow.follow(jobs, plan["pipeline_job"])) if arguments.wait else {}
     if arguments.json:
         print(json.dumps(plan | outcome))
     return 1 if outcome.get("state") in ("FAILED", "CANCELLED") else 0
+
+
+def present() -> datetime:
+    """The moment of this workflow run, which a re-run shares with it; outside of a workflow, now."""
+    return workflow_run.created_at() or datetime.now(UTC)
 
 
 @contextmanager
@@ -113,16 +119,26 @@ def planned(
     }
 
 
-def submit(jobs: Jobs, flow: FlowConfig, environment: Environment, plan: dict[str, str]) -> None:
-    """Start the job of `plan`; where it is there already, that is success.
+def submit(
+    jobs: Jobs,
+    flow: FlowConfig,
+    environment: Environment,
+    plan: dict[str, str],
+    labels: Mapping[str, str] = {},
+) -> bool:
+    """Start the job of `plan`, with `labels` beside its own; False where it is there already.
 
     Raises InputError for a missing table, RetrainError where Vertex AI refuses the job.
     """
     name = plan["pipeline_job"]
-    if jobs.find(name) is None:
-        values = parameters(flow, environment, plan)
-        labels = {"flow": flow.name, "environment": environment.name, "commit": plan["commit"]}
-        jobs.create(name.rsplit("/", 1)[1], compiled.spec(flow, plan["image"]), values, labels)
+    if jobs.find(name):
+        return False
+    values = parameters(flow, environment, plan)
+    own = {"flow": flow.name, "environment": environment.name, "commit": plan["commit"]}
+    own |= {"run": run_id} if (run_id := workflow_run.number()) else {}
+    spec = compiled.spec(flow, plan["image"])
+    jobs.create(name.rsplit("/", 1)[1], spec, values, {**labels, **own})
+    return True
 
 
 def parameters(flow: FlowConfig, environment: Environment, plan: dict[str, str]) -> dict[str, Any]:
@@ -172,7 +188,8 @@ def _github(environment: Environment) -> str:
     return msgspec.json.encode(table).decode()
 
 
-def _time(text: str) -> datetime:
+def moment_in(text: str) -> datetime:
+    """The time that a command line's `text` says; UTC where it names no zone."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:

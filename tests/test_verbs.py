@@ -25,6 +25,7 @@ PARSERS = {
     "release-pr": "delivery.release_pr",
     "run": "laptop.run",
     "submit": "delivery.submit",
+    "tick": "delivery.tick",
 }
 STEPS = {"get_data", "preprocess", "train", "evaluate", "upload_model"}
 COMPONENTS = ROOT / "vertex-ai-pipelines" / "components"

@@ -14,15 +14,21 @@ from tests.localcloud.served import new_cloud, serve
 
 NAME = "acme/models"
 PATH = "releases/local/recommender.toml"
+JOB = {"actions": "write", "contents": "read", "issues": "write", "pull_requests": "write"}
 BRANCH = "release/local/recommender"
 
 
 class Hub:
-    """`app` is the repository as the release App sees it, `person` as a maintainer does."""
+    """`app` is the repository as the release App sees it, `person` as a maintainer does, `job` as a
+    workflow's job may have it.
+    """
 
     def __init__(self, server: GitHub, address: str) -> None:
+        self.server = server
         token = server.tokens.installation("retrain-release", {"metadata": "read", **RIGHTS}, [NAME])
         self.app = _repository(address, token, lazy=True)
+        granted = server.tokens.installation("github-actions", {"metadata": "read", **JOB}, [NAME])
+        self.job = _repository(address, granted, lazy=True)
         self.person = _repository(address, server.person_token("maintainer"), lazy=False)
 
     def main(self, text: str | None, note: str = "a note") -> None:
@@ -47,6 +53,11 @@ class Hub:
     def changed(self) -> list[str]:
         """The files that the release branch changes against main."""
         return [file.filename for file in self.person.compare("main", BRANCH).files]
+
+    def issues(self, state: str = "open") -> list[Any]:
+        """The issues, the oldest first."""
+        found = self.person.get_issues(state=state, direction="asc")
+        return [one for one in found if one.pull_request is None]
 
     def _write(self, branch: str, path: str, text: str) -> None:
         try:

@@ -13,6 +13,7 @@ from flows.errors import RetrainError
 from flows.manifest import File
 from flows.storage import Address
 
+AGAIN = "start release-pr.yml again"
 RIGHTS = {"contents": "write", "pull_requests": "write"}
 
 
@@ -70,8 +71,8 @@ def repository(found: Settings, environment: Environment) -> Any:
 
 
 @contextmanager
-def named(what: str) -> Iterator[None]:
-    """GitHub's refusals and broken connections as RetrainError about `what`."""
+def named(what: str, again: str = AGAIN) -> Iterator[None]:
+    """GitHub's refusals and broken connections as RetrainError about `what`; `again` mends them."""
     import requests
     from github import GithubException
 
@@ -80,9 +81,8 @@ def named(what: str) -> Iterator[None]:
     except GithubException as error:
         raise RetrainError(
             f"{what}: GitHub says {error.status}: {message_of(error)}",
-            "start release-pr.yml again; for 403 and 404, look at the release App's permissions",
+            f"{again}; for 403 and 404, look at the permissions of the App or job that asks",
         ) from None
     except requests.RequestException as error:
-        raise RetrainError(
-            f"{what}: GitHub cannot be reached: {type(error).__name__}", "start release-pr.yml again"
-        ) from None
+        why = f"GitHub cannot be reached: {type(error).__name__}"
+        raise RetrainError(f"{what}: {why}", again) from None

@@ -95,6 +95,11 @@ def step(task: Any) -> Step:
     )
 
 
+def task_of(job: Any, step: str) -> Any:
+    """The task of a step that ran."""
+    return next(task for task in job.job_detail.task_details if _is_step(task) and _name(task) == step)
+
+
 def line(step: Step) -> str:
     """A step as a person reads it."""
     bad = step.state in ("FAILED", "CANCELLED")

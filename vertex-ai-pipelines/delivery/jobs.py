@@ -34,15 +34,18 @@ class Jobs:
         except NotFound:
             return None
 
-    def newest(self, flow: str, most: int) -> list[Any]:
+    def newest(self, flow: str, most: int, labelled: str = "") -> list[Any]:
         """The flow's `most` newest jobs in this environment, the newest first; perhaps without details.
 
-        A service that cannot answer just now is asked again for two minutes.
+        Of those, only the ones that have the label `labelled`, if it is given. A service that cannot
+        answer just now is asked again for two minutes.
         """
         labels = {"flow": flow, "environment": self._environment.name}
+        tests = [f'labels.{key}="{value}"' for key, value in labels.items()]
+        tests += [f"labels.{labelled}:*"] if labelled else []
         request = {
             "parent": self.parent,
-            "filter": " AND ".join(f'labels.{key}="{value}"' for key, value in labels.items()),
+            "filter": " AND ".join(tests),
             "order_by": "create_time desc",
             "page_size": most,
         }
@@ -89,6 +92,12 @@ class Jobs:
                 f"Vertex AI in {self.parent} refused the pipeline job {job_id}: {error.message}",
                 "check the project, the region, and that this account may act as the pipeline's account",
             ) from None
+
+    def link(self, name: str) -> str:
+        """The job's page for people."""
+        environment, job_id = self._environment, name.rsplit("/", 1)[1]
+        place = f"locations/{environment.region}/pipelines/runs/{job_id}?project={environment.project}"
+        return f"https://console.cloud.google.com/vertex-ai/{place}"
 
     def cancel(self, name: str) -> None:
         """Ask that the job stops."""

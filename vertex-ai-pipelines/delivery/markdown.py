@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 LONGEST = 300  # characters of one piece of text from outside
+MOST = 20  # lines of a block
 LIVELY = re.compile(r"([\\`*_{}\[\]|~])")
 
 
@@ -51,6 +52,13 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
+def block(lines: Iterable[str]) -> str:
+    """The last lines of a text from outside, as they are, where nothing acts on them."""
+    kept = "\n".join([_line(line, keep_spaces=True) for line in lines][-MOST:])
+    fence = "`" * (1 + max([2, *(len(run) for run in re.findall("`+", kept))]))
+    return f"{fence}text\n{kept}\n{fence}"
+
+
 def bars(title: str, values: Mapping[str, float]) -> str:
     """A bar chart that GitHub draws itself."""
     top, bottom = max(0.0, *values.values()), min(0.0, *values.values())
@@ -68,6 +76,7 @@ def bars(title: str, values: Mapping[str, float]) -> str:
     return "\n".join(lines)
 
 
-def _line(value: object) -> str:
-    one = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
+def _line(value: object, keep_spaces: bool = False) -> str:
+    one = "".join(c if c.isprintable() else " " for c in str(value))
+    one = one.rstrip() if keep_spaces else " ".join(one.split())
     return one if len(one) <= LONGEST else one[: LONGEST - 1] + "…"

@@ -1,0 +1,100 @@
+"""The schedule: which moment of a flow's cron is due, whatever ticks come late, twice or never."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import msgspec
+import pytest
+
+from delivery import schedule
+from delivery.schedule import Due
+from flows import config
+from flows.config import FlowConfig
+from flows.errors import InputError
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def flow(cron: str | None = "0 3 * * 1", timezone: str = "Asia/Tokyo") -> FlowConfig:
+    return msgspec.structs.replace(config.load("recommender"), schedule=cron, timezone=timezone)
+
+
+class Jobs:
+    """The jobs that the schedule made, by their moments."""
+
+    def __init__(self, *labels: str) -> None:
+        self.labels = labels
+
+    def newest(self, flow: str, most: int, labelled: str = "") -> list[Any]:
+        assert (flow, labelled) == ("recommender", schedule.LABEL)
+        return [type("Job", (), {"labels": {schedule.LABEL: one}}) for one in self.labels]
+
+
+MONDAY = at("2026-11-22T18:00:00Z")  # 03:00 in Tokyo
+BEFORE, NOW = "20261115-180000", "20261122-180000"
+
+
+def due(present: str, *labels: str, **changed: Any) -> Due | None:
+    jobs: Any = Jobs(*labels)
+    return schedule.due(flow(**changed), jobs, at(present))
+
+
+@pytest.mark.parametrize(
+    ("present", "labels", "found"),
+    [
+        ("2026-11-23T03:00:00+09:00", [BEFORE], Due(MONDAY, False, 0)),
+        ("2026-11-23T02:59:59+09:00", [BEFORE], None),
+        ("2026-11-23T03:47:12+09:00", [BEFORE], Due(MONDAY, False, 0)),  # late
+        ("2026-11-23T03:00:00+09:00", [BEFORE, NOW], None),  # doubled
+        ("2026-11-23T03:00:00+09:00", [NOW, BEFORE], None),
+        ("2026-11-23T03:00:00+09:00", ["20261129-180000"], None),  # a run again of an old tick
+        ("2026-11-23T03:00:00+09:00", [], Due(MONDAY, False, 0)),
+        ("2026-11-26T03:00:00+09:00", [], None),  # a new flow has missed nothing
+        ("2026-11-26T03:00:00+09:00", [BEFORE], Due(MONDAY, True, 0)),  # dropped for days
+        ("2026-11-23T03:00:00+09:00", ["20261101-180000"], Due(MONDAY, False, 2)),
+        ("2026-11-23T03:00:00+09:00", ["20201101-180000"], Due(MONDAY, False, 100)),
+    ],
+)
+def test_a_moment_is_due_once(present: str, labels: list[str], found: Due | None) -> None:
+    assert due(present, *labels) == found
+
+
+def test_the_same_moment_has_the_same_label_however_late() -> None:
+    early, late = due("2026-11-23T03:00:00+09:00"), due("2026-11-23T12:34:56.789+09:00")
+    assert early == late
+    assert early
+    assert early.label == NOW
+
+
+def test_a_flow_without_a_schedule_is_never_due() -> None:
+    assert due("2026-11-23T03:00:00+09:00", cron=None) is None
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"),
+    [
+        ("2026-10-25T12:00:00Z", "2026-10-25T00:30:00Z"),  # 02:30 comes twice: its first time
+        ("2026-10-25T01:45:00Z", "2026-10-25T00:30:00Z"),
+        ("2026-03-29T12:00:00Z", "2026-03-29T01:00:00Z"),  # there is no 02:30: at 03:00
+        ("2026-07-01T12:00:00Z", "2026-07-01T00:30:00Z"),
+        ("2026-01-01T12:00:00Z", "2026-01-01T01:30:00Z"),
+    ],
+)
+def test_summer_time_skips_and_doubles_nothing(present: str, expected: str) -> None:
+    moments = schedule.before(flow("30 2 * * *", "Europe/Berlin"), at(present))
+    assert next(moments) == at(expected)
+
+
+def test_moments_go_back_one_a_day() -> None:
+    found = list(islice(schedule.before(flow("0 3 * * *", "UTC"), at("2026-11-21T03:00:00Z")), 3))
+    assert found == [datetime(2026, 11, 21 - day, 3, tzinfo=UTC) for day in range(3)]
+    assert found[0] - found[1] == timedelta(days=1)
+
+
+@pytest.mark.parametrize("cron", ["0 99 * * *", "0 3 30 2 *"])
+def test_what_is_no_cron_is_named(cron: str) -> None:
+    with pytest.raises(InputError, match=r"recommender: flow\.toml: schedule = '0"):
+        due("2026-11-23T03:00:00+09:00", cron=cron)

@@ -1,0 +1,157 @@
+"""`./scripts/tick`: submit the flows that are due by their schedule, and report what is wrong."""
+
+import argparse
+import hashlib
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from delivery import (
+    access,
+    components,
+    git,
+    health,
+    markdown,
+    proposing,
+    report,
+    schedule,
+    settings,
+    submit,
+    summary,
+    workflow_run,
+)
+from delivery.command import run
+from delivery.health import Problem, Run
+from delivery.jobs import Jobs
+from delivery.report import Mark
+from delivery.settings import Environment
+from delivery.submit import Trigger, moment_in
+from delivery.window import moment
+from flows import config
+from flows.errors import RetrainError, explained
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    main = argparse.ArgumentParser(prog="./scripts/tick", description=__doc__)
+    main.add_argument("--environment", "--env", default="", help="(default: settings.toml's)")
+    main.add_argument("--at", type=moment_in, help="the present, for example 2026-11-23T03:00:00+09:00")
+    return main
+
+
+def main(argv: list[str]) -> int:
+    """Look at each flow; exit code 1 where one could not be submitted or reported."""
+    arguments = parser().parse_args(argv)
+    environment = settings.load().environment(arguments.environment)
+    if not environment.retrains:
+        say(f"'{environment.name}' does not train by itself")
+        return 0
+    present = arguments.at or submit.present()
+    tick = Tick(environment, Jobs(environment), workflow_run.repository(), present)
+    looks = [look(tick, name) for name in config.names()]
+    rows = [[one.flow, one.run, one.words] for one in looks]
+    summary.append(markdown.table(["flow", "newest run", ""], rows))
+    return 0 if all(one.good for one in looks) else 1
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One look at an environment at its present, with the repository's issues."""
+
+    environment: Environment
+    jobs: Jobs
+    repository: Any
+    present: datetime
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of a flow, in Markdown for the job's summary; `good`: nothing failed on the way."""
+
+    flow: str
+    run: str = "–"
+    words: str = ""
+    good: bool = True
+
+
+def look(tick: Tick, name: str) -> Look:
+    """Submit the flow where it is due, and bring its issue up to date.
+
+    Whatever goes wrong with it, the next flow has its turn.
+    """
+    problems, good = list[Problem](), True
+    try:
+        problems = submitted(tick, name)
+    except Exception as error:  # its config.py is the flow's own code
+        problems, good = [_unsubmitted(name, error)], False
+    try:
+        with access.named(f"the issues of {name}", "the next tick does it again"):
+            return reported(tick, name, problems, good)
+    except Exception as error:
+        say(f"{name}: {_words(error)}")
+        return Look(name, words=markdown.text(_words(error)), good=False)
+
+
+def submitted(tick: Tick, name: str) -> list[Problem]:
+    """Submit the flow where a moment of its schedule is due, once; the moments that were missed."""
+    flow = components.load(name)
+    due = schedule.due(flow, tick.jobs, tick.present)
+    if due is None:
+        return []
+    trigger = Trigger(due.moment, git.head(settings.ROOT))
+    plan = submit.planned(tick.jobs, flow, tick.environment, trigger, again=False)
+    submit.submit(tick.jobs, flow, tick.environment, plan, {schedule.LABEL: due.label})
+    say(f"{name}: {moment(due.moment)} · {plan['pipeline_job'].rsplit('/', 1)[1]}")
+    if not (due.late or due.missed):
+        return []
+    also = f", and before it {due.missed} more, which are not made up for" if due.missed else ""
+    text = f"No tick came for {moment(due.moment)}{also}. It runs now: `{plan['version']}`."
+    return [Problem(f"missed-{due.label}", "its schedule was missed", text)]
+
+
+def reported(tick: Tick, name: str, problems: list[Problem], good: bool) -> Look:
+    """The flow's issue as its runs, its candidate and `problems` want it."""
+    runs = health.newest(tick.jobs, name)
+    last = runs[0] if runs else None
+    mark = report.current(tick.repository, Mark(flow=name, environment=tick.environment.name))
+    found = [*problems, health.of_run(tick.jobs, last) if last else None]
+    candidate = health.candidate(tick.environment, runs[-1]) if runs else None
+    if candidate:
+        mark, missing = proposing.again(tick.repository, candidate, mark)
+        found.append(missing)
+    wrong = [one for one in found if one]
+    issue = report.report(tick.repository, mark, wrong, _well(tick, last))
+    words = "; ".join(one.title for one in wrong) or "well"
+    say(f"{name}: {words}{f' · {issue.html_url}' if issue else ''}")
+    link = f"[{words}]({issue.html_url})" if issue else words
+    return Look(name, _run(tick, last), link, good)
+
+
+def say(words: str) -> None:
+    """One line of progress."""
+    print(f"tick          {words}", file=sys.stderr, flush=True)
+
+
+def _run(tick: Tick, last: Run | None) -> str:
+    return f"[{last.id}]({tick.jobs.link(last.job.name)}): {last.state}" if last else "–"
+
+
+def _well(tick: Tick, last: Run | None) -> str:
+    return f"Well again: {_run(tick, last)}." if last else "Well again."
+
+
+def _unsubmitted(name: str, error: Exception) -> Problem:
+    words = _words(error)
+    say(f"{name}: {words}")
+    key = hashlib.sha256(words.encode()).hexdigest()[:8]
+    return Problem(f"submit-{key}", "it could not be submitted", markdown.block(words.splitlines()))
+
+
+def _words(error: Exception) -> str:
+    known = error if isinstance(error, RetrainError) else explained(error)
+    return str(known or f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -13,9 +13,10 @@ done
 # A caller's own repository (a hook's, for example) is not the one that is meant.
 # shellcheck disable=SC2046 # one name a word
 unset $(git rev-parse --local-env-vars 2>/dev/null || true)
-./scripts/setup --quiet >&2
+# A verb that says `packages=none` needs nothing but Python: it starts at once where nothing is set up.
+[ "${packages:-all}" = none ] || ./scripts/setup --quiet >&2
 # Without .pyc files every start costs seconds; a user's own path must not shadow the project.
 unset PYTHONDONTWRITEBYTECODE PYTHONHOME
 export PYTHONPATH="$PWD/vertex-ai-pipelines:$PWD/scripts:$PWD" PYTHONUNBUFFERED=1
-# shellcheck disable=SC2034 # the verb uses it
 python="$PWD/.venv/bin/python"
+[ -x "$python" ] || python=python3

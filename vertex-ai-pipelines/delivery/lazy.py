@@ -8,6 +8,7 @@ import sys
 import threading
 import types
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec
 
 AIPLATFORM = ("google.cloud.aiplatform_v1", "google.cloud.aiplatform_v1.types")
@@ -36,13 +37,21 @@ def imported(*names: str) -> None:
     It holds for the whole process: only a program's start should ask for it.
     """
     for name in names:
-        spec = None if name in sys.modules else find_spec(name)
+        spec = None if name in sys.modules else _spec(name)
         if spec:
             package = module_from_spec(spec)
             package.__class__ = Package
             sys.modules[name] = package
             parent, _, own = name.rpartition(".")
             setattr(sys.modules[parent], own, package)
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Where the package is; None where it is not installed: some verbs need no packages."""
+    try:
+        return find_spec(name)
+    except ModuleNotFoundError:
+        return None
 
 
 def _execute(package: types.ModuleType) -> None:

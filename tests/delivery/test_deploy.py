@@ -1,0 +1,161 @@
+"""What releases/ declares: shown where it holds, refused with file, key and expectation where not."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from delivery import access, deploy, releases
+from flows import manifest as manifests
+from flows.errors import InputError
+from tests.delivery import evidence
+
+FILE = "releases/local/recommender.toml"
+TEXT = releases.write(evidence.evidence().proposed)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The root of a repository, in which there is nothing but releases."""
+    monkeypatch.setattr(deploy, "ROOT", tmp_path)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    return tmp_path
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The model store, with the manifests of champion and challenger; puts one in: (key, bytes)."""
+    with mock_aws():
+        client = boto3.client("s3", "eu-west-1", aws_access_key_id="id", aws_secret_access_key="value")
+        name = evidence.environment().bucket
+        place: Any = {"LocationConstraint": "eu-west-1"}
+        client.create_bucket(Bucket=name, CreateBucketConfiguration=place)
+        monkeypatch.setattr(access, "objects", lambda environment: access.Bucket(client, name))
+        for version in (evidence.CHAMPION, evidence.VERSION):
+            key = evidence.address(version).split("/", 3)[3]
+            client.put_object(Bucket=name, Key=key, Body=manifests.write(evidence.manifest(version)))
+        yield client
+
+
+@pytest.fixture
+def nothing_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(environment: object) -> None:
+        raise AssertionError("the model store was asked for")
+
+    monkeypatch.setattr(access, "objects", refused)
+
+
+def write(root: Path, text: str = TEXT, name: str = FILE) -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text)
+
+
+def test_what_holds_is_shown(root: Path, store: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root)
+    assert deploy.main(["--json"]) == 0
+    told = capsys.readouterr()
+    first, second, last = told.out.splitlines()
+    assert first.split()[:4] == ["local/recommender", "champion", evidence.CHAMPION, "90"]
+    assert second.split()[:4] == ["local/recommender", "challenger", evidence.VERSION, "10"]
+    [shown] = json.loads(last)["releases"]
+    assert (shown["environment"], shown["flow"]) == ("local", "recommender")
+    assert shown["challenger"]["sha256"] == evidence.sha256(evidence.manifest())
+    table = (root / "summary.md").read_text()
+    assert f"| local/recommender | challenger | {evidence.VERSION} | 10 % |" in table
+
+
+@pytest.mark.usefixtures("nothing_fetched")
+def test_nothing_released_is_said(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert deploy.main([]) == 0
+    assert capsys.readouterr().out == "nothing is released\n"
+    assert not (root / "summary.md").exists()
+
+
+@pytest.mark.usefixtures("nothing_fetched")
+def test_check_needs_the_files_alone(root: Path) -> None:
+    write(root)
+    assert deploy.main(["--check"]) == 0
+
+
+@pytest.mark.usefixtures("nothing_fetched")
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        (FILE, "traffic = 10", "traffic = 20", f"{FILE}: the traffic is 90 + 20 = 110"),
+        (FILE, "traffic = 10", "trafic = 10", "nearest known key: traffic"),
+        (FILE, "schema = 1", "schema = 2", f"{FILE}: "),
+        (FILE, "[champion]", "[champion", f"{FILE}: not valid TOML"),
+        (
+            FILE,
+            "s3://retrain-local-models",
+            "s3://others",
+            "[champion]: manifest = 's3://others/models/recommender/v20261114-084500-0f1e2d3/manifest.json',"
+            " expected one below s3://retrain-local-models/models/recommender/",
+        ),
+        ("releases/local/linnerud.toml", "", "", "expected one below"),
+        ("releases/local/nobody.toml", "", "", "there is no flow 'nobody'"),
+        ("releases/nowhere/recommender.toml", "", "", "has no environment 'nowhere'"),
+        ("releases/local/notes.md", "", "", "nothing but ENVIRONMENT/FLOW.toml"),
+        ("releases/recommender.toml", "", "", "nothing but ENVIRONMENT/FLOW.toml"),
+        ("releases/local/deep/recommender.toml", "", "", "nothing but ENVIRONMENT/FLOW.toml"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    root: Path, name: str, old: str, new: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, TEXT.replace(old, new) if old else TEXT, name)
+    assert deploy.main(["--check"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {name}")
+    assert said in told
+
+
+@pytest.mark.usefixtures("nothing_fetched")
+def test_every_file_is_looked_at(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, TEXT)
+    write(root, "", "releases/local/linnerud.toml")
+    (root / "releases" / "staging").mkdir()
+    (root / "releases" / "staging" / "recommender.toml").write_bytes(b"\xff")
+    (root / "releases" / "production").mkdir()
+    (root / "releases" / "production" / "recommender.toml").symlink_to(root / FILE)
+    assert deploy.main(["--check", "--json"]) == 2
+    told = capsys.readouterr()
+    assert json.loads(told.out.splitlines()[-1])["failed"] == 3
+    assert told.err.count("error: releases/") == 3
+    assert deploy.main(["--check", "--environment", "staging"]) == 2
+    assert capsys.readouterr().err.count("error: releases/") == 1
+
+
+def test_an_unknown_environment_is_refused(root: Path) -> None:
+    with pytest.raises(InputError, match="no environment 'nowhere'"):
+        deploy.main(["--environment", "nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (evidence.sha256(evidence.manifest()), "3" * 64, "its hash is"),
+        ("20261121-084500-abc1234", "20261128-084500-bbbbbbb", "there is no such object"),
+    ],
+)
+def test_a_model_that_the_store_does_not_hold_so_is_named(
+    root: Path, store: Any, old: str, new: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, TEXT.replace(old, new))
+    assert deploy.main([]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {FILE} [challenger]: s3://retrain-local-models/models/recommender/")
+    assert said in told
+    assert "[champion]" not in told
+
+
+def test_an_image_that_did_not_make_the_model_is_named(
+    root: Path, store: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, TEXT.replace(f"sha256:{'2' * 64}", f"sha256:{'4' * 64}"))
+    assert deploy.main([]) == 1
+    assert capsys.readouterr().err.count("made by") == 2

@@ -1,0 +1,98 @@
+"""What the files of releases/ declare, against settings, flows and the model store."""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from delivery import releases
+from delivery.candidate import Candidate
+from delivery.model_store import AGAIN, ModelStore
+from delivery.releases import Entry, Release
+from delivery.settings import Settings
+from flows.errors import InputError, RetrainError
+
+FOLDER = "releases"
+TAKE = "take version, manifest, sha256 and image from a release pull request"
+
+
+class Declared(NamedTuple):
+    """A flow's release in an environment, and the file that declares it."""
+
+    environment: str
+    flow: str
+    release: Release
+
+    @property
+    def file(self) -> str:
+        """The file's path inside the repository."""
+        return releases.path(self.environment, self.flow)
+
+    def roles(self) -> Iterator[tuple[str, Entry]]:
+        """The entries with the names of their tables."""
+        yield from zip(("champion", "challenger"), self.release.entries, strict=False)
+
+
+def files(root: Path, environment: str | None = None) -> list[str]:
+    """Everything in releases/, or in one environment's folder there."""
+    folder = root / FOLDER / (environment or "")
+    return sorted(path.relative_to(root).as_posix() for path in folder.rglob("*") if not path.is_dir())
+
+
+def read(root: Path, name: str, found: Settings, flows: list[str]) -> Declared:
+    """What the file `name` declares. Raises InputError that says where, what and what was expected."""
+    parts = PurePosixPath(name).parts
+    if len(parts) != 3 or not name.endswith(".toml") or (root / name).is_symlink():
+        raise InputError(f"{name}: nothing but ENVIRONMENT/FLOW.toml is in {FOLDER}/", "take it out")
+    environment, flow = parts[1], parts[2].removesuffix(".toml")
+    if environment not in found.environments:
+        known = ", ".join(found.environments)
+        raise InputError(f"{name}: settings.toml has no environment '{environment}'", f"it has: {known}")
+    if flow not in flows:
+        raise InputError(
+            f"{name}: there is no flow '{flow}'", f"flows on this commit: {', '.join(flows)}"
+        )
+    release = releases.parse(_text(root, name), name)
+    assert release is not None
+    one = Declared(environment, flow, release)
+    _check_places(one, found.environment(environment).model_store)
+    return one
+
+
+def problems(one: Declared, store: ModelStore) -> Iterator[RetrainError]:
+    """What of a release is not in the model store as its file says."""
+    for role, entry in one.roles():
+        try:
+            image = store.manifest(_candidate(one, entry)).image
+        except RetrainError as error:
+            yield RetrainError(f"{one.file} [{role}]: {error.what}", error.mend)
+            continue
+        if image != entry.image:
+            yield RetrainError(f"{one.file} [{role}]: image = '{entry.image}', made by '{image}'", AGAIN)
+
+
+def _check_places(one: Declared, model_store: str) -> None:
+    for role, entry in one.roles():
+        expected = f"{model_store}/models/{one.flow}/"
+        if not entry.manifest.startswith(expected):
+            raise InputError(
+                f"{one.file} [{role}]: manifest = '{entry.manifest}', expected one below {expected}",
+                TAKE,
+            )
+
+
+def _candidate(one: Declared, entry: Entry) -> Candidate:
+    return Candidate(
+        schema=1,
+        flow=one.flow,
+        environment=one.environment,
+        version=entry.version,
+        manifest=entry.manifest,
+        sha256=entry.sha256,
+    )
+
+
+def _text(root: Path, name: str) -> str:
+    try:
+        return (root / name).read_text()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: not valid TOML: {error}") from None

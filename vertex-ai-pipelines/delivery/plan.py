@@ -1,0 +1,68 @@
+"""`./scripts/plan`: what a change needs, by the files that it touches. The standard library alone."""
+
+import argparse
+import json
+import sys
+from pathlib import Path, PurePosixPath
+
+from delivery.command import run
+from delivery.git import changed, knows
+
+ROOT = Path(__file__).resolve().parents[2]
+JOBS = ("check", "test", "build", "releases")  # of ci.yml; `required` lets no other one be left out
+RELEASES = "releases"
+DOCS = (".md", "LICENSE")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    main = argparse.ArgumentParser(prog="./scripts/plan", description=__doc__)
+    main.add_argument("--base", default="", metavar="COMMIT", help="the commit before the change")
+    return main
+
+
+def main(argv: list[str]) -> int:
+    """Print the plan as a workflow's outputs."""
+    arguments = parser().parse_args(argv)
+    files = since(arguments.base)
+    wanted = set(JOBS) if files is None else needed(files)
+    for job in JOBS:
+        print(f"{job}={str(job in wanted).lower()}")
+    print(f"environments={json.dumps(environments(released() if files is None else files))}")
+    return 0
+
+
+def since(base: str) -> list[str] | None:
+    """The files that have changed since the commit `base`.
+
+    None where it is not here: a new branch's, or one that a force push has dropped.
+    """
+    return changed(ROOT, base, "HEAD") if base and knows(ROOT, base) else None
+
+
+def needed(files: list[str]) -> set[str]:
+    """The jobs that a change of `files` needs."""
+    return {job for name in files for job in _needed(name)}
+
+
+def _needed(name: str) -> set[str]:
+    if name.startswith(f"{RELEASES}/"):
+        return {"releases"}  # data with a schema: no code reads it but what that job runs
+    if name.endswith(DOCS):
+        return {"check", "test"}  # tests compare the docs with what they describe; no image holds them
+    return {"check", "test", "build"}
+
+
+def environments(files: list[str]) -> list[str]:
+    """The environments whose releases are among `files`."""
+    parts = [PurePosixPath(name).parts for name in files]
+    return sorted({part[1] for part in parts if len(part) == 3 and part[0] == RELEASES})
+
+
+def released() -> list[str]:
+    """Every file that declares a release."""
+    return [path.relative_to(ROOT).as_posix() for path in ROOT.glob(f"{RELEASES}/*/*")]
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

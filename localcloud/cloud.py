@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 
 from localcloud.errors import ApiError
-from localcloud.iam import Iam
+from localcloud.iam import Federated, Iam
 from localcloud.store import Store
 
 TOKEN_LIFE = 3600  # seconds, as Google's
@@ -58,10 +58,11 @@ class Cloud:
         found = self.store.get("caller", caller)
         return found["principal"] if found else None
 
-    def issue_token(self, principal: str) -> str:
+    def issue_token(self, principal: str, seconds: int = TOKEN_LIFE) -> str:
         """A fresh Google access token."""
-        token = "ya29." + secrets.token_urlsafe(32)
-        self.store.put("token", token, {"principal": principal, "expires": time.time() + TOKEN_LIFE})
+        token, ends = "ya29." + secrets.token_urlsafe(32), time.time() + seconds
+        sets = {"sets": principal.sets} if isinstance(principal, Federated) else {}
+        self.store.put("token", token, {"principal": principal, "expires": ends, **sets})
         return token
 
     def forget_account(self, account: str) -> None:
@@ -76,7 +77,8 @@ class Cloud:
         token = authorization.removeprefix("Bearer ").strip()
         found = self.store.get("token", token)
         if found and found["expires"] > time.time():
-            return str(found["principal"])
+            principal = str(found["principal"])
+            return Federated.of(principal, found["sets"]) if "sets" in found else principal
         if token.count(".") == 2 and (account := self._signer(token)):
             return account
         raise ApiError(

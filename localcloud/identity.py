@@ -1,6 +1,5 @@
 """Who a caller is: key files, OAuth tokens, the metadata server and identity tokens."""
 
-import json
 import time
 from typing import Any
 
@@ -164,7 +163,7 @@ def _text(body: str) -> Response:
     return Response(body.encode(), headers={**FLAVOR, "content-type": "application/text"})
 
 
-def identity_token(cloud: Cloud, account: str, audience: str) -> str:
+def identity_token(cloud: Cloud, account: str, audience: str, with_email: bool = True) -> str:
     """A Google identity token (RS256) of `account` for `audience`, good for an hour."""
     keys = signing_key(cloud.store, "google")
     now, number = int(time.time()), unique_id(account)
@@ -173,29 +172,7 @@ def identity_token(cloud: Cloud, account: str, audience: str) -> str:
         "aud": audience,
         "azp": number,
         "sub": number,
-        "email": account,
+        **({"email": account, "email_verified": True} if with_email else {}),
     }
-    claims |= {"email_verified": True, "iat": now, "exp": now + TOKEN_LIFE}
+    claims |= {"iat": now, "exp": now + TOKEN_LIFE}
     return jwt.encode(claims, keys["private"], algorithm="RS256", headers={"kid": "local"})
-
-
-class IamCredentials:
-    """iamcredentials.googleapis.com: the one call that google-auth makes in the background."""
-
-    hosts = (r"iamcredentials\.googleapis\.com",)
-
-    def routes(self) -> list[Route]:
-        """The calls that are served."""
-        path = "/v1/projects/{project}/serviceAccounts/{account}/allowedLocations"
-        return [Route("GET", path, self.allowed_locations)]
-
-    def refuse(self, _request: Request, error: ApiError) -> Response:
-        """Google's error body."""
-        return Response(
-            json.dumps({"error": {"code": error.status, "message": error.message}}).encode(),
-            error.status,
-        )
-
-    def allowed_locations(self, _request: Request) -> Response:
-        """No trust boundary: every location."""
-        return Response({"locations": [], "encodedLocations": "0x0"})

@@ -31,9 +31,6 @@ GET /.well-known/openid-configuration openid-configuration
 GET /.well-known/jwks jwks
 GET /idtoken/{run}/{attempt} idtoken
 """,
-    "iamcredentials": """
-GET /v1/projects/{project}/serviceAccounts/{account}/allowedLocations GetAllowedLocations
-""",
     # The OCI distribution specification has no names; these are its words.
     "registry": """
 GET /v2/ ping
@@ -59,7 +56,7 @@ GET /repos/{owner}/{repo}/statuses/{ref} repos/list-commit-statuses-for-ref
 GET /repos/{owner}/{repo}/contents repos/get-content
 """,
 }
-DESCRIBED = ("storage", "bigquery", "iam", "github")
+DESCRIBED = ("storage", "bigquery", "iam", "iamcredentials", "sts", "github")
 STANDS_FOR = {
     "api.github.com": "github",
     "github.com": "git",

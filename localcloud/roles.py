@@ -6,6 +6,7 @@ PROJECT = ("resourcemanager.projects.get", "resourcemanager.projects.list")
 OBJECTS_READ = ("storage.objects.get", "storage.objects.list")
 PARTS = ("storage.multipartUploads.create", "storage.multipartUploads.abort")
 TABLES_READ = ("bigquery.datasets.get", "bigquery.tables.get", "bigquery.tables.list")
+TOKENS = ("iam.serviceAccounts.getAccessToken", "iam.serviceAccounts.getOpenIdToken")
 IMAGES_READ = ("artifactregistry.repositories.downloadArtifacts", "artifactregistry.*.get")
 
 # A star stands for anything; the real roles hold more permissions, of calls that are not served here.
@@ -75,6 +76,16 @@ ROLES: dict[str, tuple[str, ...]] = {
     ),
     "roles/iam.serviceAccountUser": (
         *(*PROJECT, "iam.serviceAccounts.actAs", "iam.serviceAccounts.get", "iam.serviceAccounts.list"),
+    ),
+    "roles/iam.serviceAccountTokenCreator": (
+        *(*PROJECT, *TOKENS, "iam.serviceAccounts.get", "iam.serviceAccounts.list"),
+    ),
+    "roles/iam.workloadIdentityUser": (
+        *(*TOKENS, "iam.serviceAccounts.get", "iam.serviceAccounts.list"),
+    ),
+    "roles/iam.workloadIdentityPoolAdmin": (*PROJECT, "iam.workloadIdentityPool*"),
+    "roles/iam.workloadIdentityPoolViewer": (
+        *(*PROJECT, "iam.workloadIdentityPool*.get", "iam.workloadIdentityPool*.list"),
     ),
     "roles/artifactregistry.reader": (*PROJECT, *IMAGES_READ, "artifactregistry.*.list"),
     "roles/artifactregistry.writer": (

@@ -32,7 +32,9 @@ from localcloud.errors import ApiError, unforeseen
 from localcloud.faults import Fault, Faults, NoAnswerError, perform
 from localcloud.github import GitHub
 from localcloud.http import Query, Request, Response, Router, Service
-from localcloud.identity import IamCredentials, Metadata, OAuth
+from localcloud.iam_api import IamApi
+from localcloud.iam_credentials import IamCredentials
+from localcloud.identity import Metadata, OAuth
 from localcloud.internal import HOST, Internal
 from localcloud.names import Names
 from localcloud.pipelines import Pipelines
@@ -41,7 +43,7 @@ from localcloud.registry import Registry
 from localcloud.resourcemanager import ResourceManager
 from localcloud.rpc import Rpc
 from localcloud.secretmanager import SecretManager
-from localcloud.service_accounts import ServiceAccounts
+from localcloud.security_tokens import SecurityTokens
 from localcloud.storage import Storage
 
 T = TypeVar("T")
@@ -70,8 +72,9 @@ class Server:
             Aws(self.cloud),
             OAuth(self.cloud),
             Metadata(self.cloud),
-            IamCredentials(),
-            ServiceAccounts(self.cloud),
+            IamCredentials(self.cloud),
+            IamApi(self.cloud),
+            SecurityTokens(self.cloud),
             self.registry,
             Internal(self),
             *self.github.services,

@@ -1,16 +1,13 @@
-"""iam.googleapis.com: the project's service accounts, and who may act as them."""
+"""The project's service accounts, and who may act as them."""
 
 import re
 from collections.abc import Callable
 
-from localcloud import google_rest
 from localcloud.cloud import Cloud
-from localcloud.described import description
 from localcloud.errors import ApiError
-from localcloud.http import Handler, Request, Response, Route
+from localcloud.http import Request, Response
 from localcloud.iam import Policy
 from localcloud.identity import unique_id
-from localcloud.rpc import rest_error
 
 ACCOUNTS = "/v1/projects/{project}/serviceAccounts"
 ACCOUNT = f"{ACCOUNTS}/{{account}}"
@@ -21,47 +18,21 @@ Call = Callable[[Request, str], Response]
 class ServiceAccounts:
     """Records: kind "service-account" by address."""
 
-    hosts = (r"iam\.googleapis\.com",)
-
     def __init__(self, cloud: Cloud) -> None:
         self._cloud, self._store = cloud, cloud.store
 
     def table(self) -> list[tuple[str, str, str, Call]]:
         """The calls that are served, with the permission that each needs."""
+        of = "iam.serviceAccounts"
         return [
-            ("POST", ACCOUNTS, "create", self.create),
-            ("GET", ACCOUNTS, "list", self.list),
-            ("GET", ACCOUNT, "get", self.get),
-            ("DELETE", ACCOUNT, "delete", self.delete),
-            ("POST", f"{ACCOUNT}:getIamPolicy", "getIamPolicy", self.get_policy),
-            ("POST", f"{ACCOUNT}:setIamPolicy", "setIamPolicy", self.set_policy),
+            ("POST", ACCOUNTS, f"{of}.create", self.create),
+            ("GET", ACCOUNTS, f"{of}.list", self.list),
+            ("GET", ACCOUNT, f"{of}.get", self.get),
+            ("DELETE", ACCOUNT, f"{of}.delete", self.delete),
+            ("POST", f"{ACCOUNT}:getIamPolicy", f"{of}.getIamPolicy", self.get_policy),
+            ("POST", f"{ACCOUNT}:setIamPolicy", f"{of}.setIamPolicy", self.set_policy),
             ("POST", f"{ACCOUNT}:testIamPermissions", "", self.test),
         ]
-
-    def routes(self) -> list[Route]:
-        """The table, each call behind the gate."""
-        found = [
-            Route(method, path, self._behind(permission, call))
-            for method, path, permission, call in self.table()
-        ]
-        return google_rest.routes(description("iam"), found, ("/",))
-
-    def refuse(self, _request: Request, error: ApiError) -> Response:
-        """Google's error body."""
-        return rest_error(error)
-
-    def _behind(self, permission: str, call: Call) -> Handler:
-        def handle(request: Request) -> Response:
-            principal = self._cloud.principal(request.headers.get("authorization", ""))
-            below = (
-                f"/serviceAccounts/{request.params['account']}" if "account" in request.params else ""
-            )
-            name = f"projects/{request.params['project']}{below}"
-            if permission:
-                self._cloud.iam.check(principal, f"iam.serviceAccounts.{permission}", name)
-            return call(request, principal)
-
-        return handle
 
     def create(self, request: Request, _: str) -> Response:
         """projects.serviceAccounts.create"""

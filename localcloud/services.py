@@ -7,21 +7,28 @@ from localcloud import aws_names, iam_state
 from localcloud.bigquery import BigQuery
 from localcloud.described import description
 from localcloud.github.routes import paths
+from localcloud.iam_api import IamApi
+from localcloud.iam_credentials import IamCredentials
 from localcloud.names import TABLES
 from localcloud.operations import Locations, Operations
 from localcloud.pipelines import Pipelines
 from localcloud.resourcemanager import ResourceManager
 from localcloud.rpc_methods import Method, methods
 from localcloud.secretmanager import SecretManager
-from localcloud.service_accounts import ServiceAccounts
+from localcloud.security_tokens import SecurityTokens
 from localcloud.storage import Storage
 
 RPC = (SecretManager, ResourceManager, Pipelines)
-DESCRIBED = {"storage": Storage, "bigquery": BigQuery, "iam": ServiceAccounts}
+DESCRIBED = {
+    "storage": Storage,
+    "bigquery": BigQuery,
+    "iam": IamApi,
+    "iamcredentials": IamCredentials,
+    "sts": SecurityTokens,
+}
 OTHERS = {
     "oauth2": "OAuth",
     "metadata": "Metadata",
-    "iamcredentials": "IamCredentials",
     "registry": "Registry",
     "actions": "JobIdentity",
 }

@@ -26,7 +26,13 @@ from localcloud.github.routes import paths
 OPENAPI = "@octokit/openapi@23.0.2"
 # sha512 of the package, as npm publishes it
 INTEGRITY = "pV8M7L9GY23AybNvTmo2nyjmpmnt6+2sRE/tqr0ZLQcPS4lnw7u5eZGNmwRNkBC3D7gZXbFx5AHzLUVRBXGDhg=="
-GOOGLE = {"storage": "storage.v1", "bigquery": "bigquery.v2", "iam": "iam.v1"}
+GOOGLE = {
+    "storage": "storage.v1",
+    "bigquery": "bigquery.v2",
+    "iam": "iam.v1",
+    "iamcredentials": "iamcredentials.v1",
+    "sts": "sts.v1",
+}
 KEPT = {
     "$ref",
     "additionalProperties",

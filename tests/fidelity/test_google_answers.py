@@ -1,16 +1,22 @@
-"""Every call of the local Storage and BigQuery, its answer compared with Google's documents."""
+"""Every call of Google's services that are REST only, its answer compared with Google's documents."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 
 from localcloud.bigquery import BigQuery
+from localcloud.cloud import Cloud
 from localcloud.described import description, normal
 from localcloud.http import Router
-from localcloud.service_accounts import ServiceAccounts
+from localcloud.iam_api import IamApi
+from localcloud.iam_credentials import IamCredentials
+from localcloud.identity import signing_key
+from localcloud.security_tokens import SecurityTokens
 from localcloud.services import rest_routes
 from localcloud.storage import Storage
 from tests.fidelity.answers import Checked
@@ -20,22 +26,36 @@ B = "/storage/v1/b/data"
 UPLOAD = "/upload/storage/v1/b/data/o"
 P = "/bigquery/v2/projects/acme-ml"
 T = f"{P}/datasets/retail/tables"
+ISSUER, SCOPE = "https://issuer.example", "https://www.googleapis.com/auth/cloud-platform"
 FIELDS = [{"name": "n", "type": "INTEGER"}, {"name": "at", "type": "TIMESTAMP"}]
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Iterator[dict[str, Checked]]:
-    cloud = new_cloud(tmp_path)
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    made = new_cloud(tmp_path)
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def signed(cloud: Cloud) -> Callable[[dict[str, Any]], str]:
+    """Tokens of an issuer on this local cloud."""
+    key = signing_key(cloud.store, ISSUER.removeprefix("https://"))["private"]
+    return lambda claims: jwt.encode(claims, key, "RS256")
+
+
+@pytest.fixture
+def ask(cloud: Cloud) -> Iterator[dict[str, Checked]]:
     storage = Storage(cloud)
     bigquery = BigQuery(cloud, storage)
     token = f"Bearer {cloud.issue_token(cloud.world.owner)}"
-    services: dict[str, Any] = {"storage": storage, "bigquery": bigquery, "iam": ServiceAccounts(cloud)}
+    services: dict[str, Any] = {"storage": storage, "bigquery": bigquery, "iam": IamApi(cloud)}
+    services |= {"iamcredentials": IamCredentials(cloud), "sts": SecurityTokens(cloud)}
     yield {
         name: Checked(description(name), Router([one]), f"{name}.googleapis.com", lambda: token)
         for name, one in services.items()
     }
     bigquery.close()
-    cloud.store.close()
 
 
 def complete(checked: Checked, service: Any) -> None:
@@ -125,8 +145,8 @@ def test_bigquery(ask: dict[str, Checked]) -> None:
     complete(bq, BigQuery)
 
 
-def test_service_accounts(ask: dict[str, Checked]) -> None:
-    iam, accounts = ask["iam"], "/v1/projects/acme-ml/serviceAccounts"
+def service_accounts(iam: Checked) -> None:
+    accounts = "/v1/projects/acme-ml/serviceAccounts"
     new = {"accountId": "trainer", "serviceAccount": {"displayName": "Trainer"}}
     one = f"{accounts}/{iam.ask('POST', accounts, new)['email']}"
     iam.ask("GET", accounts)
@@ -135,7 +155,60 @@ def test_service_accounts(ask: dict[str, Checked]) -> None:
     iam.ask("POST", f"{one}:setIamPolicy", {"policy": policy})
     iam.ask("POST", f"{one}:testIamPermissions", {"permissions": ["iam.serviceAccounts.actAs"]})
     iam.ask("DELETE", one)
-    complete(iam, ServiceAccounts)
+
+
+def collection(iam: Checked, place: str, name: str, field: str, body: dict[str, Any]) -> None:
+    """All calls of pools or providers; in the end it is there."""
+    operation = iam.ask("POST", f"{place}?{field}={name}", body)["name"]
+    assert iam.ask("GET", f"/v1/{operation}")["done"]
+    iam.ask("PATCH", f"{place}/{name}?updateMask=displayName", {"displayName": "Name"})
+    iam.ask("DELETE", f"{place}/{name}")
+    iam.ask("GET", f"{place}?showDeleted=true")
+    iam.ask("POST", f"{place}/{name}:undelete")
+    assert iam.ask("GET", f"{place}/{name}")["displayName"] == "Name"
+
+
+def test_iam(ask: dict[str, Checked]) -> None:
+    iam, pools = ask["iam"], "/v1/projects/acme-ml/locations/global/workloadIdentityPools"
+    service_accounts(iam)
+    collection(iam, pools, "pool", "workloadIdentityPoolId", {"description": "A pool"})
+    provider = {"oidc": {"issuerUri": ISSUER}, "attributeMapping": {"google.subject": "assertion.sub"}}
+    field = "workloadIdentityPoolProviderId"
+    collection(iam, f"{pools}/pool/providers", "provider", field, provider)
+    complete(iam, IamApi)
+
+
+def test_tokens(ask: dict[str, Checked], signed: Callable[..., str]) -> None:
+    place = "projects/123456789012/locations/global/workloadIdentityPools"
+    pools, name = f"/v1/{place}", f"//iam.googleapis.com/{place}/pool/providers/provider"
+    ask["iam"].ask("POST", "/v1/projects/acme-ml/serviceAccounts", {"accountId": "trainer"})
+    ask["iam"].ask("POST", f"{pools}?workloadIdentityPoolId=pool", {})
+    provider = {"oidc": {"issuerUri": ISSUER}, "attributeMapping": {"google.subject": "assertion.sub"}}
+    where = f"{pools}/pool/providers?workloadIdentityPoolProviderId=provider"
+    ask["iam"].ask("POST", where, provider)
+    kinds, now = "urn:ietf:params:oauth:", int(time.time())
+    claims = {"iss": ISSUER, "aud": name, "sub": "one", "iat": now, "exp": now + 300}
+    ask["sts"].ask(
+        "POST",
+        "/v1/token",
+        {
+            "grantType": f"{kinds}grant-type:token-exchange",
+            "audience": name,
+            "scope": SCOPE,
+            "requestedTokenType": f"{kinds}token-type:access_token",
+            "subjectTokenType": f"{kinds}token-type:id_token",
+            "subjectToken": signed(claims),
+        },
+        content_type="application/json",
+    )
+    credentials = ask["iamcredentials"]
+    one = "/v1/projects/-/serviceAccounts/trainer@acme-ml.iam.gserviceaccount.com"
+    credentials.ask("POST", f"{one}:generateAccessToken", {"scope": [SCOPE], "lifetime": "60s"})
+    credentials.ask("POST", f"{one}:generateIdToken", {"audience": "a", "includeEmail": True})
+    credentials.ask("GET", f"{one}/allowedLocations")
+    credentials.ask("GET", f"{pools}/pool/allowedLocations")
+    complete(credentials, IamCredentials)
+    complete(ask["sts"], SecurityTokens)
 
 
 @pytest.mark.parametrize("name", ["storage", "bigquery"])

@@ -11,8 +11,8 @@ import requests
 
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
+from localcloud.iam_api import IamApi
 from localcloud.identity import TOKEN_URI, OAuth, key_file
-from localcloud.service_accounts import ServiceAccounts
 from tests.localcloud.served import new_cloud, serve
 
 ACCOUNT = "loader@acme-ml.iam.gserviceaccount.com"
@@ -58,7 +58,7 @@ def test_an_assertion_ends_within_an_hour(cloud: Cloud, changed: dict[str, Any])
 def test_keys_and_tokens_end_with_their_account(cloud: Cloud) -> None:
     signed, token = assertion(cloud), cloud.issue_token(ACCOUNT)
     owner = f"Bearer {cloud.issue_token(cloud.world.owner)}"
-    with serve(ServiceAccounts(cloud), "iam.googleapis.com") as address:
+    with serve(IamApi(cloud), "iam.googleapis.com") as address:
         place = f"{address}/v1/projects/acme-ml/serviceAccounts/{ACCOUNT}"
         assert requests.delete(place, headers={"authorization": owner}, timeout=5).status_code == 200
     for bearer in (signed, token):

@@ -10,7 +10,8 @@ from localcloud.github.repository import Repository
 from localcloud.github.runner import Runner
 from localcloud.github.runs import Run, Runs, show_jobs, show_run
 from localcloud.github.shapes import WEB
-from localcloud.github.workflows import find, read, workflow_id
+from localcloud.github.triggers import Triggers
+from localcloud.github.workflows import find, workflow_id
 from localcloud.http import Response
 
 FIELDS = {"event": "event", "branch": "head_branch", "actor": "actor", "head_sha": "head_sha"}
@@ -19,25 +20,15 @@ FIELDS = {"event": "event", "branch": "head_branch", "actor": "actor", "head_sha
 class Actions:
     """The calls below /actions."""
 
-    def __init__(self, runs: Runs, runner: Runner) -> None:
-        self.runs, self.runner = runs, runner
+    def __init__(self, runs: Runs, runner: Runner, triggers: Triggers) -> None:
+        self.runs, self.runner, self.triggers = runs, runner, triggers
 
     def dispatch(self, call: Call) -> Response:
         """POST: press a workflow's button at a ref."""
         where = call.repository
         path, given = find(where, call.param("workflow")), call.need("ref")
-        ref, commit = _ref(where, given)
-        workflow = read(where, commit, path)
-        if workflow is None:
-            raise not_found()
-        inputs = workflow.inputs(call.need("inputs", dict) if call.data.get("inputs") else {})
-        flags = [
-            name for name, options in workflow.declared().items() if options.get("type") == "boolean"
-        ]
-        asked = {"event": "workflow_dispatch", "ref": ref, "head_branch": ref.split("/", 2)[2]}
-        who = {"head_sha": commit, "inputs": inputs, "flags": flags, "actor": call.login}
-        run = self.runs.create(where, workflow, {**asked, **who})
-        self.runner.pump()
+        inputs = call.need("inputs", dict) if call.data.get("inputs") else {}
+        run = self.triggers.dispatch(where, path, (given, inputs), call.login)
         return _details(where, run) if call.data.get("return_run_details") else Response(status=204)
 
     def list(self, call: Call) -> Response:
@@ -77,7 +68,8 @@ class Actions:
         """GET a run's logs as a zip file."""
         run, kept = self._found(call), io.BytesIO()
         with zipfile.ZipFile(kept, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(f"0_{run['jobs'][0].replace('/', '_')}.txt", self._log(run))
+            name = (run["jobs"] or [run["path"]])[0].replace("/", "_")
+            archive.writestr(f"0_{name}.txt", self._log(run))
         return Response(kept.getvalue(), headers={"content-type": "application/zip"})
 
     def job_logs(self, call: Call) -> Response:
@@ -99,21 +91,8 @@ class Actions:
 
     def rerun(self, call: Call) -> Response:
         """POST: run it again, at the same commit."""
-        run = self._found(call)
-        if run["status"] != "completed":
-            raise GitHubError(403, "This workflow run cannot be rerun because it is already running")
-        self.runs.queue(run)
-        self.runner.pump()
+        self.runner.again(self._found(call))
         return Response({}, status=201)
-
-
-def _ref(where: Repository, given: str) -> tuple[str, str]:
-    names = [given] if given.startswith("refs/") else [f"refs/heads/{given}", f"refs/tags/{given}"]
-    for name in names:
-        commit = where.ref(f"{name}^{{commit}}")
-        if commit:
-            return name, commit
-    raise GitHubError(422, f"No ref found for: {given}")
 
 
 def _details(where: Repository, run: Run) -> Response:

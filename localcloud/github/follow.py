@@ -40,6 +40,8 @@ class Follower:
         self.tracker.save(where, record)
         if where.is_ancestor(after, pull["base_sha"]):
             self.tracker.close(where, record, ACTOR.get())
+        else:
+            self.tracker.tell(where, record, "synchronize")
 
     def _base_moved(self, where: Repository, record: Record, after: str) -> None:
         pull = record["pull"]

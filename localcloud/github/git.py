@@ -149,10 +149,12 @@ class Git:
         """Keep a file's bytes."""
         return self.text("hash-object", "-w", "--stdin", stdin=data)
 
-    def tree(self, sha: str, recursive: bool = False) -> list[Entry]:
-        """The entries of a tree (or of a commit's)."""
+    def tree(self, sha: str, *paths: str, recursive: bool = False) -> list[Entry]:
+        """The entries of a tree (or of a commit's); of `paths` alone, where given."""
         flags = ["-r", "-t"] if recursive else []
-        found = self.raw("ls-tree", "-z", "-l", *flags, sha).decode(errors="surrogateescape")
+        found = self.raw("ls-tree", "-z", "-l", *flags, sha, "--", *paths).decode(
+            errors="surrogateescape"
+        )
         return [_entry(line) for line in found.split("\0") if line]
 
     def entry(self, commit: str, path: str) -> Entry | None:

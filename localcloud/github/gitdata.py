@@ -172,7 +172,7 @@ def _new_entry(where: Repository, entry: dict[str, Any]) -> tuple[str, str, str 
 
 
 def _tree(where: Repository, sha: str, recursive: bool) -> dict[str, Any]:
-    entries = [_tree_entry(where, entry) for entry in where.tree(sha, recursive)]
+    entries = [_tree_entry(where, entry) for entry in where.tree(sha, recursive=recursive)]
     return {**_named(where, "trees", sha), "tree": entries, "truncated": False}
 
 

@@ -70,6 +70,7 @@ class Pulls:
             where, call.login, {"title": title, "body": data.get("body"), "pull": pull}
         )
         keep_head(where, record)
+        self.tracker.tell(where, record, "opened")
         return self._whole(where, record, 201)
 
     @staticmethod

@@ -1,44 +1,99 @@
-"""The queue of workflow runs: one at a time of each workflow, in order, none dropped."""
+"""The queue of workflow runs: one at a time of each concurrency group, as many as the machine bears."""
 
+import os
 import threading
+from typing import Any
 
+from localcloud.github.errors import GitHubError
 from localcloud.github.job import Job, Setting, end_orphan
 from localcloud.github.repository import Repositories
 from localcloud.github.runs import Run, Runs
 
 STOPPED = "the local cloud stopped"
 PATIENCE = 10.0  # seconds that closing waits for jobs to end
+AT_ONCE = max(4, os.cpu_count() or 1)  # runs; some of them only wait for something
+PENDING = 100  # runs that may wait in a group of `queue: max`
+WAITING = ("queued", "pending")  # pending: for its concurrency group
+REFUSED = "startup_failure"
+BROKEN = "This workflow run cannot be rerun because its workflow file may be broken"
 
 
 class Runner:
-    """Executes queued runs, each in a thread of its own."""
+    """Executes queued runs, `room` at once, each in a thread of its own.
+
+    `lock` is held by whoever makes a run.
+    """
 
     def __init__(self, runs: Runs, repositories: Repositories, setting: Setting) -> None:
         self.runs, self.repositories, self.setting = runs, repositories, setting
-        self._lock = threading.RLock()
-        self._active: dict[tuple[str, int], tuple[Job, threading.Thread]] = {}
+        self.lock, self.room = threading.RLock(), AT_ONCE
+        self._active: dict[int, tuple[Job, threading.Thread]] = {}
         self._closing = False
 
     def start(self) -> None:
         """Take up what an earlier local cloud left: fail what it was at, run what it had queued."""
         for run in self.runs.in_status("in_progress"):
             end_orphan(self.runs.folder(run))
-            self._note(run)
+            self._note(run, f"The run was ended: {STOPPED}.")
             self.runs.finish(run, "failure")
         self.pump()
 
-    def _note(self, run: Run) -> None:
+    def _note(self, run: Run, text: str) -> None:
         log = self.runs.log(run)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as file:
-            file.write(f"The run was ended: {STOPPED}.\n")
+            file.write(f"{text}\n")
+
+    def admit(self, run: Run) -> Run:
+        """Let a new run into its concurrency group: it takes the place of those that it replaces."""
+        with self.lock:
+            run, entered = self.runs.save(run), run["concurrency"] or {}
+            others = [one for one in self._waiting() if one["id"] != run["id"] and _same(one, run)]
+            if entered.get("queue") == "max":
+                full = len(others) >= PENDING
+                return self.runs.finish(run, "cancelled") if full else run
+            for one in others:
+                self.runs.finish(one, "cancelled")
+            for job, _ in self._active.values() if entered.get("cancel") else []:
+                if _same(job.run, run):
+                    job.stop("cancelled")
+        return run
+
+    def refuse(self, run: Run, faults: list[str]) -> Run:
+        """End a new run that GitHub would not start; its log says why."""
+        for fault in faults:
+            self._note(run, fault)
+        return self.runs.finish({**run, "jobs": [], "faults": faults}, REFUSED)
+
+    def again(self, run: Run) -> None:
+        """The next attempt of a run that has ended. Raises GitHubError (403)."""
+        if run["status"] != "completed":
+            raise GitHubError(403, "This workflow run cannot be rerun because it is already running")
+        if run["conclusion"] == REFUSED:
+            raise GitHubError(403, BROKEN)
+        with self.lock:
+            self.admit(self.runs.queue(run))
+        self.pump()
+
+    def _waiting(self) -> list[Run]:
+        found = [run for status in WAITING for run in self.runs.in_status(status)]
+        return sorted(found, key=lambda run: int(run["place"]))
 
     def pump(self) -> None:
-        """Start every queued run whose workflow is idle."""
-        with self._lock:
-            for run in [] if self._closing else self.runs.in_status("queued"):
-                if _workflow(run) not in self._active:
+        """Start queued runs, oldest first: those whose groups are idle, while there is room."""
+        with self.lock:
+            held = {name for job, _ in self._active.values() for name in _groups(job.run)}
+            for run in [] if self._closing else self._waiting():
+                groups = _groups(run)
+                if groups & held:
+                    self._hold(run)
+                elif len(self._active) < self.room:
                     self._begin(run)
+                held |= groups
+
+    def _hold(self, run: Run) -> None:
+        if run["status"] != "pending":
+            self.runs.save({**run, "status": "pending"})
 
     def _begin(self, run: Run) -> None:
         where = self.repositories.get(*run["repository"].split("/"))
@@ -46,7 +101,7 @@ class Runner:
         job = Job(started, where, self.runs.folder(run))
         name = f"run-{run['id']}"
         thread = threading.Thread(target=self._work, args=[job], name=name, daemon=True)
-        self._active[_workflow(run)] = (job, thread)
+        self._active[run["id"]] = (job, thread)
         thread.start()
 
     def _work(self, job: Job) -> None:
@@ -54,27 +109,27 @@ class Runner:
             conclusion = job.work(self.setting)
         except OSError:  # no folder, no log: still this run's failure, and the next one's turn
             conclusion = "failure"
-        with self._lock:
+        with self.lock:
             self.runs.finish(job.run, "failure" if conclusion == STOPPED else conclusion, job.summary())
-            del self._active[_workflow(job.run)]
+            del self._active[job.run["id"]]
         self.pump()
 
     def cancel(self, run: Run) -> bool:
         """End a run; False where it has ended already."""
-        with self._lock:
+        with self.lock:
             present = self.runs.get(run["repository"], run["id"])
-            job, _ = self._active.get(_workflow(run), (None, None))
-            if present["status"] == "queued":
+            if present["status"] in WAITING:
                 self.runs.finish(present, "cancelled")
-            elif job and job.run["id"] == run["id"]:
-                job.stop("cancelled")
+            elif run["id"] in self._active:
+                self._active[run["id"]][0].stop("cancelled")
             else:
                 return False
+        self.pump()
         return True
 
     def close(self) -> None:
         """End what runs; what is queued waits for the next start."""
-        with self._lock:
+        with self.lock:
             self._closing = True
             active = [*self._active.values()]
         for job, _ in active:
@@ -83,5 +138,13 @@ class Runner:
             thread.join(PATIENCE)
 
 
-def _workflow(run: Run) -> tuple[str, int]:
-    return str(run["repository"]), int(run["workflow_id"])
+def _groups(run: Run) -> set[tuple[Any, str]]:
+    """The concurrency groups that a run holds while it is at work."""
+    own = [run["concurrency"]["group"].lower()] if run["concurrency"] else []
+    return {(run["repository"], name) for name in [*own, *run["locks"]]}
+
+
+def _same(one: Run, two: Run) -> bool:
+    """Whether two runs are in the same group, as wholes."""
+    names = [run["concurrency"]["group"].lower() for run in (one, two) if run["concurrency"]]
+    return len(names) == 2 and names[0] == names[1] and one["repository"] == two["repository"]

@@ -36,6 +36,7 @@ from localcloud.github.runs import Runs
 from localcloud.github.smart_http import GitHost
 from localcloud.github.statuses import Statuses
 from localcloud.github.tracker import Tracker
+from localcloud.github.triggers import Triggers
 from localcloud.http import Handler, Request, Response, Route, Service
 
 LIMIT = 5000  # calls an hour that the headers promise
@@ -58,7 +59,9 @@ class GitHub:
         setting = Setting(job_environment, prepare, identity.variables, timeout)
         self.runner = Runner(self.runs, self.repositories, setting)
         tracker = Tracker(cloud.store)
-        self.repositories.on_push.append(Follower(tracker))
+        self.triggers = Triggers(self.runner, self.repositories, tracker)
+        tracker.on_pull.append(self.triggers.pulled)
+        self.repositories.on_push += [Follower(tracker), self.triggers]
         api = ApiHost(self.tokens, self.repositories, table(self._areas(tracker)))
         git = GitHost(self.repositories, self.tokens, tracker)
         self.services: list[Service] = [api, git, identity]
@@ -77,7 +80,7 @@ class GitHub:
             reviews=Reviews(tracker),
             statuses=Statuses(tracker),
             apps=Apps(self.apps, self.repositories, self.tokens),
-            actions=Actions(self.runs, self.runner),
+            actions=Actions(self.runs, self.runner, self.triggers),
         )
 
     @property

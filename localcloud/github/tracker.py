@@ -1,6 +1,7 @@
 """What is kept of issues, pull requests, comments and labels, and how issues are shown."""
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 from localcloud.github.call import API
@@ -12,13 +13,17 @@ from localcloud.store import Store
 COLOR = "ededed"
 
 Record = dict[str, Any]
+PullHook = Callable[[Repository, Record, str], None]
 
 
 class Tracker:
-    """The issues of all repositories; a pull request is an issue with `pull` in its record."""
+    """The issues of all repositories; a pull request is an issue with `pull` in its record.
+
+    `on_pull` is called with each pull request to which something happened, and what.
+    """
 
     def __init__(self, store: Store) -> None:
-        self.store = store
+        self.store, self.on_pull = store, list[PullHook]()
 
     def open(self, where: Repository, user: str, fields: Record) -> Record:
         """A new issue, with the repository's next number."""
@@ -68,12 +73,21 @@ class Tracker:
         """Close it."""
         closed = {"state": "closed", "closed_at": timestamp(), "closed_by": by, "state_reason": reason}
         record.update(closed)
-        return self.save(where, record)
+        self.save(where, record)
+        self.tell(where, record, "closed")
+        return record
 
     def reopen(self, where: Repository, record: Record) -> Record:
         """Open it again."""
         record.update(state="open", closed_at=None, closed_by=None, state_reason="reopened")
-        return self.save(where, record)
+        self.save(where, record)
+        self.tell(where, record, "reopened")
+        return record
+
+    def tell(self, where: Repository, record: Record, activity: str) -> None:
+        """Tell who listens what happened to a pull request; of issues, nobody is told."""
+        for hook in self.on_pull if record["pull"] else []:
+            hook(where, record, activity)
 
     # Comments
 

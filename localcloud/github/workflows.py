@@ -4,14 +4,18 @@ import json
 import re
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from localcloud.github.call import API, Call, page
 from localcloud.github.errors import GitHubError, not_found
+from localcloud.github.git import Git
 from localcloud.github.repository import Repository
 from localcloud.github.shapes import WEB, node_id
+from localcloud.github.workflow_yaml import load
 from localcloud.http import Response
 
 FOLDER = ".github/workflows"
@@ -39,24 +43,29 @@ class Workflow:
     @property
     def triggers(self) -> dict[str, Any]:
         """Event → its options."""
-        given = self.content.get("on", self.content.get(True))  # YAML 1.1 reads `on` as true
-        if isinstance(given, str):
-            given = [given]
-        return {str(name): None for name in given} if isinstance(given, list) else given or {}
+        given = self.content.get("on")
+        if isinstance(given, str | list):
+            return dict.fromkeys(map(str, [given] if isinstance(given, str) else given))
+        return given if isinstance(given, dict) else {}
 
     @property
     def jobs(self) -> list[str]:
         """The names of its jobs."""
-        jobs = self.content.get("jobs") or {}
-        return [str((job or {}).get("name") or key) for key, job in jobs.items()]
+        return [str(job.get("name") or key) for key, job in self.each_job()]
+
+    def each_job(self) -> list[tuple[str, dict[str, Any]]]:
+        """The jobs that are tables, with their names in the file."""
+        jobs = self.content.get("jobs")
+        found = jobs.items() if isinstance(jobs, dict) else ()
+        return [(str(name), job) for name, job in found if isinstance(job, dict)]
 
     def identity(self, inputs: dict[str, str]) -> dict[str, str] | None:
         """The environment ("": none) of the first job that may have an identity token; else None.
 
         Raises GitHubError (422) where it is named by more than an input.
         """
-        for job in (self.content.get("jobs") or {}).values():
-            granted = (job or {}).get("permissions", self.content.get("permissions"))
+        for _, job in self.each_job():
+            granted = job.get("permissions", self.content.get("permissions"))
             if granted == "write-all" or (
                 isinstance(granted, dict) and granted.get("id-token") == "write"
             ):
@@ -119,22 +128,34 @@ def workflow_id(where: Repository, path: str) -> int:
 def read(where: Repository, commit: str, path: str) -> Workflow | None:
     """The workflow file at a commit. Raises GitHubError (422) where it is no YAML table."""
     entry = where.entry(commit, path)
-    if entry is None:
-        return None
+    return parsed(where, path, entry.sha) if entry else None
+
+
+def parsed(where: Repository, path: str, blob: str) -> Workflow:
+    """The workflow file of that content. Raises GitHubError (422) where it is no YAML table."""
     try:
-        content = yaml.safe_load(where.blob(entry.sha))
-    except yaml.YAMLError as error:
+        content = _content(where.path, blob)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise GitHubError(422, f"failed to parse workflow: {error}") from None
     if not isinstance(content, dict):
         raise GitHubError(422, f"failed to parse workflow: {path} is not a table")
     return Workflow(path, content)
 
 
+@lru_cache(maxsize=500)
+def _content(folder: Path, blob: str) -> Any:
+    return load(Git(folder).blob(blob))
+
+
+def files(where: Repository, commit: str | None) -> dict[str, str]:
+    """The workflow files at a commit: path → its blob."""
+    found = where.tree(commit, f"{FOLDER}/") if commit else []
+    return {one.path: one.sha for one in found if one.path.endswith((".yml", ".yaml"))}
+
+
 def paths(where: Repository, commit: str | None) -> list[str]:
-    """The workflow files at a commit."""
-    folder = where.entry(commit, FOLDER) if commit else None
-    names = [entry.path for entry in where.tree(folder.sha)] if folder else []
-    return [f"{FOLDER}/{name}" for name in names if name.endswith((".yml", ".yaml"))]
+    """The paths of the workflow files at a commit."""
+    return [*files(where, commit)]
 
 
 def find(where: Repository, name: str) -> str:

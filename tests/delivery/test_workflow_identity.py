@@ -42,7 +42,8 @@ for key in ("models/f/v/manifest.json", "channels/local/f.json"):
 WORKFLOW = """\
 name: reads
 on: workflow_dispatch
-jobs: {one: {permissions: {id-token: write}}}
+jobs:
+  one: {runs-on: ubuntu-24.04, permissions: {id-token: write}, steps: [{run: 'true'}]}
 """
 JOB = (
     f"#!/bin/sh\nexport PYTHONPATH={PRODUCT} PYTHONWARNINGS=ignore\nexec .venv/bin/python - <<'END'\n"

@@ -18,16 +18,20 @@ from tests.localcloud.github_harness import OWNER, Site
 TRAIN = """\
 name: Train
 on:
-  push:
   workflow_dispatch:
     inputs:
       flow_name: {required: true, type: string}
       size: {type: choice, options: [small, large], default: small}
       again: {type: boolean, default: false}
 jobs:
-  train: {runs-on: ubuntu-24.04, steps: []}
+  train: {runs-on: ubuntu-24.04, steps: [{run: 'true'}]}
 """
-BUTTON = "name: {}\non: workflow_dispatch\njobs: {{one: {{}}}}\n"
+BUTTON = """\
+name: {0}
+on: workflow_dispatch
+concurrency: {{group: '{0}', queue: max}}
+jobs: {{one: {{runs-on: ubuntu-24.04, steps: [{{run: 'true'}}]}}}}
+"""
 SHOW = """\
 #!/bin/sh
 echo "arguments: $*"
@@ -39,7 +43,7 @@ echo "to the error stream" >&2
 """
 FILES = {
     ".github/workflows/train.yml": TRAIN,
-    ".github/workflows/ci.yml": "name: CI\non: [push]\njobs: {}\n",
+    ".github/workflows/ci.yml": "name: CI\non: [merge_group]\njobs: {one: {runs-on: ubuntu-24.04, steps: [{run: 'true'}]}}\n",
     ".github/workflows/fail.yml": BUTTON.format("Fail"),
     ".github/workflows/slow.yml": BUTTON.format("Slow"),
     ".github/workflows/nothing.yml": BUTTON.format("Nothing"),
@@ -150,7 +154,7 @@ def test_queue_cancel_and_rerun(shared: Site, repo: Repository) -> None:
     child = shared.root / "runs" / str(first.id) / "temp" / "child"
     eventually(lambda: child.exists() and child.read_text().strip())
     found = {run.id: run.status for run in repo.get_workflow("slow.yml").get_runs()}
-    assert found == {first.id: "in_progress", second.id: "queued", third.id: "queued"}
+    assert found == {first.id: "in_progress", second.id: "pending", third.id: "pending"}
     assert press(repo, "train", flow_name="beside").id not in found
     assert second.cancel()
     assert repo.get_workflow_run(second.id).conclusion == "cancelled"

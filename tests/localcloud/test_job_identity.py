@@ -27,16 +27,27 @@ mv $RUNNER_TEMP/part $RUNNER_TEMP/asks
 until [ -e $RUNNER_TEMP/enough ]; do sleep 0.02; done
 """
 BUTTON = "name: {0}\non:\n  workflow_dispatch:\n    inputs: {{where: {{type: string}}}}\n{1}\n"
-JOB = "jobs: {{one: {{}}, two: {{permissions: {{id-token: {0}}}{1}}}}}"
+
+
+def job(**fields: str) -> str:
+    more = "".join(f", {name.replace('_', '-')}: {value}" for name, value in fields.items())
+    return f"{{runs-on: ubuntu-24.04, steps: [{{run: 'true'}}]{more}}}"
+
+
+def second(level: str, **fields: str) -> str:
+    return f"jobs: {{one: {job()}, two: {job(permissions=f'{{id-token: {level}}}', **fields)}}}"
+
+
+ONE = f"jobs: {{one: {job()}}}"
 WORKFLOWS = {
-    "granted": JOB.format("write", ""),
-    "above": "permissions: {id-token: write}\njobs: {one: {}}",
-    "all": "permissions: write-all\njobs: {one: {}}",
-    "none": "jobs: {one: {}}",
-    "reads": JOB.format("read", ""),
-    "narrowed": "permissions: {id-token: write}\njobs: {one: {permissions: {contents: read}}}",
-    "somewhere": JOB.format("write", ", environment: {name: 'to ${{ inputs.where }}'}"),
-    "unclear": JOB.format("write", ", environment: '${{ vars.WHERE }}'"),
+    "granted": second("write"),
+    "above": f"permissions: {{id-token: write}}\n{ONE}",
+    "all": f"permissions: write-all\n{ONE}",
+    "none": ONE,
+    "refuses": second("none"),
+    "narrowed": f"permissions: {{id-token: write}}\njobs: {{one: {job(permissions='{contents: read}')}}}",
+    "somewhere": second("write", environment="{name: 'to ${{ inputs.where }}'}"),
+    "unclear": second("write", environment="'${{ vars.WHERE }}'"),
 }
 FILES = {
     path: text
@@ -155,7 +166,7 @@ def test_the_workflow_s_grant_counts_where_the_job_has_none(
     asking.end()
 
 
-@pytest.mark.parametrize("name", ["none", "reads", "narrowed"])
+@pytest.mark.parametrize("name", ["none", "refuses", "narrowed"])
 def test_without_the_grant_there_is_nothing_to_ask_with(site: Site, repo: Repository, name: str) -> None:
     asking = started(site, repo, name)
     assert asking.given == {"url": "", "token": ""}

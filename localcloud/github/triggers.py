@@ -1,0 +1,210 @@
+"""What starts workflow runs: pushes, pull requests, the button and the clock."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from localcloud.errors import ApiError
+from localcloud.github import calls, startup
+from localcloud.github.concurrency import group, locks
+from localcloud.github.contexts import contexts
+from localcloud.github.errors import GitHubError, not_found
+from localcloud.github.events import Event, common, pull_request, push
+from localcloud.github.expression_values import ExpressionError
+from localcloud.github.expressions import filled
+from localcloud.github.filters import fires
+from localcloud.github.identity import ACTOR
+from localcloud.github.repository import Repositories, Repository
+from localcloud.github.runner import Runner
+from localcloud.github.runs import Run
+from localcloud.github.schedule import Cron, crons, due, wrong
+from localcloud.github.tracker import Record, Tracker
+from localcloud.github.workflows import Workflow, files, parsed, read
+
+BOT = "github-actions[bot]"  # what its token does starts no runs, but by the button
+FIRST = 86400  # seconds before the first tick in which what fell due is still run
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class Triggers:
+    """Makes runs of the events of all repositories. `__call__` is a push hook."""
+
+    def __init__(self, runner: Runner, repositories: Repositories, tracker: Tracker) -> None:
+        self.runner, self.repositories, self.tracker = runner, repositories, tracker
+
+    def __call__(self, where: Repository, ref: str, before: str, after: str) -> None:
+        """A ref moved."""
+        if ACTOR.get() != BOT:
+            self._fire(where, push(where, (ref, before, after), ACTOR.get()))
+
+    def pulled(self, where: Repository, record: Record, activity: str) -> None:
+        """A pull request was opened, closed, reopened, or its head moved (synchronize)."""
+        if ACTOR.get() != BOT:
+            self._fire(where, pull_request(self.tracker, where, record, activity, ACTOR.get()))
+
+    def _fire(self, where: Repository, event: Event | None) -> None:
+        if event is None:
+            return
+        for path, blob in files(where, event.sha).items():
+            workflow, faults = _read(where, path, blob)
+            broken = bool(faults) and event.name == "push" and bool(event.base)
+            if broken or fires(workflow, event):
+                self._start(where, workflow, event, faults)
+        self.runner.pump()
+
+    def dispatch(self, where: Repository, path: str, given: tuple[str, Any], actor: str) -> Run:
+        """Press a workflow's button at a ref, with inputs. Raises GitHubError (404, 422)."""
+        ref, commit = _ref(where, given[0])
+        workflow = read(where, commit, path)
+        if workflow is None:
+            raise not_found()
+        inputs = workflow.inputs(given[1] or {})
+        faults = startup.faults(workflow)
+        if faults:
+            raise GitHubError(422, f"failed to parse workflow: {path}: {'; '.join(faults)}")
+        shown = {"inputs": inputs, "ref": ref, "workflow": path}
+        event = Event(
+            name="workflow_dispatch",
+            actor=actor,
+            ref=ref,
+            sha=commit,
+            head_sha=commit,
+            payload=lambda: {**shown, **common(where, actor)},
+            fields={"inputs": inputs, "flags": _flags(workflow)},
+        )
+        run = self._start(where, workflow, event, [])
+        self.runner.pump()
+        return run
+
+    def tick(self, at: datetime) -> list[Run]:
+        """Put the clock's hand forward, and run once what fell due since. Raises INVALID_ARGUMENT."""
+        store = self.repositories.store
+        known = store.get("github-clock", "hand")
+        last = datetime.fromisoformat(known["at"]) if known else None
+        if last and at < last:
+            raise ApiError(
+                "INVALID_ARGUMENT", f"the clock stands at {last:{TIME}} and goes forward only"
+            )
+        after = last or datetime.fromtimestamp(at.timestamp() - FIRST, UTC)
+        with self.repositories.writing:
+            store.put("github-clock", "hand", {"at": at.isoformat()})
+            found = [self._due(where, (after, at)) for where in self.repositories.list() if where.head]
+        self.runner.pump()
+        return [run for runs in found for run in runs]
+
+    def _due(self, where: Repository, span: tuple[datetime, datetime]) -> list[Run]:
+        runs = []
+        for path, blob in files(where, where.head).items():
+            workflow, faults = _read(where, path, blob)
+            for cron in crons(workflow):
+                if not wrong(cron) and due(cron, *span):
+                    event = _scheduled(where, path, cron, span[1])
+                    runs.append(self._start(where, workflow, event, faults))
+        return runs
+
+    def _start(self, where: Repository, workflow: Workflow, event: Event, faults: list[str]) -> Run:
+        """A run of the event: queued, or ended at once where GitHub would refuse to start it."""
+
+        def reader(uses: str) -> Workflow | None:
+            return self._used(where, event.sha, uses)
+
+        if not faults:
+            faults = [*startup.unknown_labels(workflow), *calls.faults(workflow, reader)]
+        with self.runner.lock:
+            run = self.runner.runs.create(where, _shown(workflow, faults), _fields(event))
+            try:
+                run |= {} if faults else _settled(where, run, workflow, reader)
+            except ExpressionError as error:
+                faults = [str(error)]
+            if not faults:
+                return self.runner.admit(run)
+            return self.runner.refuse(run, [f"{workflow.path}: {fault}" for fault in faults])
+
+    def _used(self, where: Repository, commit: str, uses: str) -> Workflow | None:
+        """The reusable workflow of that name; an unreadable one is an empty one."""
+        if not uses.startswith("./"):
+            name, _, ref = uses.partition("@")
+            owner, repository, path = (name.split("/", 2) + ["", ""])[:3]
+            found = self.repositories.find(owner, repository)
+            resolved = found.resolve(ref) if found and ref else None
+            if not found or not resolved:
+                return None
+            where, commit = found, resolved
+        else:
+            path = uses.removeprefix("./")
+        blob = files(where, commit).get(path)
+        return _read(where, path, blob)[0] if blob else None
+
+
+def _read(where: Repository, path: str, blob: str) -> tuple[Workflow, list[str]]:
+    """A workflow file, and why GitHub refuses it."""
+    try:
+        found = parsed(where, path, blob)
+    except GitHubError as error:
+        return Workflow(path, {}), [error.message]
+    return found, startup.faults(found)
+
+
+def _shown(workflow: Workflow, faults: list[str]) -> Workflow:
+    """Of a refused one, no more than its name."""
+    name = workflow.content.get("name")
+    return replace(workflow, content={"name": name} if name else {}) if faults else workflow
+
+
+def _fields(event: Event) -> Run:
+    return {
+        "event": event.name,
+        "actor": event.actor,
+        "ref": event.ref,
+        "sha": event.sha,
+        "head_sha": event.head_sha,
+        "head_branch": event.head_branch,
+        "payload": event.payload(),
+        "concurrency": None,
+        "locks": [],
+        "inputs": {},
+        "flags": [],
+        **({"display_title": event.title} if event.title else {}),
+        **event.fields,
+    }
+
+
+def _settled(where: Repository, run: Run, workflow: Workflow, reader: calls.Reader) -> Run:
+    """Title and concurrency of a new run, evaluated. Raises ExpressionError."""
+    known = contexts(where, run, workflow)
+    named = filled(str(workflow.content.get("run-name") or ""), known).strip()
+    own = group(workflow.content.get("concurrency"), known)
+    held = locks(workflow, reader, known)
+    if own and own["group"].lower() in held:
+        raise ExpressionError(
+            f"a deadlock for concurrency group '{own['group']}': the workflow holds it, and a job waits for it"
+        )
+    title = {"display_title": named} if named else {}
+    return {**title, "concurrency": own, "locks": held}
+
+
+def _scheduled(where: Repository, path: str, cron: Cron, at: datetime) -> Event:
+    now = at.astimezone(UTC).strftime(TIME)
+    shown = {"schedule": cron.line, "workflow": path, **common(where, where.owner)}
+    return Event(
+        name="schedule",
+        actor=where.owner,
+        ref=f"refs/heads/{where.default_branch}",
+        sha=str(where.head),
+        head_sha=str(where.head),
+        payload=lambda: shown,
+        fields={"created_at": now, "now": now},
+    )
+
+
+def _flags(workflow: Workflow) -> list[str]:
+    return [name for name, options in workflow.declared().items() if options.get("type") == "boolean"]
+
+
+def _ref(where: Repository, given: str) -> tuple[str, str]:
+    names = [given] if given.startswith("refs/") else [f"refs/heads/{given}", f"refs/tags/{given}"]
+    for name in names:
+        commit = where.ref(f"{name}^{{commit}}")
+        if commit:
+            return name, commit
+    raise GitHubError(422, f"No ref found for: {given}")

@@ -27,7 +27,7 @@ name: release-pr
 on:
   workflow_dispatch:
     inputs: {environment: {type: string}, manifest: {type: string}, sha256: {type: string}}
-jobs: {}
+jobs: {propose: {runs-on: ubuntu-24.04, steps: [{run: 'true'}]}}
 """
 
 

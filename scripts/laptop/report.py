@@ -31,9 +31,9 @@ class Mark:
 
 def mark() -> Mark:
     """What is there now."""
-    repository = _repository()
-    runs = _newest(repository.get_workflow(WORKFLOW).get_runs())
-    pulls = _newest(repository.get_pulls(state="all", sort="created", direction="desc"))
+    where = repository()
+    runs = _newest(where.get_workflow(WORKFLOW).get_runs())
+    pulls = _newest(where.get_pulls(state="all", sort="created", direction="desc"))
     return Mark(
         max((run.id for run in runs), default=0), max((pull.number for pull in pulls), default=0)
     )
@@ -41,14 +41,14 @@ def mark() -> Mark:
 
 def released(flow: str, version: str, before: Mark) -> dict[str, Any]:
     """`state`, `pull_request` and, where the workflow failed, `run`, of the candidate `version`."""
-    repository = _repository()
-    runs = _wait(repository, before)
+    where = repository()
+    runs = _wait(where, before)
     failed = [run.id for run in runs if run.conclusion != "success"]
     if len(failed) == len(runs):
         # A pull request may be there, half made: without its labels, or with another body.
         return {"state": "failed", "pull_request": None, "run": failed[-1]}
     branch = f"release/{ENVIRONMENT}/{flow}"
-    for pull in _pulls(repository, branch, "all"):
+    for pull in _pulls(where, branch, "all"):
         state = _state(pull, version)
         if state:
             # Where two runs follow it, the second one has added a commit.
@@ -60,14 +60,14 @@ def released(flow: str, version: str, before: Mark) -> dict[str, Any]:
 
 def standing(flow: str) -> int | None:
     """The number of the flow's open release pull request, if there is one."""
-    pulls = _pulls(_repository(), f"release/{ENVIRONMENT}/{flow}", "open")
+    pulls = _pulls(repository(), f"release/{ENVIRONMENT}/{flow}", "open")
     return next((pull.number for pull in pulls), None)
 
 
-def _pulls(repository: Any, branch: str, state: str) -> Any:
+def _pulls(where: Any, branch: str, state: str) -> Any:
     """The branch's pull requests, the newest first."""
-    head = f"{repository.owner.login}:{branch}"
-    return repository.get_pulls(state=state, head=head, sort="created", direction="desc")
+    head = f"{where.owner.login}:{branch}"
+    return where.get_pulls(state=state, head=head, sort="created", direction="desc")
 
 
 def _newest(found: Any) -> list[Any]:
@@ -75,16 +75,17 @@ def _newest(found: Any) -> list[Any]:
     return list(islice(found, NEWEST))
 
 
-def _repository() -> Any:
+def repository() -> Any:
+    """The repository on the local GitHub, as its owner sees it by PyGithub."""
     from github import Auth, Github
 
     token = Auth.Token(os.environ["GITHUB_TOKEN"])
     return Github(auth=token, **CLIENT).get_repo(os.environ["GITHUB_REPOSITORY"])
 
 
-def _wait(repository: Any, before: Mark) -> list[Any]:
+def _wait(where: Any, before: Mark) -> list[Any]:
     """The workflow's runs since then, once all of them have ended. Raises RetrainError."""
-    workflow = repository.get_workflow(WORKFLOW)
+    workflow = where.get_workflow(WORKFLOW)
     deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline:
         runs = [run for run in _newest(workflow.get_runs()) if run.id > before.run]

@@ -1,39 +1,32 @@
 """`./scripts/run`: from the working tree to an open release pull request, on this machine."""
 
 import argparse
-import contextlib
-import fcntl
 import json
 import os
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import time
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
-from delivery import compiled, settings
-from delivery.command import INTERRUPTED, run
+from delivery import compiled, follow, settings
+from delivery.command import run as command
+from delivery.jobs import Jobs
+from delivery.submit import cancelling
 from flows import config
-from flows.errors import RetrainError
 from laptop import provision, tree
+from laptop.button import ended_jobs, log, press
 from laptop.report import mark, released, standing
 from laptop.watch import watched
-from laptop.world import CLOUD, ENVIRONMENT, ROOT, client, told, world
+from laptop.world import ENVIRONMENT, client, local_environment, told, world
+from laptop.world import ROOT as LOCAL
 
-CHECKOUTS = ROOT / "checkouts"
+TRAIN = "train.yml"
+TAIL = 12  # lines of a failed job's log
 WORDS = {
     "proposed": "open",
     "held": "waits, since its review has begun or it was closed",
     "superseded": "has a newer candidate already",
 }
-SECOND = timedelta(seconds=1)
-PATIENCE = 3.0  # seconds for a verb to end by itself
-CANCEL = 60.0  # seconds for a verb that was told to end: it may have a job to cancel
-KEPT = 3  # checkouts of earlier runs
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,12 +57,72 @@ def main(argv: list[str]) -> int:
 def retrained(flow: str) -> dict[str, Any]:
     """From the working tree to what came of its candidate."""
     taken = tree.take(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"])
-    checkout = check_out(taken.commit)
-    image = verb(checkout, "build", "--environment", ENVIRONMENT, "--push")
-    say(
-        "image", f"{image['group']}@{image['digest'][:13]}… · {'built' if image['new'] else 'unchanged'}"
-    )
-    return follow_release(flow, train(checkout, flow))
+    seed(taken.commit)
+    before = mark()
+    run = press(TRAIN, {"flow": flow, "environment": ENVIRONMENT})
+    started = submitted(run)
+    if started is None:
+        return failed(flow, taken.commit)
+    return follow_release(flow, follow_job(*started) | {"before": before})
+
+
+def seed(commit: str) -> None:
+    """What the workflows' jobs find in their caches: this clone's packages and compiled pipelines."""
+    compiled.FOLDER.mkdir(parents=True, exist_ok=True)
+    stamp = (settings.ROOT / ".venv" / "retrain-stamp").read_text().strip()
+    kept = {
+        f"retrain-Linux-{stamp}": [settings.ROOT / ".venv", *LOCAL.glob("poetry-*")],
+        f"pipelines-Linux-{commit}": [compiled.FOLDER],
+    }
+    for key, places in kept.items():
+        paths = {str(place.relative_to(settings.ROOT)): str(place) for place in places}
+        client().ask("PUT", "/caches", {"key": key, "paths": paths})
+
+
+def submitted(run: Any) -> tuple[Jobs, str] | None:
+    """The pipeline job that a run of the training workflow has started; None where it has failed."""
+    jobs = Jobs(local_environment())  # takes half a second, while the workflow works
+    for job in ended_jobs(run):
+        if job.conclusion == "failure":
+            show_failed(run, job)
+        elif job.name == "image":
+            say_image(job)
+    name = jobs.of_run(run.id)
+    if run.conclusion != "success" or name is None:
+        return None
+    say("pipeline", name.rsplit("/", 1)[1])
+    return jobs, name
+
+
+def follow_job(jobs: Jobs, name: str) -> dict[str, Any]:
+    """What the pipeline job says at its end, and what it was started with. Ctrl-C cancels it."""
+    with cancelling(jobs, name):
+        outcome = follow.follow(jobs, name)
+    values = dict(jobs.find(name).runtime_config.parameter_values)
+    given = {key: values[key] for key in ("version", "commit", "image")}
+    return {**given, "pipeline_job": name, **asdict(outcome)}
+
+
+def say_image(job: Any) -> None:
+    """The line that the build printed."""
+    for line in log(job):
+        if line.startswith("image  "):
+            print(line, file=sys.stderr, flush=True)
+
+
+def show_failed(run: Any, job: Any) -> None:
+    """Which step of which workflow has failed, the last lines of its job, and where the others are."""
+    step = next((step.name for step in job.steps if step.conclusion == "failure"), "")
+    say("failed", f"{run.path.rpartition('/')[2]} · {job.name} · {step}")
+    for line in log(job)[-TAIL:]:
+        print(f"              {line}", file=sys.stderr)
+    say("", f"./scripts/localcloud logs run-{run.id}")
+
+
+def failed(flow: str, commit: str) -> dict[str, Any]:
+    """The contract's object where no pipeline job was started."""
+    job = {"commit": commit, "image": None, "pipeline_job": None, "steps": [], "metrics": {}}
+    return common(flow, job | {"verdict": {}, "manifest": None}) | {"state": "failed"}
 
 
 def enter_cloud() -> int:
@@ -79,113 +132,9 @@ def enter_cloud() -> int:
     return int(status["pid"])
 
 
-def check_out(commit: str) -> Path:
-    """A clean checkout of the commit, as a workflow gets it, with this clone's packages."""
-    folder = CHECKOUTS / commit
-    if not (folder / ".git" / "complete").exists():
-        repository = tree.Tree(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"])
-        remove(folder)
-        folder.mkdir(parents=True)
-        repository.clone(commit, folder)
-        (folder / ".venv").symlink_to(settings.ROOT / ".venv")
-        (folder / ".local").mkdir()
-        compiled.FOLDER.mkdir(parents=True, exist_ok=True)
-        (folder / compiled.FOLDER.relative_to(settings.ROOT)).symlink_to(compiled.FOLDER)
-        (folder / ".git" / "complete").touch()
-    os.utime(folder)
-    for old in sorted(CHECKOUTS.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEPT]:
-        remove(old)
-    return folder
-
-
-def remove(folder: Path) -> None:
-    """Delete a folder, if it is there."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def train(checkout: Path, flow: str) -> dict[str, Any]:
-    """Submit the flow's pipeline and follow it to its end; each run is a trigger of its own."""
-    trigger = next_trigger()
-    arguments = ["--environment", ENVIRONMENT, "--trigger", trigger.isoformat(), "--wait"]
-    before = mark()
-    return verb(checkout, "submit", flow, *arguments) | {"before": before}
-
-
-def next_trigger() -> datetime:
-    """Now, to the second, which names the version: a later one than any run's before, also of another
-    process, and where the clock was put back: an older candidate would change nothing.
-    """
-    with (CLOUD / "last-trigger").open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        last = file.read()
-        now = datetime.now(UTC).replace(microsecond=0)
-        if last:
-            now = max(now, datetime.fromisoformat(last) + SECOND)
-        file.truncate(0)
-        file.write(now.isoformat())
-    ahead = now - datetime.now(UTC)
-    if ahead <= SECOND:
-        time.sleep(max(0.0, ahead.total_seconds()))
-    return now
-
-
-def verb(checkout: Path, name: str, *arguments: str) -> dict[str, Any]:
-    """One verb in the checkout, its progress shown; returns the JSON that it prints last.
-
-    Ends this program with the verb's exit code where it gave no answer; it has said why.
-    """
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(
-            [f"./scripts/{name}", *arguments, "--json"],
-            cwd=checkout,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            text=True,
-        )
-        watch(process)
-        output.seek(0)
-        lines = output.read().strip().splitlines()
-    if process.returncode < 0:
-        killed = f"./scripts/{name} was killed by {signal.Signals(-process.returncode).name}"
-        raise RetrainError(killed, "call ./scripts/run again")
-    if not lines:
-        raise SystemExit(process.returncode or 1)
-    answer: dict[str, Any] = json.loads(lines[-1])
-    return answer
-
-
-def watch(process: "subprocess.Popen[str]") -> None:
-    """Wait for `process`; end it where Ctrl-C or the end of the local cloud ends this one."""
-    try:
-        process.wait()
-    except KeyboardInterrupt:
-        stop(process)
-        raise SystemExit(INTERRUPTED) from None
-    finally:
-        process.kill()
-        process.wait()
-
-
-def stop(process: "subprocess.Popen[str]") -> None:
-    """End an interrupted verb: a terminal has interrupted it, too; whoever signals us alone has not."""
-    if not ends(process, PATIENCE):
-        process.send_signal(signal.SIGINT)
-    if not ends(process, CANCEL):
-        process.kill()
-        process.wait()
-
-
-def ends(process: "subprocess.Popen[str]", seconds: float) -> bool:
-    """Whether it ends within `seconds`."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=seconds)
-    return process.returncode is not None
-
-
-def follow_release(flow: str, job: dict[str, Any]) -> dict[str, Any]:
-    """The contract's object: the job, its model, and the pull request that came of it."""
-    common = {
+def common(flow: str, job: dict[str, Any]) -> dict[str, Any]:
+    """What the contract's object has whatever came of the job."""
+    return {
         "repository": os.environ["GITHUB_REPOSITORY"],
         "flow": flow,
         "environment": ENVIRONMENT,
@@ -198,13 +147,18 @@ def follow_release(flow: str, job: dict[str, Any]) -> dict[str, Any]:
         "model": model(job),
         "pull_request": None,
     }
+
+
+def follow_release(flow: str, job: dict[str, Any]) -> dict[str, Any]:
+    """The contract's object: the job, its model, and the pull request that came of it."""
+    told = common(flow, job)
     if job["state"] != "SUCCEEDED":
         show_failure(job)
-        return common | {"state": "failed"}
-    if not common["verdict"]["passed"]:
-        return common | {"state": "rejected"}
+        return told | {"state": "failed"}
+    if not told["verdict"]["passed"]:
+        return told | {"state": "rejected"}
     if job["release"] == "unchanged":
-        return common | {"state": "unchanged"}
+        return told | {"state": "unchanged"}
     found = released(flow, job["version"], job["before"])
     if found["state"] == "failed":
         number = found.pop("run")
@@ -213,7 +167,7 @@ def follow_release(flow: str, job: dict[str, Any]) -> dict[str, Any]:
             "failed",
             logs if number else f"release-pr ended well, but no pull request names {job['version']}",
         )
-    return common | found
+    return told | found
 
 
 def model(job: dict[str, Any]) -> dict[str, str] | None:
@@ -254,4 +208,4 @@ def say(what: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command(main))

@@ -56,6 +56,14 @@ class Jobs:
 
         return patient(listed)
 
+    def of_run(self, run: int) -> str | None:
+        """The resource name of a job that a workflow run has started; None where it has started none."""
+        request = {"parent": self.parent, "filter": f'labels.run="{run}"', "page_size": 1}
+        found = patient(
+            lambda: self._client.list_pipeline_jobs(request=request, retry=None, timeout=CALL)
+        )
+        return next((str(job.name) for job in found), None)
+
     def create(
         self, job_id: str, spec: Mapping[str, Any], values: dict[str, Any], labels: dict[str, str]
     ) -> None:

@@ -12,8 +12,7 @@ import requests
 from github.Issue import Issue
 from github.Repository import Repository
 
-from delivery import components, proposing, schedule, settings, tick, workflow_run
-from delivery.jobs import Jobs as RealJobs
+from delivery import components, git, proposing, schedule, settings, submit, tick, workflow_run
 from flows import config
 from flows.errors import InputError
 from tests.delivery.evidence import VERSION, address, candidate, environment
@@ -84,10 +83,6 @@ class Jobs:
 
     def find(self, name: str) -> Any:
         return next((one for one in self.there if one.name == name), None)
-
-    def link(self, name: str) -> str:
-        real: Any = type("Real", (), {"_environment": environment()})
-        return RealJobs.link(real, name)
 
 
 class World:
@@ -348,12 +343,10 @@ def test_a_missed_schedule_is_told_until_its_run_is_good(
 ) -> None:
     due = schedule.Due(START - timedelta(days=3), late=True, missed=2)
     monkeypatch.setattr(schedule, "due", lambda *given: due)
-    monkeypatch.setattr(tick.git, "head", lambda root: COMMIT)
+    monkeypatch.setattr(git, "head", lambda root: COMMIT)
     submitted: list[Any] = []
-    monkeypatch.setattr(
-        tick.submit, "planned", lambda *_, again: {"pipeline_job": "p/x", "version": "v1"}
-    )
-    monkeypatch.setattr(tick.submit, "submit", lambda *given: submitted.append(given[-1]))
+    monkeypatch.setattr(submit, "planned", lambda *_, again: {"pipeline_job": "p/x", "version": "v1"})
+    monkeypatch.setattr(submit, "submit", lambda *given: submitted.append(given[-1]))
     world.tick()
     assert submitted == [{"schedule": "20261118-084500"}]
     assert "2026-11-18T08:45:00Z, and before it 2 more" in world.issue().body

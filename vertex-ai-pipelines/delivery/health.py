@@ -6,7 +6,7 @@ from typing import Any
 from delivery import follow, logs, markdown, pull, releases, settings
 from delivery.candidate import Candidate, claimed
 from delivery.follow import ENDED, Outcome
-from delivery.jobs import Jobs
+from delivery.jobs import Jobs, console
 from delivery.settings import Environment
 from flows import config
 
@@ -61,13 +61,13 @@ def newest(jobs: Jobs, flow: str) -> list[Run]:
     return found
 
 
-def of_run(jobs: Jobs, run: Run) -> Problem | None:
+def of_run(run: Run) -> Problem | None:
     """What is wrong with the newest run; None where it is well."""
     if run.state == "succeeded":
         return None
     step = next((one for one in run.outcome.steps if one.state in ("FAILED", "CANCELLED")), None)
     commit = str(run.job.labels.get("commit", ""))[:7]
-    link = f"[{run.id}]({jobs.link(run.job.name)}), commit {markdown.code(commit)}"
+    link = f"[{run.id}]({console(run.job.name)}), commit {markdown.code(commit)}"
     if run.state == "rejected":
         reasons = [f"- {markdown.text(why)}" for why in run.outcome.verdict.get("reasons", ())]
         text = "\n".join([f"The gate said no to {link}:", "", *reasons])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any
+from urllib.parse import quote
 
 from delivery.patience import CALL, patient
 from delivery.settings import Environment
@@ -101,12 +102,15 @@ class Jobs:
                 "check the project, the region, and that this account may act as the pipeline's account",
             ) from None
 
-    def link(self, name: str) -> str:
-        """The job's page for people."""
-        environment, job_id = self._environment, name.rsplit("/", 1)[1]
-        place = f"locations/{environment.region}/pipelines/runs/{job_id}?project={environment.project}"
-        return f"https://console.cloud.google.com/vertex-ai/{place}"
-
     def cancel(self, name: str) -> None:
         """Ask that the job stops."""
         patient(lambda: self._client.cancel_pipeline_job(name=name, retry=None, timeout=CALL))
+
+
+def console(job: str) -> str:
+    """The page for people of the job with that resource name."""
+    _, project, _, region, _, name = (quote(part) for part in job.split("/"))
+    return (
+        "https://console.cloud.google.com/vertex-ai/locations/"
+        f"{region}/pipelines/runs/{name}?project={project}"
+    )

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
-from urllib.parse import quote
+from typing import Any
 
+from delivery import metrics
 from delivery.candidate import Candidate, candidate_of, line
-from delivery.markdown import bars, code, interval, number, signed, table, text
+from delivery.jobs import console
+from delivery.markdown import bars, code, number, table, text
+from delivery.metrics import MOST_ROWS, Metrics
 from delivery.releases import Release
-from flows.manifest import CHAMPION, Comparison, Manifest, Verdict
+from flows.manifest import Manifest
 
 __all__ = ["Evidence", "body", "candidate_of", "title"]
-Metrics: TypeAlias = Mapping[str, float | None]
-MOST_ROWS = 40  # of any one list from outside: a body holds 65,536 characters
 
 
 @dataclass(frozen=True)
@@ -76,19 +76,16 @@ def merging(evidence: Evidence) -> str:
 
 
 def _metrics(evidence: Evidence) -> str:
-    own, theirs = evidence.manifest.metrics, _theirs(evidence)
-    head = ("metric", "candidate", *(("champion", "difference") if theirs else ()))
-    names = sorted(_names(own), key=lambda name: (name != _gate(evidence).get("metric"), name))
-    rows = [_row(name, own, theirs, evidence.manifest.verdict) for name in names]
-    return "\n\n".join([table(head, rows[:MOST_ROWS]), *_notes(evidence)])
+    of, first = evidence.manifest, str(_gate(evidence).get("metric"))
+    shown = metrics.compared(of.metrics, _theirs(evidence), of.verdict.comparison, first)
+    return "\n\n".join([shown, *_notes(evidence)])
 
 
 def _theirs(evidence: Evidence) -> Metrics:
     """The champion's metrics: on the candidate's holdout, or else what its own manifest says."""
     of = evidence.manifest
     if of.verdict.comparison:
-        measured = (name for name in of.metrics if name.startswith(CHAMPION))
-        return {name.removeprefix(CHAMPION): of.metrics[name] for name in measured}
+        return metrics.of_champion(of.metrics)
     return evidence.champion.metrics if evidence.champion else {}
 
 
@@ -110,35 +107,6 @@ def _notes(evidence: Evidence) -> Iterator[str]:
         yield f"**{champion} by now: the gate has not compared the candidate with that.**"
 
 
-def _names(metrics: Metrics) -> Iterator[str]:
-    """The candidate's metrics without the bounds of their intervals."""
-    bounds = {f"{name}_{end}" for name in metrics for end in ("low", "high")}
-    return (name for name in metrics if name not in bounds and not name.startswith(CHAMPION))
-
-
-def _row(name: str, own: Metrics, theirs: Metrics, verdict: Verdict) -> list[str]:
-    cells = [code(name), _value(name, own)]
-    if not theirs:
-        return cells
-    found = verdict.comparison
-    if found and found.metric == name:
-        return [*cells, _value(name, theirs), _difference(found)]
-    return [*cells, _value(name, theirs), _change(own.get(name), theirs.get(name))]
-
-
-def _value(name: str, metrics: Metrics) -> str:
-    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-    return number(metrics.get(name)) + interval(low, high)
-
-
-def _difference(found: Comparison) -> str:
-    return signed(found.difference) + interval(found.low, found.high, signed)
-
-
-def _change(own: float | None, theirs: float | None) -> str:
-    return "–" if own is None or theirs is None else signed(own - theirs)
-
-
 def _verdict(evidence: Evidence) -> str:
     """What the gate said, in a table that is complete without the plot."""
     verdict, found = evidence.manifest.verdict, evidence.manifest.verdict.comparison
@@ -147,7 +115,7 @@ def _verdict(evidence: Evidence) -> str:
         rows += [("champion", code(verdict.champion))]
     if found:
         rows += [
-            (f"difference in {code(found.metric)}", _difference(found)),
+            (f"difference in {code(found.metric)}", metrics.difference(found)),
             ("may be worse by", _margin(evidence)),
         ]
     rows += [("because", text(reason)) for reason in verdict.reasons[:MOST_ROWS]]
@@ -209,7 +177,7 @@ def _lineage(evidence: Evidence) -> str:
     rows = [
         ("commit", manifest.commit),
         ("image", code(manifest.image)),
-        ("pipeline job", f"[{code(manifest.pipeline_job)}]({_console(manifest.pipeline_job)})"),
+        ("pipeline job", f"[{code(manifest.pipeline_job)}]({console(manifest.pipeline_job)})"),
         (
             "algorithm",
             f"{code(manifest.algorithm)}, {code(manifest.format)}, made {text(manifest.created)}",
@@ -218,14 +186,6 @@ def _lineage(evidence: Evidence) -> str:
         ("its SHA-256", code(candidate.sha256)),
     ]
     return table(("from", ""), rows)
-
-
-def _console(job: str) -> str:
-    _, project, _, region, _, name = (quote(part) for part in job.split("/"))
-    return (
-        "https://console.cloud.google.com/vertex-ai/locations/"
-        f"{region}/pipelines/runs/{name}?project={project}"
-    )
 
 
 def _undo(evidence: Evidence) -> str:

@@ -23,7 +23,7 @@ from delivery import (
 )
 from delivery.command import run
 from delivery.health import Problem, Run
-from delivery.jobs import Jobs
+from delivery.jobs import Jobs, console
 from delivery.report import Mark
 from delivery.settings import Environment
 from delivery.submit import Trigger, moment_in
@@ -115,17 +115,17 @@ def reported(tick: Tick, name: str, problems: list[Problem], good: bool) -> Look
     runs = health.newest(tick.jobs, name)
     last = runs[0] if runs else None
     mark = report.current(tick.repository, Mark(flow=name, environment=tick.environment.name))
-    found = [*problems, health.of_run(tick.jobs, last) if last else None]
+    found = [*problems, health.of_run(last) if last else None]
     candidate = health.candidate(tick.environment, runs[-1]) if runs else None
     if candidate:
         mark, missing = proposing.again(tick.repository, candidate, mark)
         found.append(missing)
     wrong = [one for one in found if one]
-    issue = report.report(tick.repository, mark, wrong, _well(tick, last))
+    issue = report.report(tick.repository, mark, wrong, _well(last))
     words = "; ".join(one.title for one in wrong) or "well"
     say(f"{name}: {words}{f' · {issue.html_url}' if issue else ''}")
     link = f"[{words}]({issue.html_url})" if issue else words
-    return Look(name, _run(tick, last), link, good)
+    return Look(name, _run(last), link, good)
 
 
 def say(words: str) -> None:
@@ -133,12 +133,12 @@ def say(words: str) -> None:
     print(f"tick          {words}", file=sys.stderr, flush=True)
 
 
-def _run(tick: Tick, last: Run | None) -> str:
-    return f"[{last.id}]({tick.jobs.link(last.job.name)}): {last.state}" if last else "–"
+def _run(last: Run | None) -> str:
+    return f"[{last.id}]({console(last.job.name)}): {last.state}" if last else "–"
 
 
-def _well(tick: Tick, last: Run | None) -> str:
-    return f"Well again: {_run(tick, last)}." if last else "Well again."
+def _well(last: Run | None) -> str:
+    return f"Well again: {_run(last)}." if last else "Well again."
 
 
 def _unsubmitted(name: str, error: Exception) -> Problem:

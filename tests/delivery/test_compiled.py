@@ -61,3 +61,17 @@ def test_the_key_is_of_all_that_a_compiled_pipeline_shows(
     (tmp_path / "train.yaml").write_text("name: train")
     monkeypatch.setattr(components, "COMPONENTS", tmp_path)
     assert len(keys | {compiled.key(flow)}) == 7
+
+
+def test_an_experiment_is_another_pipeline_that_ends_at_evaluate(
+    flow: FlowConfig, tmp_path: Path
+) -> None:
+    whole = compiled.spec(flow, IMAGE, tmp_path)
+    found = compiled.spec(flow, IMAGE, tmp_path, ends_at="evaluate")
+    assert found == compiled.spec(flow, IMAGE, tmp_path, ends_at="evaluate")
+    assert list(found["root"]["dag"]["tasks"]) == ["evaluate", "get-data", "preprocess", "train"]
+    assert found["pipelineInfo"]["name"] == f"{whole['pipelineInfo']['name']}-experiment"
+    assert found["root"]["inputDefinitions"] == whole["root"]["inputDefinitions"]
+    for name, task in found["root"]["dag"]["tasks"].items():
+        assert task == whole["root"]["dag"]["tasks"][name]
+    assert "upload" not in str(found["deploymentSpec"])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from delivery.settings import ROOT, load
@@ -28,7 +29,7 @@ def refusal(path: Path) -> str:
 def test_the_repository_s_own_settings_are_good() -> None:
     settings = load()
     assert settings.repository == "acme/models"
-    assert list(settings.environments) == ["local", "staging", "production"]
+    assert list(settings.environments) == ["local", "experiment", "staging", "production"]
     local = settings.environment("local")
     assert local.location == "projects/retrain-local/locations/europe-west1"
     assert (local.name, local.bucket, local.train) == ("local", "retrain-local-models", True)
@@ -36,7 +37,9 @@ def test_the_repository_s_own_settings_are_good() -> None:
 
 
 def test_an_unknown_environment_is_named_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"no environment 'prod'(.|\n)*local, staging, production"):
+    with pytest.raises(
+        InputError, match=r"no environment 'prod'(.|\n)*local, experiment, staging, production"
+    ):
         load().environment("prod")
 
 
@@ -110,3 +113,42 @@ def test_settings_without_an_environment_are_refused(tmp_path: Path) -> None:
 
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
     assert "there is no such file" in refusal(tmp_path / "settings.toml")
+
+
+def test_an_experiment_needs_no_key_that_writes() -> None:
+    found = load().environment("experiment")
+    assert (found.ends_at, found.champions, found.retrains) == ("evaluate", "local", False)
+    assert msgspec.to_builtins(found.secrets) == {
+        "github_notify": "",
+        "github_release": "",
+        "s3_writer": None,
+        "s3_reader": "s3-reader",
+    }
+    local = load().environment("local")
+    assert found.pipeline_account != local.pipeline_account
+    assert found.pipeline_root.startswith(f"{local.pipeline_root}/")
+    assert found.artifact_registry != local.artifact_registry
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('champions = "local"', 'champions = "lokal"', "champions = 'lokal' is not an environment"),
+        (
+            'champions = "local"',
+            "",
+            "[environments.experiment]: s3_auth = 'secret', with ends_at, needs",
+        ),
+        ('ends_at = "evaluate"', 'ends_at = "train"', "Invalid enum value 'train'"),
+        ('ends_at = "evaluate"', "", "needs secrets.s3_writer, secrets.github_notify"),
+    ],
+)
+def test_what_an_experiment_needs_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert said in refusal(written(tmp_path, old, new))
+
+
+def test_no_name_is_the_default_environment() -> None:
+    found = load()
+    assert found.environment("") == found.environment(found.default_environment or "")
+    without = msgspec.structs.replace(found, default_environment=None)
+    assert without.environment("").name == "local"

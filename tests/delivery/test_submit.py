@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from delivery import pipeline, releases, settings, submit
+from delivery import image, pipeline, releases, settings, submit
 from delivery.settings import Environment
 from delivery.submit import Trigger
 from delivery.window import moment, window
@@ -214,6 +214,36 @@ def test_without_keys_a_step_is_told_its_role(root: Path) -> None:
     values = told(msgspec.structs.replace(environment(), **role))
     expected = {"region": "eu-west-1", "auth": "web-identity", "role": role["s3_role"], "audience": "us"}
     assert json.loads(values["s3_reader"]) == json.loads(values["s3_writer"]) == expected
+
+
+def test_an_experiment_is_compared_with_what_another_environment_released(root: Path) -> None:
+    champion = model(manifest(CHAMPION))
+    path = root / "releases" / "local" / "recommender.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(releases.write(releases.propose(None, champion, 10)))
+    values = told(settings.load().environment("experiment"))
+    assert (values["environment"], values["champion"]) == ("experiment", champion.manifest)
+    assert json.loads(values["s3_writer"])["secret"] == json.loads(values["github"])["secret"] == ""
+    assert json.loads(values["s3_reader"])["secret"] == "s3-reader"
+
+
+def test_an_experiment_s_job_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submit, "Registry", lambda name: type("R", (), {"name": name}))
+    monkeypatch.setattr(image, "resolve", lambda registry, commit: "sha256:1")
+    jobs: Any = Jobs()
+    found = [
+        submit.planned(jobs, config.load("recommender"), one, TRIGGER, again=False)["pipeline_job"]
+        for one in (environment(), settings.load().environment("experiment"))
+    ]
+    assert [name.split("/")[-1] for name in found] == [
+        "recommender-v20261121-084500-abc1234",
+        "experiment-recommender-v20261121-084500-abc1234",
+    ]
+
+
+def test_a_job_with_overrides_says_so() -> None:
+    assert submit.labels(" ") == {}
+    assert submit.labels("train.factors=16") == {"overridden": "yes"}
 
 
 def test_an_environment_that_does_not_train_is_refused() -> None:

@@ -56,3 +56,57 @@ def test_a_metric_that_the_flow_does_not_measure_is_refused(
     monkeypatch.setattr("flows.recommender.config.METRICS", metrics)
     with pytest.raises(InputError, match=said):
         config.load("recommender")
+
+
+def overridden(assignments: str) -> config.FlowConfig:
+    return config.load("recommender", assignments=assignments)
+
+
+def test_assignments_change_one_run() -> None:
+    found = overridden("train.factors=16 gate.floor=0.1 data.days=30 preprocess.holdout_days=7")
+    assert (found.train.options["factors"], found.gate.floor) == (16, 0.1)
+    assert (found.data.days, found.preprocess["holdout_days"]) == (30, 7)
+    unchanged = config.load("recommender")
+    assert found.train.options == {**unchanged.train.options, "factors": 16}
+    assert (found.schedule, found.serving) == (unchanged.schedule, unchanged.serving)
+
+
+@pytest.mark.parametrize(
+    "assignments", ["train.svd.factors=16", "train.factors=16", " train.factors=16\n"]
+)
+def test_an_algorithm_s_key_may_stand_in_train(assignments: str) -> None:
+    assert overridden(assignments).train.options["factors"] == 16
+
+
+@pytest.mark.parametrize("assignments", ["train.algorithm=popularity", 'train.algorithm="popularity"'])
+def test_a_plain_word_is_a_text(assignments: str) -> None:
+    found = overridden(assignments)
+    assert (found.train.algorithm, found.train.options) == ("popularity", {})
+
+
+def test_a_machine_is_overridden_for_one_step() -> None:
+    found = overridden('resources.train.memory="16G"')
+    assert (found.machine("train").memory, found.machine("evaluate").memory) == ("16G", "8G")
+
+
+@pytest.mark.parametrize(
+    ("assignments", "said"),
+    [
+        ("train.factors", "'train.factors' is no assignment"),
+        ("train.factors= 16", "'train.factors=' is no assignment"),
+        ("--again", "'--again' is no assignment"),
+        ("schedule=x", "'schedule' is not a run's; known tables: data"),
+        ("tran.factors=1", "'tran' is not a run's; nearest known table: train"),
+        ("serving.ladder=[100]", "'serving' is not a run's"),
+        ("gate=1", "'gate' is not a run's"),
+        ("train.factors=1 train.factors=2", "Cannot overwrite a value"),
+        ("train.factor=16", r"unknown key 'factor' at \[svd\]; nearest known key: factors"),
+        ("train.factors=many", "Expected `int`, got `str`"),
+        ("train.algorithm=svm", r"\[train\] algorithm = 'svm' is not one of this flow's"),
+        ("gate.metric=ndcg@11", "metric = 'ndcg@11' is not one of this flow's"),
+        ("gate.goal=most", "Invalid enum value 'most'"),
+    ],
+)
+def test_wrong_assignments_are_refused_as_flow_toml_is(assignments: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        overridden(assignments)

@@ -18,26 +18,28 @@ from flows.config import FlowConfig
 FOLDER = ROOT / ".local" / "pipelines"
 
 
-def spec(flow: FlowConfig, image: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """The flow's compiled pipeline, whose steps run in `image` (by digest).
+def spec(
+    flow: FlowConfig, image: str, folder: Path = FOLDER, ends_at: str | None = None
+) -> dict[str, Any]:
+    """The flow's compiled pipeline, whose steps run in `image` (by digest), up to `ends_at`.
 
     It is compiled where `folder` does not have it: by the code, the components, kfp's version and what
     of the flow is in a compiled pipeline. The image is put in afterwards.
     """
-    path = folder / f"{key(flow)}.json"
+    path = folder / f"{key(flow, ends_at)}.json"
     with contextlib.suppress(OSError, ValueError):
         return _with_image(path.read_text(), image)
-    text = json.dumps(_compiled(flow))
+    text = json.dumps(_compiled(flow, ends_at))
     _keep(path, text)
     return _with_image(text, image)
 
 
-def key(flow: FlowConfig) -> str:
+def key(flow: FlowConfig, ends_at: str | None = None) -> str:
     """The hash of all that decides how a pipeline is compiled: 64 hexadecimal digits."""
     types = {name: type(value).__name__ for name, value in pipeline.options(flow).items()}
     machines = [flow.machine(step) for step in components.STEPS]
     whole = hashlib.sha256(msgspec.json.encode([version("kfp"), flow.name, flow.description]))
-    whole.update(msgspec.json.encode([types, machines]))
+    whole.update(msgspec.json.encode([types, machines, ends_at]))
     for file in sorted(_decisive()):
         whole.update(f"{file.name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return whole.hexdigest()
@@ -49,12 +51,12 @@ def _decisive() -> list[Path]:
     return [*code, *components.COMPONENTS.glob("*.yaml")]
 
 
-def _compiled(flow: FlowConfig) -> Any:
+def _compiled(flow: FlowConfig, ends_at: str | None) -> Any:
     import yaml
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
-        pipeline.compile_pipeline(flow, pipeline.PLACEHOLDER, path)
+        pipeline.compile_pipeline(flow, pipeline.PLACEHOLDER, path, ends_at)
         return yaml.safe_load(path.read_text())
 
 

@@ -50,9 +50,11 @@ class Component(Table):
     outputs: tuple[Put, ...] = ()
 
 
-def load(flow: str) -> FlowConfig:
-    """The flow's configuration; its module has what the steps call. Raises InputError."""
-    found = config.load(flow)
+def load(flow: str, assignments: str = "") -> FlowConfig:
+    """The flow's configuration, with `assignments` where there are any; its module has what the steps
+    call. Raises InputError.
+    """
+    found = config.load(flow, assignments=assignments)
     check_module(config.FLOWS / flow / "flow.py")
     return found
 

@@ -54,24 +54,24 @@ def options(flow: FlowConfig) -> dict[str, Any]:
     }
 
 
-def compile_pipeline(flow: FlowConfig, image: str, path: Path) -> None:
+def compile_pipeline(flow: FlowConfig, image: str, path: Path, ends_at: str | None = None) -> None:
     """Write the flow's compiled pipeline, whose steps run in `image` (by digest), to `path`.
 
-    The same flow and image give the same bytes. No value of an option is in it. Raises InputError
-    where a component does not fit its step.
+    The same flow and image give the same bytes. No value of an option is in it. With `ends_at` it is
+    an experiment's, without upload_model. Raises InputError where a component does not fit its step.
     """
     components.check()
     from kfp import compiler
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(_pipeline(flow, image), str(path))
+    compiler.Compiler().compile(_pipeline(flow, image, ends_at), str(path))
 
 
-def _pipeline(flow: FlowConfig, image: str) -> Any:
+def _pipeline(flow: FlowConfig, image: str, ends_at: str | None) -> Any:
     from kfp import dsl
 
     kinds = {**dict.fromkeys(RUN, str), **{name: type(v) for name, v in options(flow).items()}}
-    steps = {name: _step(name, flow, image) for name in STEPS}
+    steps = {name: _step(name, flow, image) for name in STEPS[: _length(ends_at)]}
 
     def pipeline(*values: Any) -> None:
         retrain(flow.name, dict(zip(kinds, values, strict=True)), steps)
@@ -81,12 +81,21 @@ def _pipeline(flow: FlowConfig, image: str) -> Any:
     pipeline.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter(name, kind, annotation=t) for name, t in kinds.items()]
     )
-    # The pipeline's name is the flow's: Vertex AI caches within one name.
-    return dsl.pipeline(name=flow.name.replace("_", "-"), description=flow.description)(pipeline)
+    return dsl.pipeline(name=name_of(flow, ends_at), description=flow.description)(pipeline)
+
+
+def name_of(flow: FlowConfig, ends_at: str | None) -> str:
+    """The pipeline's name: Vertex AI caches within one, and an experiment's outputs may be anybody's."""
+    return flow.name.replace("_", "-") + ("-experiment" if ends_at else "")
+
+
+def _length(ends_at: str | None) -> int:
+    """How many of the steps there are, up to `ends_at`."""
+    return STEPS.index(ends_at) + 1 if ends_at else len(STEPS)
 
 
 def retrain(flow: str, p: Channels, steps: Mapping[str, Step]) -> None:
-    """Export, split, fit, measure; and where the gate says yes, upload."""
+    """Export, split, fit, measure; and where the gate says yes, upload, if that is one of `steps`."""
     from kfp import dsl
 
     get_data = steps["get_data"](
@@ -112,6 +121,8 @@ def retrain(flow: str, p: Channels, steps: Mapping[str, Step]) -> None:
         model=train.outputs["model"],
         holdout=preprocess.outputs["holdout"],
     )
+    if "upload_model" not in steps:
+        return
     with dsl.If(evaluate.outputs["passed"] == True, name="passed"):  # noqa: E712
         steps["upload_model"](
             flow=flow,

@@ -41,10 +41,13 @@ SHAPES = {
 
 
 class Secrets(Table):
-    """Names in the environment's Secret Manager. The AWS keys' are needed with s3_auth = "secret"."""
+    """Names in the environment's Secret Manager. The AWS keys' are needed with s3_auth = "secret".
 
-    github_notify: str
-    github_release: str
+    Where only experiments run, the reader's alone is.
+    """
+
+    github_notify: str = ""
+    github_release: str = ""
     s3_writer: str | None = None
     s3_reader: str | None = None
 
@@ -142,6 +145,13 @@ def load(path: Path = ROOT / "settings.toml") -> Settings:
     if not toml.environments:
         raise InputError(f"{where}: it has no environment", "add a table [environments.NAME]")
     environments = {name: _environment(name, table, where) for name, table in toml.environments.items()}
+    for environment in environments.values():
+        if environment.champions not in (None, *environments):
+            raise InputError(
+                f"{where} [environments.{environment.name}]: champions = '{environment.champions}'"
+                " is not an environment",
+                f"name one of: {', '.join(environments)}",
+            )
     return Settings(
         repository=toml.repository,
         environments=environments,
@@ -154,8 +164,9 @@ def _environment(name: str, table: dict[str, Any], where: str) -> Environment:
     where = f"{where} [environments.{name}]"
     environment = convert({**table, "name": name}, Environment, where)
     _check_shapes(msgspec.to_builtins(environment), where)
-    _check_shapes(msgspec.to_builtins(environment.secrets), f"{where[:-1]}.secrets]")
-    _check_s3(environment, where)
+    _check_needs(environment, where)
+    named = {key: name for key, name in msgspec.to_builtins(environment.secrets).items() if name}
+    _check_shapes(named, f"{where[:-1]}.secrets]")
     return environment
 
 
@@ -166,18 +177,22 @@ def _check_shapes(table: dict[str, Any], where: str) -> None:
             raise InputError(f"{where}: {key} = '{value}' is not of the right form", f"write {meaning}")
 
 
-def _check_s3(environment: Environment, where: str) -> None:
-    """What `s3_auth` needs is there."""
-    secrets = environment.secrets
-    needed = {
-        "secret": {"secrets.s3_writer": secrets.s3_writer, "secrets.s3_reader": secrets.s3_reader},
-        "web-identity": {
-            key: getattr(environment, key) for key in ("s3_role", "s3_release_role", "s3_audience")
-        },
-    }[environment.s3_auth]
-    missing = [key for key, value in needed.items() if value is None]
+def _check_needs(environment: Environment, where: str) -> None:
+    """What is only needed because of another key is there."""
+    secrets, auth = environment.secrets, environment.s3_auth
+    roles = {key: getattr(environment, key) for key in ("s3_role", "s3_release_role", "s3_audience")}
+    needed = roles if auth == "web-identity" else {"secrets.s3_reader": secrets.s3_reader}
+    if environment.ends_at:
+        needed.pop("s3_release_role", None)
+        needed["champions"] = environment.champions
+    else:
+        apps = ("github_notify", "github_release")
+        writes = ("s3_writer", *apps) if auth == "secret" else apps
+        needed |= {f"secrets.{key}": getattr(secrets, key) for key in writes}
+    missing = [key for key, value in needed.items() if not value]
     if missing:
+        because = f"s3_auth = '{auth}'" + (", with ends_at," if environment.ends_at else "")
         raise InputError(
-            f"{where}: s3_auth = '{environment.s3_auth}' needs {', '.join(missing)}",
+            f"{where}: {because} needs {', '.join(missing)}",
             "set what is missing, or choose the other s3_auth",
         )

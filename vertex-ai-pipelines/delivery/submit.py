@@ -12,10 +12,21 @@ from typing import Any
 
 import msgspec
 
-from delivery import compiled, components, follow, image, pipeline, releases, settings, workflow_run
+from delivery import (
+    compiled,
+    components,
+    follow,
+    image,
+    pipeline,
+    releases,
+    result,
+    settings,
+    summary,
+    workflow_run,
+)
 from delivery.command import run
 from delivery.git import head
-from delivery.jobs import Jobs
+from delivery.jobs import OVERRIDDEN, Jobs
 from delivery.registry import Registry
 from delivery.settings import Environment
 from delivery.window import moment, window
@@ -39,9 +50,9 @@ class Trigger:
         again = f"-{self.attempt}" if self.attempt > 1 else ""
         return f"v{self.time.astimezone(UTC):{MOMENT}}-{self.commit[:7]}{again}"
 
-    def job_id(self, flow: str) -> str:
+    def job_id(self, flow: str, prefix: str = "") -> str:
         """The pipeline job's id: the same trigger gives the same job."""
-        return f"{flow.replace('_', '-')}-{self.version}"
+        return f"{prefix}{flow.replace('_', '-')}-{self.version}"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -53,7 +64,11 @@ def parser() -> argparse.ArgumentParser:
         "--trigger", type=moment_in, help="the trigger's time, for example 2026-11-21T08:45:00Z"
     )
     main.add_argument("--again", action="store_true", help="a new job, though this trigger has one")
+    main.add_argument("--overrides", default="", help="for this job: train.factors=16 gate.floor=0.1")
     main.add_argument("--wait", action="store_true", help="follow the job to its end")
+    main.add_argument(
+        "--comment", action="store_true", help="an experiment's result to its branch's pull request"
+    )
     main.add_argument("--json", action="store_true", help="print one JSON object last")
     return main
 
@@ -62,18 +77,24 @@ def main(argv: list[str]) -> int:
     """Submit, follow where asked; exit code 1 where the followed job failed."""
     arguments = parser().parse_args(argv)
     environment = settings.load().environment(arguments.environment)
-    flow = components.load(arguments.flow)
+    flow = components.load(arguments.flow, arguments.overrides)
     trigger = Trigger(arguments.trigger or present(), head(settings.ROOT))
     jobs = Jobs(environment)
     plan = planned(jobs, flow, environment, trigger, arguments.again)
+    tells = arguments.comment and environment.ends_at is not None
     with cancelling(jobs, plan["pipeline_job"]):
-        is_new = submit(jobs, flow, environment, plan)
+        is_new = submit(jobs, flow, environment, plan, labels(arguments.overrides))
         known = "" if is_new else " · there already"
         print(f"pipeline      {plan['pipeline_job'].rsplit('/', 1)[1]}{known}", file=sys.stderr)
-        outcome = asdict(follow.follow(jobs, plan["pipeline_job"])) if arguments.wait else {}
+        is_followed = arguments.wait or tells
+        outcome = follow.follow(jobs, plan["pipeline_job"]) if is_followed else None
+    shown = result.body(flow, plan["pipeline_job"], outcome, arguments.overrides)
+    summary.append(shown)
+    if tells:
+        result.comment(flow.name, shown)
     if arguments.json:
-        print(json.dumps(plan | outcome))
-    return 1 if outcome.get("state") in ("FAILED", "CANCELLED") else 0
+        print(json.dumps(plan | (asdict(outcome) if outcome else {})))
+    return 1 if outcome and outcome.state in ("FAILED", "CANCELLED") else 0
 
 
 def present() -> datetime:
@@ -110,9 +131,11 @@ def planned(
         )
     registry = Registry(f"{environment.artifact_registry}/{flow.image}")
     reference = f"{registry.name}@{image.resolve(registry, trigger.commit)}"
-    trigger = _next_attempt(jobs, flow, trigger) if again else trigger
+    # Experiments may share a project with what is released.
+    prefix = f"{environment.name}-" if environment.ends_at else ""
+    trigger = _next_attempt(jobs, flow, trigger, prefix) if again else trigger
     return {
-        "pipeline_job": f"{jobs.parent}/pipelineJobs/{trigger.job_id(flow.name)}",
+        "pipeline_job": f"{jobs.parent}/pipelineJobs/{trigger.job_id(flow.name, prefix)}",
         "version": trigger.version,
         "commit": trigger.commit,
         "image": reference,
@@ -124,9 +147,9 @@ def submit(
     flow: FlowConfig,
     environment: Environment,
     plan: dict[str, str],
-    labels: Mapping[str, str] = {},
+    more: Mapping[str, str] = {},
 ) -> bool:
-    """Start the job of `plan`, with `labels` beside its own; False where it is there already.
+    """Start the job of `plan`, with `more` labels than its own; False where it is there already.
 
     Raises InputError for a missing table, RetrainError where Vertex AI refuses the job.
     """
@@ -135,16 +158,22 @@ def submit(
         return False
     values = parameters(flow, environment, plan)
     own = {"flow": flow.name, "environment": environment.name, "commit": plan["commit"]}
-    own |= {"run": run_id} if (run_id := workflow_run.number()) else {}
-    spec = compiled.spec(flow, plan["image"])
-    jobs.create(name.rsplit("/", 1)[1], spec, values, {**labels, **own})
+    own |= {"run": number} if (number := workflow_run.number()) else {}
+    spec = compiled.spec(flow, plan["image"], ends_at=environment.ends_at)
+    jobs.create(name.rsplit("/", 1)[1], spec, values, {**more, **own})
     return True
+
+
+def labels(overrides: str) -> dict[str, str]:
+    """What tells a job with `overrides` from one of the commit as it is."""
+    return {OVERRIDDEN: "yes"} if overrides.strip() else {}
 
 
 def parameters(flow: FlowConfig, environment: Environment, plan: dict[str, str]) -> dict[str, Any]:
     """The values of all pipeline parameters of one run."""
     rows = window(flow.data, environment.project)
-    released = releases.read(settings.ROOT / releases.path(environment.name, flow.name))
+    champions = environment.champions or environment.name
+    released = releases.read(settings.ROOT / releases.path(champions, flow.name))
     champion = released.champion if released else None
     values = {
         "project": environment.project,
@@ -163,11 +192,11 @@ def parameters(flow: FlowConfig, environment: Environment, plan: dict[str, str])
     return values | plan | pipeline.options(flow)
 
 
-def _next_attempt(jobs: Jobs, flow: FlowConfig, trigger: Trigger) -> Trigger:
+def _next_attempt(jobs: Jobs, flow: FlowConfig, trigger: Trigger, prefix: str = "") -> Trigger:
     """The first attempt at `trigger` that has no job."""
     for attempt in range(2, 100):
         following = Trigger(trigger.time, trigger.commit, attempt)
-        if jobs.find(f"{jobs.parent}/pipelineJobs/{following.job_id(flow.name)}") is None:
+        if jobs.find(f"{jobs.parent}/pipelineJobs/{following.job_id(flow.name, prefix)}") is None:
             return following
     raise RetrainError(f"{trigger.job_id(flow.name)} was made again 99 times", "use a new --trigger")
 
@@ -176,7 +205,7 @@ def _s3(environment: Environment, secret: str | None) -> str:
     """How a step reaches the model store, as one JSON table."""
     access = {"region": environment.aws_region, "auth": environment.s3_auth}
     if environment.s3_auth == "secret":
-        access |= {"secret": str(secret)}
+        access |= {"secret": secret or ""}
     else:
         access |= {"role": str(environment.s3_role), "audience": str(environment.s3_audience)}
     return msgspec.json.encode(access).decode()

@@ -22,6 +22,12 @@ def number() -> str | None:
     return os.environ.get(RUN) or None
 
 
+def branch() -> str | None:
+    """The branch that the run is for; None outside of a workflow, and for a tag."""
+    is_branch = number() and os.environ.get("GITHUB_REF_TYPE") == "branch"
+    return os.environ.get("GITHUB_REF_NAME") if is_branch else None
+
+
 def created_at() -> datetime | None:
     """When the run was made, which a re-run does not change; None outside of a workflow.
 

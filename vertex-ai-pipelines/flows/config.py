@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta
 
+from flows import overrides
 from flows.errors import InputError
 from flows.tables import Table, convert, hint, load_toml
 
@@ -120,8 +121,11 @@ def names(flows: Path = FLOWS) -> list[str]:
     return sorted(path.parent.name for path in flows.glob("*/flow.toml"))
 
 
-def load(name: str, flows: Path = FLOWS) -> FlowConfig:
-    """The flow `name`. Raises InputError that names file, key and expectation."""
+def load(name: str, flows: Path = FLOWS, assignments: str = "") -> FlowConfig:
+    """The flow `name`, with `assignments` (flows.overrides) where there are any.
+
+    Raises InputError that names file, key and expectation.
+    """
     if not NAME.fullmatch(name):
         raise InputError(
             f"'{name}' is no flow's name",
@@ -132,7 +136,8 @@ def load(name: str, flows: Path = FLOWS) -> FlowConfig:
         raise InputError(f"there is no flow '{name}'", f"name one of: {known}")
     path = flows / name / "flow.toml"
     own = import_module(f"flows.{name}.config")
-    config = parse(name, load_toml(path), own.Config, path)
+    raw = overrides.apply(load_toml(path), assignments)
+    config = parse(name, raw, own.Config, path)
     _refuse_metric(config.gate.metric, getattr(own, "METRICS", {}), path)
     return config
 

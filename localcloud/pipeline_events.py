@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 from google.cloud.aiplatform_v1 import types
 from google.rpc import status_pb2
 
+from localcloud.cloud_logging import custom_job
 from localcloud.errors import CODES
 
 State = types.PipelineState
@@ -67,16 +68,28 @@ def _update(tasks: dict[str, Task], event: dict[str, Any], job: str) -> None:
             create_time=time,
             start_time=time,
             state=Task.State.RUNNING,
+            executor_detail=_executor(name, job),
         )
         return
     task = tasks[name]
     task.end_time, task.state = time, TASK_STATES[event["state"]]
+    if event["state"] == "SKIPPED":
+        task.executor_detail = None  # nothing ran
     store = f"{job.rpartition('/pipelineJobs/')[0]}/metadataStores/default"
     found = event.get("artifacts", {})
     task.outputs = {key: _artifacts(value, store) for key, value in found.items()}
     task.execution = _execution(name, event)
     if event["state"] == "FAILED":
         task.error = status_pb2.Status(code=CODES["INTERNAL"][0], message=event.get("error", ""))
+
+
+def _executor(task: str, job: str) -> types.PipelineTaskExecutorDetail:
+    """Vertex AI runs a task as a custom job, under whose number its log is."""
+    parent, job_id = job.split("/pipelineJobs/")
+    container = types.PipelineTaskExecutorDetail.ContainerDetail(
+        main_job=f"{parent}/customJobs/{custom_job(job_id, task)}"
+    )
+    return types.PipelineTaskExecutorDetail(container_detail=container)
 
 
 def _artifacts(found: list[dict[str, Any]], store: str) -> Any:

@@ -26,6 +26,7 @@ from localcloud.authority import Authority
 from localcloud.aws import Aws
 from localcloud.bigquery import BigQuery
 from localcloud.cloud import Cloud, World
+from localcloud.cloud_logging import CloudLogging
 from localcloud.code import fingerprint
 from localcloud.environment import environment
 from localcloud.errors import ApiError, unforeseen
@@ -75,6 +76,7 @@ class Server:
             IamCredentials(self.cloud),
             IamApi(self.cloud),
             SecurityTokens(self.cloud),
+            CloudLogging(self.cloud),
             self.registry,
             Internal(self),
             *self.github.services,

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, cast
 
 from localcloud import aws_names, iam_state
 from localcloud.bigquery import BigQuery
+from localcloud.cloud_logging import CloudLogging
 from localcloud.described import description
 from localcloud.github.routes import paths
 from localcloud.iam_api import IamApi
@@ -25,6 +26,7 @@ DESCRIBED = {
     "iam": IamApi,
     "iamcredentials": IamCredentials,
     "sts": SecurityTokens,
+    "logging": CloudLogging,
 }
 OTHERS = {
     "oauth2": "OAuth",

@@ -32,6 +32,7 @@ GOOGLE = {
     "iam": "iam.v1",
     "iamcredentials": "iamcredentials.v1",
     "sts": "sts.v1",
+    "logging": "logging.v2",
 }
 KEPT = {
     "$ref",

@@ -11,6 +11,7 @@ import pytest
 
 from localcloud.bigquery import BigQuery
 from localcloud.cloud import Cloud
+from localcloud.cloud_logging import CloudLogging
 from localcloud.described import description, normal
 from localcloud.http import Router
 from localcloud.iam_api import IamApi
@@ -51,6 +52,10 @@ def ask(cloud: Cloud) -> Iterator[dict[str, Checked]]:
     token = f"Bearer {cloud.issue_token(cloud.world.owner)}"
     services: dict[str, Any] = {"storage": storage, "bigquery": bigquery, "iam": IamApi(cloud)}
     services |= {"iamcredentials": IamCredentials(cloud), "sts": SecurityTokens(cloud)}
+    services["logging"] = CloudLogging(cloud)
+    log = cloud.root / "pipeline-jobs" / "one" / "logs" / "train.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("read 9 rows\nerror: no rows left\n")
     yield {
         name: Checked(description(name), Router([one]), f"{name}.googleapis.com", lambda: token)
         for name, one in services.items()
@@ -143,6 +148,16 @@ def test_bigquery(ask: dict[str, Checked]) -> None:
     bq.ask("DELETE", f"{T}/more")
     bq.ask("DELETE", f"{P}/datasets/retail?deleteContents=true")
     complete(bq, BigQuery)
+
+
+def test_logging(ask: dict[str, Checked]) -> None:
+    asked = {"resourceNames": ["projects/acme-ml"], "orderBy": "timestamp desc", "pageSize": 1}
+    first = ask["logging"].ask("POST", "/v2/entries:list", asked)
+    asked["pageToken"] = first["nextPageToken"]
+    second = ask["logging"].ask("POST", "/v2/entries:list", asked)
+    entries = [*first["entries"], *second["entries"]]
+    assert [one["jsonPayload"]["message"] for one in entries] == ["error: no rows left", "read 9 rows"]
+    complete(ask["logging"], CloudLogging)
 
 
 def service_accounts(iam: Checked) -> None:

@@ -12,7 +12,7 @@ import requests
 from github.Issue import Issue
 from github.Repository import Repository
 
-from delivery import components, git, proposing, schedule, settings, submit, tick, workflow_run
+from delivery import components, git, image, proposing, schedule, settings, submit, tick, workflow_run
 from flows import config
 from flows.errors import InputError
 from tests.delivery.evidence import VERSION, address, candidate, environment
@@ -344,11 +344,13 @@ def test_a_missed_schedule_is_told_until_its_run_is_good(
     due = schedule.Due(START - timedelta(days=3), late=True, missed=2)
     monkeypatch.setattr(schedule, "due", lambda *given: due)
     monkeypatch.setattr(git, "head", lambda root: COMMIT)
-    submitted: list[Any] = []
+    submitted, published = list[Any](), list[str]()
+    monkeypatch.setattr(tick, "Registry", lambda name: name)
+    monkeypatch.setattr(image, "publish", lambda *given: published.append(given[-1]))
     monkeypatch.setattr(submit, "planned", lambda *_, again: {"pipeline_job": "p/x", "version": "v1"})
     monkeypatch.setattr(submit, "submit", lambda *given: submitted.append(given[-1]))
     world.tick()
-    assert submitted == [{"schedule": "20261118-084500"}]
+    assert (submitted, published) == ([{"schedule": "20261118-084500"}], [COMMIT])
     assert "2026-11-18T08:45:00Z, and before it 2 more" in world.issue().body
     monkeypatch.setattr(schedule, "due", lambda *given: None)
     world.tick(good())

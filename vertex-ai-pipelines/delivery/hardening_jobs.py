@@ -1,5 +1,6 @@
 """Rules for workflows and their jobs: rights, identity, queues, ends."""
 
+import re
 from collections.abc import Callable, Iterator
 
 from delivery.workflow_file import Node, WorkflowFile
@@ -10,6 +11,9 @@ RUNNERS = {"ubuntu-24.04"}
 LONGEST = 60  # minutes a job may have
 LEVELS = {"": 0, "none": 0, "read": 1, "write": 2}
 MAIN = "github.ref == 'refs/heads/main'"
+ANYWAY = re.compile(
+    r"\b(always|failure|cancelled)\("
+)  # a job that runs though one that it needs did not
 # Apps press no button and repeat no run: the notify App's key is in the reach of a pipeline's steps.
 NO_APP = "!endsWith(github.triggering_actor || github.actor, '[bot]')"
 FOR_APPS = {"release-pr"}  # what the notify App is for
@@ -108,7 +112,7 @@ def identity_is_mains(file: WorkflowFile) -> Breaks:
         right = job.at("permissions", "id-token")
         if right is None or right.text != "write":
             continue
-        if MAIN not in job.say("if"):
+        if not _is_mains(file, job):
             yield right.line, f"job '{key}' becomes an account on any branch", f"set if: {MAIN}"
         if "pull_request" in file.triggers:
             yield right.line, f"job '{key}' gives a pull request an identity", "move it elsewhere"
@@ -131,6 +135,15 @@ def required_needs_all(file: WorkflowFile) -> Breaks:
     named = {item.text for item in needs.items} if needs else set()
     if missing := sorted(set(file.jobs) - named - {REQUIRED}):
         yield job.line, f"it does not look at {', '.join(missing)}", "name them in its needs"
+
+
+def _is_mains(file: WorkflowFile, job: Node) -> bool:
+    """Whether the job runs on main alone: by its own condition, or as it needs a job that does."""
+    condition, needs = job.say("if"), job.at("needs")
+    if MAIN in condition:
+        return True
+    before = [file.jobs[item.text] for item in needs.items if item.text in file.jobs] if needs else []
+    return not ANYWAY.search(condition) and any(_is_mains(file, one) for one in before)
 
 
 def _rights(job: Node) -> dict[str, str]:

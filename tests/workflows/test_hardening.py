@@ -14,8 +14,9 @@ from delivery.workflow_file import WorkflowFile, files, read
 from flows.errors import InputError
 from tests.clone import ROOT
 
-CI, RELEASE, SETUP = (
+CI, DEPLOY, RELEASE, SETUP = (
     ".github/workflows/ci.yml",
+    ".github/workflows/deploy.yml",
     ".github/workflows/release-pr.yml",
     ".github/actions/setup/action.yml",
 )
@@ -78,6 +79,20 @@ BREAKS = {
         "always()",
         "id-token: write",
         "job 'propose' becomes an account on any branch",
+    ),
+    "an identity behind a job of any branch": (
+        DEPLOY,
+        "github.ref == 'refs/heads/main'",
+        "always()",
+        "id-token: write",
+        "job 'deploy' becomes an account on any branch",
+    ),
+    "an identity whatever came before": (
+        DEPLOY,
+        "if: needs.plan",
+        "if: always() && needs.plan",
+        "id-token: write",
+        "job 'deploy' becomes an account on any branch",
     ),
     "an identity for pull requests": (
         RELEASE,

@@ -19,6 +19,12 @@ def workflow(name: str) -> dict[Any, Any]:
     return dict(yaml.safe_load((GITHUB / "workflows" / f"{name}.yml").read_text()))
 
 
+def test_workflows_are_few_and_short() -> None:
+    found = {path.stem: len(path.read_text().splitlines()) for path in (GITHUB / "workflows").iterdir()}
+    assert set(found) == {"ci", "train", "tick", "release-pr", "deploy"}
+    assert max(found.values()) < 140
+
+
 def test_ci_runs_for_all_that_may_become_main() -> None:
     assert set(workflow("ci")[True]) == {"pull_request", "merge_group", "push"}
     assert (

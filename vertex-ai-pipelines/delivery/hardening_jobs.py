@@ -8,7 +8,7 @@ from delivery.workflow_file import Node, WorkflowFile
 Breaks = Iterator[tuple[int, str, str]]
 
 RUNNERS = {"ubuntu-24.04"}
-LONGEST = 60  # minutes a job may have
+LONGEST = 240  # minutes a job may have
 LEVELS = {"": 0, "none": 0, "read": 1, "write": 2}
 MAIN = "github.ref == 'refs/heads/main'"
 ANYWAY = re.compile(

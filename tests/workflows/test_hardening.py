@@ -266,6 +266,27 @@ BREAKS = {
         "required:",
         "it does not look at test",
     ),
+    "required that never comes": (
+        CI,
+        "  merge_group:\n",
+        "",
+        "# Proves",
+        "waits for ever in a merge_group",
+    ),
+    "required that a path leaves out": (
+        CI,
+        "  pull_request:\n",
+        "  pull_request:\n    paths: [scripts]\n",
+        "paths: [scripts]",
+        "a change that it passes over would wait for ever",
+    ),
+    "a check-out without the right": (
+        CI,
+        "contents: read # to check out",
+        "actions: read # to look",
+        "plan:",
+        "job 'plan' may not check out",
+    ),
     "what is no YAML": (CI, "permissions: {}", "permissions: {", "", "not YAML"),
 }
 

@@ -50,6 +50,7 @@ def rules(root: Path, others: list[WorkflowFile]) -> list[Rule]:
     return [
         hardening_jobs.no_rights_by_default,
         hardening_jobs.rights_have_reasons,
+        hardening_jobs.checkouts_may_read,
         hardening_jobs.callees_have_their_callers_rights(others),
         hardening_jobs.groups_are_their_own,
         hardening_jobs.nothing_is_lost_in_a_queue,

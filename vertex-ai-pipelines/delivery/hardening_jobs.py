@@ -41,6 +41,16 @@ def rights_have_reasons(file: WorkflowFile) -> Breaks:
                 yield right.line, f"no reason for {name}: {right.text}", "say it behind: # to …"
 
 
+def checkouts_may_read(file: WorkflowFile) -> Breaks:
+    """A job that checks out may read: in a private repository it could not otherwise."""
+    for key, job in file.jobs.items():
+        steps = job.at("steps")
+        uses = [step.say("uses") for step in steps.items] if steps else []
+        may_read = LEVELS.get(_rights(job).get("contents", ""), 0) > 0
+        if not may_read and any(used.startswith("actions/checkout@") for used in uses):
+            yield job.line, f"job '{key}' may not check out", "grant contents: read"
+
+
 def callees_have_their_callers_rights(others: list[WorkflowFile]) -> Callable[[WorkflowFile], Breaks]:
     """The rule that a called workflow asks for no more than its caller has, or GitHub refuses both."""
     known = {f"./{file.path}": file for file in others}
@@ -135,6 +145,12 @@ def required_needs_all(file: WorkflowFile) -> Breaks:
     named = {item.text for item in needs.items} if needs else set()
     if missing := sorted(set(file.jobs) - named - {REQUIRED}):
         yield job.line, f"it does not look at {', '.join(missing)}", "name them in its needs"
+    for event in ("pull_request", "merge_group"):
+        if event not in file.triggers:
+            yield 1, f"the required job waits for ever in a {event}", f"add {event} to its triggers"
+        for key in ("paths", "paths-ignore"):
+            if found := file.root.at("on", event, key):
+                yield found.line, "a change that it passes over would wait for ever", "let a job plan it"
 
 
 def _is_mains(file: WorkflowFile, job: Node) -> bool:

@@ -151,6 +151,7 @@ def test_a_model_that_the_store_does_not_hold_so_is_named(
     assert told.startswith(f"error: {FILE} [challenger]: s3://retrain-local-models/models/recommender/")
     assert said in told
     assert "[champion]" not in told
+    assert not (root / "summary.md").exists()
 
 
 def test_an_image_that_did_not_make_the_model_is_named(

@@ -37,7 +37,8 @@ def main(argv: list[str]) -> int:
         wrong += list(problems(good, found))
     for error in wrong:
         print(f"error: {error}", file=sys.stderr)
-    show(good)
+    if not wrong:
+        show(good)
     if arguments.json:
         print(json.dumps({"releases": [as_json(one) for one in good], "failed": len(wrong)}))
     return max((error.exit_code for error in wrong), default=0)

@@ -83,3 +83,15 @@ def test_updates_cool_down_and_reach_every_action() -> None:
     for name in actions:
         folder = PurePosixPath("/", name).parent
         assert any(folder.match(pattern) for pattern in folders), f"{folder} gets no updates"
+
+
+def test_the_cache_is_named_as_set_up_names_its_environment() -> None:
+    """By a verb: without Node, act's hashFiles is empty, and says nothing."""
+    [named] = re.findall(r"\$\((cat .* \| git hash-object --stdin)\)", script("stamp"))
+    assert f"stamp=$({named})" in script("setup")
+    assert "hashFiles" not in (GITHUB / "actions" / "setup" / "action.yml").read_text()
+
+
+def script(verb: str) -> str:
+    """A verb's text."""
+    return (ROOT / "scripts" / verb).read_text()

@@ -81,9 +81,9 @@ def write(table: Any, schema: list[Field], to: Options, storage: Storage, job: s
 
 def check(to: Options, storage: Storage) -> None:
     """Raises where the destination is not empty and may not be overwritten, or not be written at all."""
-    storage.check(CALLER.get(), "storage.objects.create", to.bucket)
+    storage.check(CALLER.get(), "storage.objects.create", to.bucket, to.before)
     if to.overwrite:
-        storage.check(CALLER.get(), "storage.objects.delete", to.bucket)
+        storage.check(CALLER.get(), "storage.objects.delete", to.bucket, to.before)
     if storage.names(to.bucket, to.before) and not to.overwrite:
         place = f"gs://{to.bucket}/{to.before}"
         raise invalid(

@@ -59,7 +59,7 @@ class Loader:
     def _found(self, uri: str) -> list[Path]:
         """The files of one sourceUri. Raises notFound where there is none."""
         bucket, _, name = uri.removeprefix("gs://").partition("/")
-        self._storage.check(CALLER.get(), "storage.objects.get", bucket)
+        self._storage.check(CALLER.get(), "storage.objects.get", bucket, name)
         try:
             names = self._storage.names(bucket, name.partition("*")[0])
         except ApiError:

@@ -70,6 +70,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "roles/aiplatform.user": (*PROJECT, "aiplatform.*"),
     "roles/aiplatform.viewer": (*PROJECT, "aiplatform.*.get", "aiplatform.*.list"),
     "roles/logging.logWriter": ("logging.logEntries.create", "logging.logEntries.route"),
+    "roles/logging.viewer": (*PROJECT, "logging.logEntries.list", "logging.logs.list"),
     "roles/iam.serviceAccountAdmin": (
         *PROJECT,
         *(f"iam.serviceAccounts.{verb}" for verb in ("create", "delete", "get", "list", "*IamPolicy")),

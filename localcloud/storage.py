@@ -37,9 +37,9 @@ class Storage:
 
     # -------------------------------------------------------------- in this process
 
-    def check(self, principal: str, permission: str, bucket: str) -> None:
+    def check(self, principal: str, permission: str, bucket: str, name: str = "") -> None:
         """Raises PERMISSION_DENIED: a service acts for its caller."""
-        self._grants.check(principal, permission, bucket)
+        self._grants.check(principal, permission, bucket, name)
 
     def make_bucket(self, name: str, location: str = "US") -> None:
         """Make a bucket, unless it is there."""
@@ -94,7 +94,7 @@ class Storage:
             ("PATCH", OBJECT, f"{of_object}.update", self.patch_object),
             ("PUT", OBJECT, f"{of_object}.update", self.patch_object),
             ("DELETE", OBJECT, f"{of_object}.delete", self.delete_object),
-            ("POST", UPLOADS, f"{of_object}.create", self.upload),
+            ("POST", UPLOADS, "", self.upload),  # the body may hold the name: it checks that itself
             ("PUT", UPLOADS, f"{of_object}.create", self._sessions.put),
             ("DELETE", UPLOADS, f"{of_object}.create", self._sessions.cancel),
             ("GET", "/{bucket}/{name*}", f"{of_object}.get", self.download),
@@ -129,7 +129,8 @@ class Storage:
         if not (of_session and self._sessions.knows(request)):
             principal = self._grants.caller(request)
             if permission:
-                self._grants.check(principal, permission, request.params.get("bucket", ""))
+                named = request.params.get("bucket", ""), request.params.get("name", "")
+                self._grants.check(principal, permission, *named)
         return handler(request)
 
     def create_bucket(self, request: Request) -> Response:

@@ -18,7 +18,10 @@ class Copies:
         if not 0 < len(body["sourceObjects"]) <= 32:
             words = "The number of source components provided must be from 1 to 32."
             raise ApiError("INVALID_ARGUMENT", words, reason="invalid")
-        self._grants.check_write(self._grants.caller(request), bucket, request.params["name"])
+        caller = self._grants.caller(request)
+        self._grants.check_write(caller, bucket, request.params["name"])
+        for source in body["sourceObjects"]:
+            self._grants.check(caller, "storage.objects.get", bucket, source["name"])
         parts = [self._source(bucket, source) for source in body["sourceObjects"]]
         data = b"".join(self._objects.data(part) for part in parts)
         head = {"contentType": parts[0]["contentType"]} | (body.get("destination") or {})
@@ -38,7 +41,7 @@ class Copies:
         return Response({"kind": "storage#rewriteResponse", "done": True, "resource": made, **sizes})
 
     def _source(self, bucket: str, source: Resource) -> Resource:
-        found = self._objects.find(bucket, source["name"], str(source.get("generation", "")))
+        found = self._objects.find(bucket, source["name"], str(source.get("generation") or ""))
         Conditions.of(source.get("objectPreconditions", {})).check(found)
         if found is None:
             raise missing(bucket, source["name"])

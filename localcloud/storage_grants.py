@@ -21,20 +21,21 @@ class Grants:
         """The principal of a call. Raises UNAUTHENTICATED."""
         return self._cloud.principal(request.headers.get("authorization", ""))
 
-    def check(self, principal: str, permission: str, bucket: str) -> None:
-        """Raises PERMISSION_DENIED."""
+    def check(self, principal: str, permission: str, bucket: str, name: str = "") -> None:
+        """Raises PERMISSION_DENIED. Conditions know the bucket, or the object `name` in it."""
         below = "" if permission in OF_PROJECT else f"/buckets/{bucket}"
+        target = f"projects/_{below}" + (f"/objects/{name}" if name else "")
         words = (
             f"{principal} does not have {permission} access to the {_noun(permission)}."
             f" Permission '{permission}' denied on resource (or it may not exist)."
         )
-        self._cloud.iam.check(principal, permission, self._cloud.iam.project + below, words)
+        self._cloud.iam.check(principal, permission, self._cloud.iam.project + below, words, target)
 
     def check_write(self, principal: str, bucket: str, name: str) -> None:
         """Making an object; where there is one already, it is deleted by that."""
-        self.check(principal, "storage.objects.create", bucket)
+        self.check(principal, "storage.objects.create", bucket, name)
         if self._cloud.store.get("object", f"{bucket}/{name}"):
-            self.check(principal, "storage.objects.delete", bucket)
+            self.check(principal, "storage.objects.delete", bucket, name)
 
     # -------------------------------------------------------------- a bucket's policy
 

@@ -22,6 +22,7 @@ PARSERS = {
     "deploy": "delivery.deploy",
     "doctor": "delivery.doctor",
     "due": "delivery.due",
+    "identity": "delivery.identity",
     "localcloud": "localcloud.__main__",
     "plan": "delivery.plan",
     "release-pr": "delivery.release_pr",

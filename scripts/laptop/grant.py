@@ -1,29 +1,77 @@
 """Make an environment's grants true, through the public APIs that set-up of a real cloud uses."""
 
 import json
+import time
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from delivery import grants
+from delivery import federation, grants
+from delivery.federation import Repository
 from delivery.grants import Grant, Role
 from delivery.settings import Environment
 
-IAM = "https://iam.googleapis.com/v1/projects"
+API = "https://iam.googleapis.com/v1"
+IAM = f"{API}/projects"
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
+PATIENCE = 60.0  # seconds until an operation of IAM has ended
 POLICY = "model-store"  # the name of the one inline policy of a user or role
 
 
 def google(environment: Environment) -> None:
     """Every account, and its roles on the project, buckets, secrets and accounts."""
+    session = _session()
+    for account in grants.accounts(environment):
+        _account(session, environment.project, account)
+    _give(session, environment, grants.google(environment))
+
+
+def workflows(environment: Environment, trusted: Repository) -> None:
+    """The provider of GitHub's identities, and who may be which account; those must be there."""
+    session, name = _session(), federation.provider(environment)
+    pool, wanted = name.rpartition("/providers/")[0], federation.configuration(trusted)
+    _made(session, pool, "workloadIdentityPoolId", {})
+    there = _made(session, name, "workloadIdentityPoolProviderId", wanted)
+    if any(there.get(key) != value for key, value in wanted.items()):
+        fields = ",".join(wanted)
+        _ended(session, session.patch(f"{API}/{name}?updateMask={fields}", json=wanted))
+    _give(session, environment, federation.users(environment, trusted))
+
+
+def _session() -> Any:
     import google.auth
     from google.auth.transport.requests import AuthorizedSession
 
-    session = AuthorizedSession(google.auth.default(scopes=SCOPES)[0])
-    for account in grants.accounts(environment):
-        _account(session, environment.project, account)
-    for (kind, name), some in groupby(sorted(grants.google(environment), key=_where), _where):
-        _apply(session, environment.project, kind, name, list(some))
+    return AuthorizedSession(google.auth.default(scopes=SCOPES)[0])
+
+
+def _made(session: Any, name: str, field: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The pool or provider of that name; it is made where it is not there."""
+    found = session.get(f"{API}/{name}")
+    if found.status_code == 404:
+        parent, _, own = name.rpartition("/")
+        _ended(session, session.post(f"{API}/{parent}?{field}={own}", json=body))
+        found = session.get(f"{API}/{name}")
+    found.raise_for_status()
+    return dict(found.json())
+
+
+def _ended(session: Any, answer: Any) -> None:
+    """Wait for the end of the operation that a call answered with."""
+    answer.raise_for_status()
+    operation, deadline = answer.json(), time.monotonic() + PATIENCE
+    while not operation.get("done"):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{operation['name']} has not ended within {PATIENCE:g} s")
+        time.sleep(0.1)
+        operation = session.get(f"{API}/{operation['name']}").json()
+    if "error" in operation:
+        raise RuntimeError(f"{operation['name']}: {operation['error']['message']}")
+
+
+def _give(session: Any, environment: Environment, some: list[Grant]) -> None:
+    for (kind, name), few in groupby(sorted(some, key=_where), _where):
+        _apply(session, environment.project, kind, name, list(few))
 
 
 def _where(grant: Grant) -> tuple[str, str]:
@@ -54,7 +102,8 @@ def _apply(session: Any, project: str, kind: str, name: str, some: list[Grant]) 
 
 
 def _binding(grant: Grant) -> dict[str, Any]:
-    return {"role": grant.role, "members": [f"serviceAccount:{grant.account}"]}
+    condition = {"condition": grant.condition} if grant.condition else {}
+    return {"role": grant.role, "members": [grant.member], **condition}
 
 
 def _bucket(project: str, name: str, some: list[Grant]) -> None:
@@ -62,8 +111,9 @@ def _bucket(project: str, name: str, some: list[Grant]) -> None:
 
     bucket = storage.Client(project=project).bucket(name)
     policy = bucket.get_iam_policy(requested_policy_version=3)
+    policy.version = 3  # the first with conditions
     for grant in some:
-        policy.bindings.append({**_binding(grant), "members": {f"serviceAccount:{grant.account}"}})
+        policy.bindings.append({**_binding(grant), "members": {grant.member}})
     bucket.set_iam_policy(policy)
 
 
@@ -93,11 +143,7 @@ def aws_roles(environment: Environment, repository: str) -> None:
 
 def _number(environment: Environment) -> str:
     """The numeric id of the pipeline's account."""
-    import google.auth
-    from google.auth.transport.requests import AuthorizedSession
-
-    session = AuthorizedSession(google.auth.default(scopes=SCOPES)[0])
-    return _account(session, environment.project, environment.pipeline_account)
+    return _account(_session(), environment.project, environment.pipeline_account)
 
 
 def identity_provider(iam: Any, role: Role) -> None:

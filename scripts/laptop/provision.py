@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from delivery import grants, settings
+from delivery import federation, grants, settings
 from delivery.settings import ROOT, Environment
 from flows import config
 from laptop import grant
@@ -20,7 +20,7 @@ from laptop.world import CLOUD, client, local_environment
 
 CALL = 60.0  # seconds that one call may take
 MARK = CLOUD / "provisioned"
-VERSION = 2  # of what is done here: a local cloud that an earlier one provisioned is done again
+VERSION = 3  # of what is done here: a local cloud that an earlier one provisioned is done again
 APPS = {
     "github_notify": {"actions": "write"},
     "github_release": {"contents": "write", "pull_requests": "write"},
@@ -50,21 +50,32 @@ def done() -> bool:
 
 def provision() -> None:
     """Make what is missing; again: nothing. Runs in the owner's environment."""
-    environment = local_environment()
+    environment, repository = local_environment(), settings.load().repository
     _buckets(environment)
     _secrets(environment)
-    grant.google(environment)
-    grant.aws_roles(environment, settings.load().repository)
+    trusted = federation.repository(repository)
+    for one in _here():
+        grant.google(one)
+        grant.workflows(one, trusted)
+        grant.aws_roles(one, repository)
     _tables(environment)
     MARK.write_text(_fingerprint())
 
 
+def _here() -> list[Environment]:
+    """The environments in the local cloud's one project."""
+    project = local_environment().project
+    return [one for one in settings.load().environments.values() if one.project == project]
+
+
 def _fingerprint() -> str:
     tables = {name: config.load(name).data.table for name in config.names()}
-    environment = local_environment()
-    roles = grants.aws(environment, settings.load().repository, "")
-    rights = [grants.google(environment), grants.s3_policy(environment, writes=True), roles, VERSION]
-    named = msgspec.json.encode([environment, tables, rights])
+    repository = settings.load().repository
+    rights = [
+        (grants.google(one), grants.s3_policy(one, writes=True), grants.aws(one, repository, ""))
+        for one in _here()
+    ]
+    named = msgspec.json.encode([_here(), repository, tables, rights, VERSION])
     return hashlib.sha256(named).hexdigest()
 
 

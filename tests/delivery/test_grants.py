@@ -1,12 +1,19 @@
 """Least privilege, as the table of grants has it."""
 
 import msgspec
+import pytest
 
 from delivery import grants
 from delivery.settings import Environment, load
+from flows.errors import InputError
 from localcloud.roles import ROLES
 
 LOCAL = load().environment("local")
+EXPERIMENT: Environment = msgspec.structs.replace(
+    LOCAL,
+    pipeline_account="experiment@retrain-local.iam.gserviceaccount.com",
+    pipeline_root="gs://retrain-local-pipelines/experiments",
+)
 ROLE = "arn:aws:iam::123456789012:role/team/"
 KEYLESS: Environment = msgspec.structs.replace(
     LOCAL,
@@ -27,7 +34,8 @@ def test_a_pipeline_s_account_may_use_vertex_ai_and_write_logs() -> None:
 
 
 def test_the_local_cloud_knows_every_role() -> None:
-    assert {one.role for one in grants.google(LOCAL)} <= set(ROLES)
+    for environment in (LOCAL, EXPERIMENT):
+        assert {one.role for one in grants.google(environment)} <= set(ROLES)
 
 
 def test_each_secret_is_for_those_who_use_it() -> None:
@@ -37,7 +45,37 @@ def test_each_secret_is_for_those_who_use_it() -> None:
     }
     release = grants.account(LOCAL, grants.RELEASE)
     assert secrets_of(release) == {named.s3_reader, named.github_release}
-    assert secrets_of(grants.account(LOCAL, grants.SUBMITTER)) == set()
+    assert secrets_of(grants.account(LOCAL, grants.DEPLOY)) == {named.s3_reader}
+    for submitter in (grants.TRAIN, grants.TICK):
+        assert secrets_of(grants.account(LOCAL, submitter)) == set()
+
+
+def test_only_those_who_submit_may_act_as_the_pipeline_s_account() -> None:
+    acting = {one.account for one in grants.google(LOCAL) if one.kind == "account"}
+    assert acting == {grants.account(LOCAL, one) for one in (grants.TRAIN, grants.TICK)}
+    pushing = {one.account for one in grants.google(LOCAL) if "artifactregistry" in one.role}
+    assert pushing == acting
+
+
+def test_a_branch_reads_the_data_and_writes_below_its_own_prefix_only() -> None:
+    table = grants.google(EXPERIMENT)
+    assert {one.account for one in table} == {EXPERIMENT.pipeline_account}
+    writing = [one for one in table if one.role == "roles/storage.objectUser"]
+    objects = "projects/_/buckets/retrain-local-pipelines/objects/experiments/"
+    assert [one.condition for one in writing] == [
+        {"title": "own-prefix", "expression": f"resource.name.startsWith('{objects}')"}
+    ]
+    assert {one.name for one in table if one.kind == "secret"} == {LOCAL.secrets.s3_reader}
+    assert [one.name for one in table if one.kind == "account"] == [EXPERIMENT.pipeline_account]
+    whole = msgspec.structs.replace(EXPERIMENT, pipeline_root="gs://retrain-local-pipelines")
+    with pytest.raises(InputError, match="is a whole bucket"):
+        grants.google(whole)
+
+
+def test_a_branch_s_role_on_aws_reads_only() -> None:
+    experiment = msgspec.structs.replace(KEYLESS, pipeline_account=EXPERIMENT.pipeline_account)
+    [role] = grants.aws(experiment, "acme/models", "123")
+    assert role.policy == grants.s3_policy(LOCAL, writes=False)
 
 
 def test_secrets_and_buckets_are_granted_one_by_one() -> None:

@@ -287,3 +287,71 @@ for address in ("storage.googleapis.com/storage/v1/b?project=test-project",
     store.put("token", token, record | {"expires": 0})
     store.close()
     assert program(ask) == [[401, "Request had invalid authentication credentials"[:43]]] * 2
+
+
+PREFIX = "projects/_/buckets/shared/objects/mine/"
+CONDITION = {"title": "own prefix", "expression": f"resource.name.startsWith('{PREFIX}')"}
+
+
+def test_a_condition_limits_a_role_to_a_prefix(program: Program, as_account: As) -> None:
+    who = account("conditional")
+    binding = {"role": "roles/storage.objectUser", "condition": CONDITION}
+    program(f"""
+from google.cloud import storage
+bucket = storage.Client(project="test-project").create_bucket("shared")
+for name in ("mine/there", "others/there"):
+    bucket.blob(name).upload_from_string("x")
+policy = bucket.get_iam_policy(requested_policy_version=3)
+policy.version = 3
+policy.bindings.append({{**{binding!r}, "members": {{"serviceAccount:{who}"}}}})
+bucket.set_iam_policy(policy)
+""")
+    attempts = f"""{STORAGE.replace("granted", "shared")}
+answer = {{}}
+for at in ("mine/", "others/", "mine"):
+    big = bucket.blob(at + "big")
+    big.chunk_size = 262144
+    target = bucket.blob(at + "sum")
+    answer[at] = [
+        tried(bucket.blob(at + "there").download_as_text),
+        tried(bucket.blob(at + "new").upload_from_string, "y"),
+        tried(big.upload_from_string, "z" * 300000),
+        tried(bucket.blob(at + "there").delete)]
+mine, others = bucket.blob("mine/new"), bucket.blob("others/there")
+answer["compose"] = tried(bucket.blob("mine/sum").compose, [mine, others])
+answer["copy"] = tried(bucket.copy_blob, others, bucket, "mine/copy")
+answer["own"] = tried(lambda: bucket.blob("mine/sum").compose([mine]))
+"""
+    answer = as_account(who, attempts)
+    found = {
+        at: [one if one in ("x", "done") else one[0] for one in some]
+        for at, some in answer.items()
+        if at not in ("compose", "copy", "own")
+    }
+    assert found == {"mine/": ["x", "done", "done", "done"], "others/": [403] * 4, "mine": [403] * 4}
+    assert [answer[one][0] for one in ("compose", "copy")] == [403, 403]
+    assert answer["own"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ({"version": 1}, "must be of version 3"),
+        ({"condition": {"expression": "true"}}, "must have a title"),
+        ({"condition": {"title": "t", "expression": "request.time > 1"}}, "does not serve request.time"),
+        (
+            {"condition": {"title": "t", "expression": "resource.name =="}},
+            "is invalid: it cannot be read",
+        ),
+        ({"condition": {"title": "t", "expression": "near(resource.name)"}}, r"the function near\(\)"),
+    ],
+)
+def test_conditions_that_would_not_hold_are_refused(
+    tmp_path: Path, policy: dict[str, Any], words: str
+) -> None:
+    cloud = new_cloud(tmp_path)
+    condition = policy.get("condition", CONDITION)
+    binding = {"role": "roles/storage.objectViewer", "members": [MEMBER], "condition": condition}
+    with pytest.raises(ApiError, match=words):
+        cloud.iam.set("projects/acme-ml", {"version": 3, "bindings": [binding]} | policy)
+    cloud.store.close()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from delivery import components, image, releases, window
+from delivery import components, federation, image, releases, settings, window
 from delivery.compile import GOLDEN
 from delivery.git import head
 from delivery.jobs import Jobs
@@ -151,6 +151,21 @@ def jobs(environment: Environment) -> Iterator[Finding]:
     yield Finding("vertex ai", "ok", service.parent)
 
 
+def identities(environment: Environment) -> Iterator[Finding]:
+    """Workflows become Google's accounts: the provider is as it has to be, and so are its users."""
+    if environment.workload_identity_provider is None:
+        what = "workflows have no Google identity here"
+        mend = "name a workload_identity_provider in settings.toml"
+        yield Finding("identity", "note", what, "Workload Identity Federation", mend)
+        return
+    trusted = federation.repository(settings.load().repository)
+    lacking = list(federation.lacking(environment, trusted))
+    for what, mend in lacking:
+        yield Finding("identity", "failed", what, f"workflows of {trusted.name} get in", mend)
+    if not lacking:
+        yield Finding("identity", "ok", f"workflows of {trusted.name} get in, as their own accounts")
+
+
 def images(environment: Environment) -> Iterator[Finding]:
     """This commit's images: submit wants them, and CI makes them."""
     try:
@@ -206,6 +221,7 @@ GOOGLE: dict[str, Check] = {  # for naught where nobody asks
     "bucket": google_buckets,
     "table": tables,
     "vertex ai": jobs,
+    "identity": identities,
     "image": images,
 }
 

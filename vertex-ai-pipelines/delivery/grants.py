@@ -3,21 +3,44 @@
 from typing import Any, Literal, NamedTuple
 
 from delivery.settings import Environment
+from flows.errors import InputError
 
-SUBMITTER, RELEASE = "train", "release-pr"  # the workflows that have an account
+# The workflow files that have an account, by their stems.
+TRAIN, TICK, RELEASE, DEPLOY = WORKFLOWS = ("train", "tick", "release-pr", "deploy")
+EXPERIMENT = "experiment"  # the account of branches: it submits, and its pipelines run as it
 GITHUB = "token.actions.githubusercontent.com"  # who signs the identity tokens of workflows
 GITHUB_AUDIENCE = "sts.amazonaws.com"
+
+READS = "roles/secretmanager.secretAccessor"
 
 Kind = Literal["project", "bucket", "secret", "account"]
 
 
 class Grant(NamedTuple):
-    """A role for a service account, on the project or on one bucket, secret or account alone."""
+    """A role for a service account, on the project or on one bucket, secret or account alone.
+
+    `account` may also be a set of workload identities, "principalSet://…". `prefix` limits a role on a
+    bucket to the objects whose names begin so.
+    """
 
     account: str
     role: str
     kind: Kind
     name: str
+    prefix: str = ""
+
+    @property
+    def member(self) -> str:
+        """Whom it is for, as bindings say it."""
+        return self.account if "://" in self.account else f"serviceAccount:{self.account}"
+
+    @property
+    def condition(self) -> dict[str, str] | None:
+        """The binding's condition."""
+        if not self.prefix:
+            return None
+        objects = f"projects/_/buckets/{self.name}/objects/{self.prefix}"
+        return {"title": "own-prefix", "expression": f"resource.name.startsWith('{objects}')"}
 
 
 class Role(NamedTuple):
@@ -38,8 +61,15 @@ class Role(NamedTuple):
         return self.arn.rpartition("/")[2]
 
 
+def is_experiment(environment: Environment) -> bool:
+    """Whether an environment is for branches: one account is all that runs there."""
+    return environment.pipeline_account.partition("@")[0] == EXPERIMENT
+
+
 def account(environment: Environment, workflow: str) -> str:
-    """The service account of a workflow."""
+    """The service account of a workflow; for branches it is the one that their pipelines run as."""
+    if is_experiment(environment):
+        return environment.pipeline_account
     return f"workflow-{workflow}@{environment.project}.iam.gserviceaccount.com"
 
 
@@ -51,34 +81,71 @@ def accounts(environment: Environment) -> list[str]:
 
 def google(environment: Environment) -> list[Grant]:
     """The grants on Google Cloud."""
-    project, secrets = environment.project, environment.secrets
-    bucket, pipeline = environment.google_bucket, environment.pipeline_account
-    submitter, release = account(environment, SUBMITTER), account(environment, RELEASE)
-    reads = "roles/secretmanager.secretAccessor"
-    table = [
+    table = _experiment(environment) if is_experiment(environment) else _released(environment)
+    return [grant for grant in table if grant.name]
+
+
+def _released(environment: Environment) -> list[Grant]:
+    project, pipeline = environment.project, environment.pipeline_account
+    secrets = environment.secrets
+    tick, release, deploy = (account(environment, one) for one in (TICK, RELEASE, DEPLOY))
+    return [
         # A pipeline job's steps: what Google wants of an account that a pipeline runs as, its data, its
         # artifacts, the keys of the model store, one App.
-        Grant(pipeline, "roles/aiplatform.user", "project", project),
-        Grant(pipeline, "roles/logging.logWriter", "project", project),
-        Grant(pipeline, "roles/bigquery.jobUser", "project", project),
-        Grant(pipeline, "roles/bigquery.dataViewer", "project", project),
-        Grant(pipeline, "roles/storage.objectUser", "bucket", bucket),
-        Grant(pipeline, "roles/storage.legacyBucketReader", "bucket", bucket),
-        Grant(pipeline, reads, "secret", secrets.github_notify),
-        Grant(pipeline, reads, "secret", secrets.s3_reader or ""),
-        Grant(pipeline, reads, "secret", secrets.s3_writer or ""),
+        *_steps(pipeline, environment, prefix=""),
+        Grant(pipeline, READS, "secret", secrets.github_notify),
+        Grant(pipeline, READS, "secret", secrets.s3_writer or ""),
         # train.yml: builds the image, submits the job, lets it run as the pipeline's account.
-        Grant(submitter, "roles/aiplatform.user", "project", project),
-        Grant(submitter, "roles/iam.serviceAccountUser", "account", pipeline),
-        Grant(submitter, "roles/bigquery.metadataViewer", "project", project),
-        Grant(submitter, "roles/storage.legacyBucketReader", "bucket", bucket),
-        Grant(submitter, "roles/artifactregistry.writer", "project", project),
+        *_submits(account(environment, TRAIN), environment),
+        # tick.yml: submits what is due, and reports what ended with its last log lines.
+        *_submits(tick, environment),
+        Grant(tick, "roles/logging.viewer", "project", project),
         # release-pr.yml: looks at the job, reads the model, writes to GitHub as the release App.
         Grant(release, "roles/aiplatform.viewer", "project", project),
-        Grant(release, reads, "secret", secrets.s3_reader or ""),
-        Grant(release, reads, "secret", secrets.github_release),
+        Grant(release, READS, "secret", secrets.s3_reader or ""),
+        Grant(release, READS, "secret", secrets.github_release),
+        # deploy.yml: looks at what is deployed, and at the manifests that releases/ names.
+        Grant(deploy, "roles/aiplatform.viewer", "project", project),
+        Grant(deploy, READS, "secret", secrets.s3_reader or ""),
     ]
-    return [grant for grant in table if grant.name]
+
+
+def _experiment(environment: Environment) -> list[Grant]:
+    """A branch's account submits and is what the steps run as: it writes below its own prefix only."""
+    own, root = environment.pipeline_account, environment.pipeline_root.removeprefix("gs://")
+    prefix = root.partition("/")[2]
+    if not prefix:
+        raise InputError(
+            f"settings.toml: the pipeline_root of environment '{environment.name}' is a whole bucket",
+            "name a folder in it: experiments write below it and nowhere else",
+        )
+    return [*_steps(own, environment, prefix=f"{prefix}/"), *_submits(own, environment)]
+
+
+def _steps(who: str, environment: Environment, prefix: str) -> list[Grant]:
+    """What a pipeline's steps need until `evaluate`, which reads the champion."""
+    project, bucket = environment.project, environment.google_bucket
+    return [
+        Grant(who, "roles/aiplatform.user", "project", project),
+        Grant(who, "roles/logging.logWriter", "project", project),
+        Grant(who, "roles/bigquery.jobUser", "project", project),
+        Grant(who, "roles/bigquery.dataViewer", "project", project),
+        Grant(who, "roles/storage.objectUser", "bucket", bucket, prefix),
+        Grant(who, "roles/storage.legacyBucketReader", "bucket", bucket),
+        Grant(who, READS, "secret", environment.secrets.s3_reader or ""),
+    ]
+
+
+def _submits(who: str, environment: Environment) -> list[Grant]:
+    """What building an image and submitting a job need."""
+    project, bucket = environment.project, environment.google_bucket
+    return [
+        Grant(who, "roles/aiplatform.user", "project", project),
+        Grant(who, "roles/iam.serviceAccountUser", "account", environment.pipeline_account),
+        Grant(who, "roles/bigquery.metadataViewer", "project", project),
+        Grant(who, "roles/storage.legacyBucketReader", "bucket", bucket),
+        Grant(who, "roles/artifactregistry.writer", "project", project),
+    ]
 
 
 def s3_policy(environment: Environment, writes: bool) -> dict[str, Any]:
@@ -94,6 +161,8 @@ def aws(environment: Environment, repository: str, numeric_id: str) -> list[Role
     if environment.s3_auth != "web-identity":
         return []
     reads, writes = s3_policy(environment, writes=False), s3_policy(environment, writes=True)
+    if is_experiment(environment):
+        return [Role(str(environment.s3_role), google_trust(environment, numeric_id), reads)]
     release_role = str(environment.s3_release_role)
     return [
         # A pipeline job's steps: read the champion, write the candidate.

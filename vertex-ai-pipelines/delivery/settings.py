@@ -12,6 +12,7 @@ from flows.tables import Table, convert, load_toml
 ROOT = Path(__file__).resolve().parents[2]
 
 BUCKET = r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]"
+IDS = "[a-z0-9-]{4,32}"  # of pools and providers
 ROLE = r"arn:aws[a-z-]*:iam::\d{12}:role/\S+"
 SHAPES = {
     "repository": (r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", "OWNER/NAME"),
@@ -27,6 +28,10 @@ SHAPES = {
     "pipeline_account": (
         r"[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com",
         "a service account's address: NAME@PROJECT.iam.gserviceaccount.com",
+    ),
+    "workload_identity_provider": (
+        rf"projects/\d+/locations/global/workloadIdentityPools/{IDS}/providers/{IDS}",
+        "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER",
     ),
     "model_store": (rf"s3://{BUCKET}", "s3://BUCKET"),
     "aws_region": (r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-west-1"),
@@ -55,6 +60,7 @@ class Secrets(Table):
 class Environment(Table):
     """One place where flows are trained and served; `name` is its table's key.
 
+    Workflows become Google's accounts by `workload_identity_provider`.
     With s3_auth = "web-identity", a pipeline's steps assume `s3_role` by Google's token for
     `s3_audience`, and the release workflow assumes `s3_release_role`, which only reads, by GitHub's.
     With `ends_at`, what is trained here is only measured, against what `champions` (another
@@ -71,6 +77,7 @@ class Environment(Table):
     model_store: str
     aws_region: str
     secrets: Secrets
+    workload_identity_provider: str | None = None
     s3_auth: Literal["secret", "web-identity"] = "secret"
     s3_role: str | None = None
     s3_release_role: str | None = None

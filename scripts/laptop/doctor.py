@@ -4,6 +4,7 @@ import sys
 
 from delivery import doctor
 from delivery.command import run
+from laptop import provision
 from laptop.run import enter_cloud
 from laptop.world import ENVIRONMENT
 
@@ -12,6 +13,7 @@ def main(argv: list[str]) -> int:
     """The same checks in either case."""
     if doctor.parser().parse_args(argv).environment == ENVIRONMENT:
         enter_cloud()
+        provision.enter()
     return doctor.main(argv)
 
 

@@ -1,6 +1,7 @@
 """Who a caller is: key files, OAuth tokens, the metadata server and identity tokens."""
 
 import time
+from functools import partial
 from typing import Any
 
 import jwt
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from localcloud.cloud import TOKEN_LIFE, Cloud, verified
 from localcloud.errors import ApiError
-from localcloud.http import Request, Response, Route
+from localcloud.http import Handler, Request, Response, Route
 from localcloud.store import Store
 
 ISSUER = "https://accounts.google.com"
@@ -112,21 +113,29 @@ class Metadata:
     def routes(self) -> list[Route]:
         """The calls that are served."""
         root, accounts = "/computeMetadata/v1", "/computeMetadata/v1/instance/service-accounts"
-        return [
-            Route("GET", "/", lambda _: _text("computeMetadata/\n")),
-            Route("GET", f"{root}/project/project-id", lambda _: _text(self._cloud.world.project)),
-            Route("GET", f"{root}/project/numeric-project-id", self._number),
-            Route("GET", f"{root}/universe/universe-domain", lambda _: _text("googleapis.com")),
-            Route("GET", f"{root}/universe/universe_domain", lambda _: _text("googleapis.com")),
-            Route("GET", f"{accounts}/{{account}}/token", self.token),
-            Route("GET", f"{accounts}/{{account}}/identity", self.identity),
-            Route("GET", f"{accounts}/{{account}}/email", lambda r: _text(self._principal(r))),
-            Route("GET", f"{accounts}/{{account}}/", self.account),
+        table: list[tuple[str, Handler]] = [
+            ("/", lambda _: _text("computeMetadata/\n")),
+            (f"{root}/project/project-id", lambda _: _text(self._cloud.world.project)),
+            (f"{root}/project/numeric-project-id", self._number),
+            (f"{root}/universe/universe-domain", lambda _: _text("googleapis.com")),
+            (f"{root}/universe/universe_domain", lambda _: _text("googleapis.com")),
+            (f"{accounts}/{{account}}/token", self.token),
+            (f"{accounts}/{{account}}/identity", self.identity),
+            (f"{accounts}/{{account}}/email", lambda r: _text(self._principal(r))),
+            (f"{accounts}/{{account}}/", self.account),
         ]
+        return [Route("GET", path, partial(self._to_machine, call)) for path, call in table]
 
-    def refuse(self, _request: Request, error: ApiError) -> Response:
+    def refuse(self, request: Request, error: ApiError) -> Response:
         """Plain text, as the real one."""
-        return Response(error.message.encode(), error.status, FLAVOR)
+        here = self._cloud.principal_of_caller(request.caller) is not None
+        return Response(error.message.encode(), error.status, FLAVOR if here else {})
+
+    def _to_machine(self, call: Handler, request: Request) -> Response:
+        """Whoever is on no machine of Google's finds nothing here."""
+        if self._cloud.principal_of_caller(request.caller) is None:
+            raise ApiError("NOT_FOUND", "this caller is on no machine of Google's")
+        return call(request)
 
     def account(self, request: Request) -> Response:
         """The account's address, aliases and scopes."""

@@ -139,20 +139,6 @@ answer = [missing, len(digests), found.text == manifest, lost.status_code]
     assert answer == [404, 1, True, 400]
 
 
-def test_the_metadata_server_has_no_account_for_a_person(program: Program) -> None:
-    answer = program(
-        """
-import requests
-root = "http://metadata.google.internal/computeMetadata/v1"
-kind = {"Metadata-Flavor": "Google"}
-project = requests.get(f"{root}/project/project-id", headers=kind)
-token = requests.get(f"{root}/instance/service-accounts/default/token", headers=kind)
-answer = [project.text, project.headers["metadata-flavor"], token.status_code]
-"""
-    )
-    assert answer == [WORLD.project, "Google", 404]
-
-
 def test_a_blob_is_named_by_its_hash_and_by_nothing_else(program: Program) -> None:
     answer = program(
         """
@@ -190,3 +176,24 @@ def test_what_a_dead_one_left_behind_is_not_another_ones(cloud: Client, tmp_path
 def test_what_it_holds_is_the_owners_alone(cloud: Client) -> None:
     assert (cloud.root / "state.json").stat().st_mode & 0o077 == 0
     assert cloud.root.stat().st_mode & 0o077 == 0
+
+
+def test_a_caller_without_an_account_is_on_no_machine_of_google_s(program: Program) -> None:
+    answer = program(
+        """
+import google.auth, requests
+from google.auth.exceptions import DefaultCredentialsError
+root = "http://metadata.google.internal/"
+token = "computeMetadata/v1/instance/service-accounts/default/token"
+for path in ("", "computeMetadata/v1/project/project-id", token):
+    found = requests.get(root + path, headers={"metadata-flavor": "Google"})
+    assert "metadata-flavor" not in found.headers
+    answer = [*(answer or []), found.status_code]
+del os.environ["GOOGLE_APPLICATION_CREDENTIALS"]
+try:
+    google.auth.default()
+except DefaultCredentialsError:
+    answer.append("none")
+"""
+    )
+    assert answer == [404, 404, 404, "none"]

@@ -44,7 +44,7 @@ class Registry:
 
     def refuse(self, request: Request, error: ApiError) -> Response:
         """The distribution specification's error body."""
-        code = error.reason or REASONS.get(error.status, "DENIED")
+        code = "DENIED" if error.status == 403 else error.reason or REASONS.get(error.status, "DENIED")
         challenge = {"www-authenticate": f'Bearer realm="https://{request.host}/v2/token"'}
         body = {"errors": [{"code": code, "message": error.message}]}
         return Response(body, error.status, challenge if error.status == 401 else {})
@@ -182,9 +182,16 @@ class Registry:
                     "INVALID_ARGUMENT", f"blob {digest} is unknown", reason="MANIFEST_BLOB_UNKNOWN"
                 )
 
-    def _authenticate(self, request: Request) -> str:
-        """Bearer with an access token, or Basic with the user oauth2accesstoken."""
+    def _authenticate(self, request: Request) -> None:
+        """Bearer with an access token, or Basic with the user oauth2accesstoken, of who may do this."""
         kind, _, value = request.headers.get("authorization", "").partition(" ")
         if kind.lower() == "basic":
             value = base64.b64decode(value).decode().partition(":")[2]
-        return self._cloud.principal(f"Bearer {value}")
+        principal = self._cloud.principal(f"Bearer {value}")
+        if "name" in request.params:
+            verb = "download" if request.method in ("GET", "HEAD") else "upload"
+            permission = f"artifactregistry.repositories.{verb}Artifacts"
+            project, repository = [*request.params["name"].split("/"), ""][:2]
+            region = request.host.removesuffix("-docker.pkg.dev")
+            place = f"projects/{project}/locations/{region}/repositories/{repository}"
+            self._cloud.iam.check(principal, permission, place)

@@ -355,3 +355,30 @@ def test_conditions_that_would_not_hold_are_refused(
     with pytest.raises(ApiError, match=words):
         cloud.iam.set("projects/acme-ml", {"version": 3, "bindings": [binding]} | policy)
     cloud.store.close()
+
+
+IMAGES = """
+import hashlib
+from google.auth import default
+from google.auth.transport.requests import AuthorizedSession
+session = AuthorizedSession(default(scopes=["https://www.googleapis.com/auth/cloud-platform"])[0])
+base = "https://europe-west1-docker.pkg.dev/v2/test-project/guarded/base"
+found = [session.get(f"{base}/tags/list"), session.post(f"{base}/blobs/uploads/")]
+answer = [[one.status_code, one.json()["errors"][0]["code"] if one.status_code > 400 else ""]
+          for one in found]
+"""
+
+
+def test_images_are_pulled_and_pushed_by_roles(program: Program, as_account: As) -> None:
+    for name, expected in (
+        ("reader", [[200, ""], [403, "DENIED"]]),
+        ("writer", [[200, ""], [202, ""]]),
+    ):
+        who = account(f"image-{name}")
+        assert as_account(who, IMAGES) == [[403, "DENIED"]] * 2
+        program(f"""
+from google.cloud import resourcemanager_v3
+client, resource = resourcemanager_v3.ProjectsClient(), "projects/test-project"
+role, account = "roles/artifactregistry.{name}", {who!r}
+{GRANT}""")
+        assert as_account(who, IMAGES) == expected

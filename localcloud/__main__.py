@@ -1,4 +1,4 @@
-"""The local cloud's command: up, down, status, env, logs, fault, pr, app."""
+"""The local cloud's command: up, down, status, env, logs, fault, pr, app, tick."""
 
 import argparse
 import json
@@ -10,6 +10,8 @@ from pathlib import Path
 from localcloud.client import Client, ClientError
 from localcloud.cloud import World
 from localcloud.logs import print_logs
+from localcloud.tick import arguments as tick_arguments
+from localcloud.tick import tick
 
 TIMEOUT = 30  # seconds a call
 Verb = Callable[[Client, argparse.Namespace], int]
@@ -50,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     app = verbs.add_parser("app", help="make a GitHub App and print its payload for Secret Manager")
     app.add_argument("name")
     app.add_argument("permissions", nargs="+", metavar="NAME=ACCESS", help="for example actions=write")
+    tick_arguments(verbs.add_parser("tick", help="run the workflows whose schedule is due, and wait"))
     return main
 
 
@@ -199,6 +202,7 @@ VERBS: dict[str, Verb] = {
     "fault": fault,
     "pr": pr,
     "app": app,
+    "tick": tick,
 }
 
 

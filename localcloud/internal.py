@@ -5,11 +5,12 @@ import os
 import secrets
 import threading
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from localcloud.code import fingerprint
 from localcloud.environment import environment
 from localcloud.errors import ApiError
+from localcloud.github.schedule import TIME, moment
 from localcloud.http import Handler, Request, Response, Route, google_error
 from localcloud.identity import key_file
 
@@ -22,7 +23,7 @@ ANSWERED = 0.1  # seconds in which an answer has gone out
 
 
 class Internal:
-    """Status, stop, the owner's environment, faults, and Apps (GitHub has no API that makes one)."""
+    """Status, stop, the owner's environment, faults, the clock, and Apps (no API of GitHub's makes one)."""
 
     hosts = (r"localcloud\.internal",)
 
@@ -36,6 +37,8 @@ class Internal:
             Route("POST", "/stop", self.stop),
             Route("GET", "/environment", self.environment),
             Route("POST", "/apps/{name}", self.app),
+            Route("POST", "/tick", self.tick),
+            Route("GET", "/runs/{owner}/{repo}/{id}", self.run),
             Route("GET", "/faults", self.list_faults),
             Route("POST", "/faults", self.add_fault),
             Route("DELETE", "/faults", self.clear_faults),
@@ -90,6 +93,18 @@ class Internal:
         """A GitHub App with the permissions of the body, installed in the repository; a fresh key."""
         return Response(self._server.github.register_app(request.params["name"], request.json()))
 
+    def tick(self, request: Request) -> Response:
+        """Put the local GitHub's clock forward to `at`: the runs that this starts."""
+        at = moment(str(request.json().get("at")))
+        runs = self._server.github.triggers.tick(at)
+        return Response({"at": at.strftime(TIME), "runs": [_brief(run) for run in runs]})
+
+    def run(self, request: Request) -> Response:
+        """One workflow run, in brief."""
+        names = request.params
+        found = self._server.github.runs.get(f"{names['owner']}/{names['repo']}", int(names["id"]))
+        return Response(_brief(found))
+
     def list_faults(self, _request: Request) -> Response:
         """All faults, those that have happened among them."""
         return Response({"faults": self._server.faults.list()})
@@ -131,3 +146,8 @@ class Internal:
             "GITHUB_REPOSITORY": world.repository,
             "GITHUB_TOKEN": self._github_token(),
         }
+
+
+def _brief(run: dict[str, Any]) -> dict[str, Any]:
+    names = ("id", "repository", "name", "path", "event", "status", "conclusion")
+    return {name: run[name] for name in names} | {"faults": run.get("faults", [])}

@@ -7,9 +7,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
+from localcloud.errors import ApiError
 from localcloud.github.workflows import Workflow
 
-POSIX = re.compile(r"[\d*,/A-Za-z-]+( +[\d*,/A-Za-z-]+){4}")
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+FIELD = r"(?:\d+|\*|[A-Za-z]{3}|[,/-])+"
+POSIX = re.compile(rf"{FIELD}(?: +{FIELD}){{4}}")
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,14 @@ def _times(cron: Cron, after: datetime) -> CronSim:
         raise ValueError(cron.line)
     zone = UTC if cron.zone == "UTC" else ZoneInfo(cron.zone)
     return CronSim(cron.line.strip(), after.astimezone(zone))
+
+
+def moment(text: str) -> datetime:
+    """A time of ISO 8601 with its zone, in UTC. Raises INVALID_ARGUMENT."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ApiError("INVALID_ARGUMENT", f"'{text}' is no time such as 2026-11-23T03:00:00Z") from None
+    if found.tzinfo is None:
+        raise ApiError("INVALID_ARGUMENT", f"'{text}' has no time zone: write {text}Z, or {text}+09:00")
+    return found.astimezone(UTC).replace(microsecond=0)

@@ -17,13 +17,12 @@ from localcloud.github.identity import ACTOR
 from localcloud.github.repository import Repositories, Repository
 from localcloud.github.runner import Runner
 from localcloud.github.runs import Run
-from localcloud.github.schedule import Cron, crons, due, wrong
+from localcloud.github.schedule import TIME, Cron, crons, due, wrong
 from localcloud.github.tracker import Record, Tracker
 from localcloud.github.workflows import Workflow, files, parsed, read
 
 BOT = "github-actions[bot]"  # what its token does starts no runs, but by the button
 FIRST = 86400  # seconds before the first tick in which what fell due is still run
-TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Triggers:

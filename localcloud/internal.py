@@ -23,7 +23,7 @@ ANSWERED = 0.1  # seconds in which an answer has gone out
 
 
 class Internal:
-    """Status, stop, the owner's environment, faults, the clock, and Apps (no API of GitHub's makes one)."""
+    """Status, stop, the owner's environment, faults, the clock, and Apps (GitHub has no API for one)."""
 
     hosts = (r"localcloud\.internal",)
 

@@ -52,7 +52,7 @@ def _inputs(declared: dict[str, Any], given: dict[str, Any]) -> Iterator[str]:
         if name not in declared:
             yield f"Invalid input, {name} is not defined in the referenced workflow."
     for name, options in declared.items():
-        if name not in given and options.get("required") and "default" not in options:
+        if name not in given and options.get("required") and options.get("default") is None:
             yield f"Input {name} is required, but not provided while calling."
         elif name in given and not _fits(options.get("type", "string"), given[name]):
             yield f"Input {name} is no {options['type']}: {given[name]}"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from localcloud.github.call import API
+from localcloud.github.expression_values import number
 from localcloud.github.identity import account_id
 from localcloud.github.repository import Repository
 from localcloud.github.runs import Run
@@ -28,7 +29,7 @@ def inputs(run: Run, workflow: Workflow) -> dict[str, Any]:
 def _typed(kind: Any, text: str) -> Any:
     if kind == "boolean":
         return text == "true"
-    return float(text) if kind == "number" and text else text
+    return number(text) if kind == "number" else text
 
 
 def _github(where: Repository, run: Run) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def first_line(where: Repository, commit: str) -> str:
 
 def push(where: Repository, moved: tuple[str, str, str], actor: str) -> Event | None:
     """A ref that moved from one commit to another; None where that starts nothing."""
-    ref, before, after = moved
+    ref, _, after = moved
     head = where.ref(f"{after}^{{commit}}") if after != ZERO else None
     if head is None or not ref.startswith((BRANCH, TAG)) or skips(where, head):
         return None

@@ -21,10 +21,10 @@ OPTIONS = {
 }
 OTHERS = (  # accepted; nothing in the local GitHub fires them
     "branch_protection_rule check_run check_suite create delete deployment deployment_status discussion"
-    " discussion_comment fork gollum image_version issue_comment issues label milestone page_build project"
-    " project_card project_column public pull_request_comment pull_request_review"
+    " discussion_comment fork gollum image_version issue_comment issues label milestone page_build"
+    " project project_card project_column public pull_request_comment pull_request_review"
     " pull_request_review_comment registry_package release repository_dispatch schedule status watch"
-).split()
+)
 TYPES = {
     "workflow_dispatch": ("string", "boolean", "number", "choice", "environment"),
     "workflow_call": ("string", "boolean", "number"),
@@ -36,7 +36,7 @@ def faults(workflow: Workflow) -> Iterator[str]:
     if not workflow.triggers:
         yield "No event triggers defined in `on`"
     for name, options in workflow.triggers.items():
-        if name not in OPTIONS and name not in OTHERS:
+        if name not in OPTIONS and name not in OTHERS.split():
             yield f"Unexpected value '{name}' in on"
         elif name == "schedule":
             yield from _schedule(workflow)
@@ -59,8 +59,18 @@ def _options(name: str, options: Any) -> Iterator[str]:
     for one, other in (BRANCHES, PATHS, TAGS):
         if one in options and other in options:
             yield f"you may only define one of `{one}` and `{other}` for a single event"
-    if name in TYPES:
+    wrong = [key for key in ("inputs", "secrets", "outputs") if not _tables(options.get(key))]
+    yield from (f"Expected a mapping of mappings for {key}" for key in wrong)
+    if name in TYPES and not wrong:
         yield from _inputs(options.get("inputs") or {}, TYPES[name], name == "workflow_call")
+
+
+def _tables(given: Any) -> bool:
+    if given is None:
+        return True
+    return isinstance(given, dict) and all(
+        one is None or isinstance(one, dict) for one in given.values()
+    )
 
 
 def _inputs(inputs: dict[str, Any], types: tuple[str, ...], typed: bool) -> Iterator[str]:

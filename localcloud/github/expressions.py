@@ -210,7 +210,9 @@ class _Many(list[Any]):
 def _get(holder: Any, key: Any) -> Any:
     if isinstance(holder, _Many):
         found = [_get(one, key) for one in holder]
-        return _Many(sum(found, []) if key is ALL else [one for one in found if one is not None])
+        if key is ALL:
+            return _Many(inner for one in found for inner in one)
+        return _Many(one for one in found if one is not None)
     if key is ALL:
         inside = holder.values() if isinstance(holder, Mapping) else holder
         return _Many(inside if isinstance(holder, Mapping | list) else [])

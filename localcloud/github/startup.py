@@ -102,6 +102,9 @@ def _job(name: str, job: Any) -> Iterator[str]:
     yield from _unexpected(job, CALL if "uses" in job else JOB)
     yield from permissions.faults(job.get("permissions"))
     yield from _concurrency(job.get("concurrency"))
+    for key in ("with", "secrets", "env", "outputs"):
+        if not (isinstance(job.get(key, {}), dict) or (key, job[key]) == ("secrets", "inherit")):
+            yield f"Expected a mapping for {key}"
     if "uses" not in job:
         yield from _work(job)
 
@@ -115,12 +118,9 @@ def _work(job: dict[str, Any]) -> Iterator[str]:
         return
     for number, step in enumerate(steps, 1):
         yield from (f"step {number}: {fault}" for fault in _step(step))
-    named = [step["id"] for step in steps if isinstance(step, dict) and "id" in step]
-    yield from (f"The identifier '{one}' may not be used more than once" for one in _twice(named))
-
-
-def _twice(names: list[Any]) -> list[Any]:
-    return sorted({name for name in names if names.count(name) > 1})
+    named = [str(step["id"]) for step in steps if isinstance(step, dict) and "id" in step]
+    for one in sorted({one for one in named if named.count(one) > 1}):
+        yield f"The identifier '{one}' may not be used more than once"
 
 
 def _step(step: Any) -> Iterator[str]:

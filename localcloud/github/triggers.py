@@ -57,10 +57,9 @@ class Triggers:
         workflow = read(where, commit, path)
         if workflow is None:
             raise not_found()
-        inputs = workflow.inputs(given[1] or {})
-        faults = startup.faults(workflow)
-        if faults:
+        if faults := startup.faults(workflow):
             raise GitHubError(422, f"failed to parse workflow: {path}: {'; '.join(faults)}")
+        inputs = workflow.inputs(given[1] or {})
         shown = {"inputs": inputs, "ref": ref, "workflow": path}
         event = Event(
             name="workflow_dispatch",
@@ -121,16 +120,15 @@ class Triggers:
 
     def _used(self, where: Repository, commit: str, uses: str) -> Workflow | None:
         """The reusable workflow of that name; an unreadable one is an empty one."""
-        if not uses.startswith("./"):
+        path = uses.removeprefix("./")
+        if path == uses:
             name, _, ref = uses.partition("@")
-            owner, repository, path = (name.split("/", 2) + ["", ""])[:3]
+            owner, repository, path = [*name.split("/", 2), "", ""][:3]
             found = self.repositories.find(owner, repository)
-            resolved = found.resolve(ref) if found and ref else None
-            if not found or not resolved:
+            there = found.resolve(ref) if found and ref else None
+            if not (found and there):
                 return None
-            where, commit = found, resolved
-        else:
-            path = uses.removeprefix("./")
+            where, commit = found, there
         blob = files(where, commit).get(path)
         return _read(where, path, blob)[0] if blob else None
 
@@ -176,7 +174,7 @@ def _settled(where: Repository, run: Run, workflow: Workflow, reader: calls.Read
     held = locks(workflow, reader, known)
     if own and own["group"].lower() in held:
         raise ExpressionError(
-            f"a deadlock for concurrency group '{own['group']}': the workflow holds it, and a job waits for it"
+            f"a deadlock: the workflow and a job want concurrency group '{own['group']}'"
         )
     title = {"display_title": named} if named else {}
     return {**title, "concurrency": own, "locks": held}

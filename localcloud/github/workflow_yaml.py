@@ -30,4 +30,4 @@ _Loader.add_implicit_resolver(BOOLEAN, re.compile("true|True|TRUE|false|False|FA
 
 def load(text: bytes) -> Any:
     """The document. Raises yaml.YAMLError, RecursionError or ValueError where it is none."""
-    return yaml.load(text, _Loader)
+    return yaml.load(text, _Loader)  # noqa: S506 – a SafeLoader

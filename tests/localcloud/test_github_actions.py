@@ -26,12 +26,8 @@ on:
 jobs:
   train: {runs-on: ubuntu-24.04, steps: [{run: 'true'}]}
 """
-BUTTON = """\
-name: {0}
-on: workflow_dispatch
-concurrency: {{group: '{0}', queue: max}}
-jobs: {{one: {{runs-on: ubuntu-24.04, steps: [{{run: 'true'}}]}}}}
-"""
+JOBS = "jobs: {one: {runs-on: ubuntu-24.04, steps: [{run: 'true'}]}}\n"
+BUTTON = "name: {0}\non: workflow_dispatch\nconcurrency: {{group: '{0}', queue: max}}\n"
 SHOW = """\
 #!/bin/sh
 echo "arguments: $*"
@@ -43,10 +39,10 @@ echo "to the error stream" >&2
 """
 FILES = {
     ".github/workflows/train.yml": TRAIN,
-    ".github/workflows/ci.yml": "name: CI\non: [merge_group]\njobs: {one: {runs-on: ubuntu-24.04, steps: [{run: 'true'}]}}\n",
-    ".github/workflows/fail.yml": BUTTON.format("Fail"),
-    ".github/workflows/slow.yml": BUTTON.format("Slow"),
-    ".github/workflows/nothing.yml": BUTTON.format("Nothing"),
+    ".github/workflows/ci.yml": f"name: CI\non: [merge_group]\n{JOBS}",
+    ".github/workflows/fail.yml": BUTTON.format("Fail") + JOBS,
+    ".github/workflows/slow.yml": BUTTON.format("Slow") + JOBS,
+    ".github/workflows/nothing.yml": BUTTON.format("Nothing") + JOBS,
     "scripts/train": SHOW,
     "scripts/fail": "#!/bin/sh\necho wrong\nexit 3\n",
     "scripts/slow": "#!/bin/sh\nsleep 60 &\necho $! > $RUNNER_TEMP/child\nwait\n",

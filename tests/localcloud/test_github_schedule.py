@@ -29,14 +29,14 @@ FILES = {
 MONDAY = "2026-11-23T03:00:00+09:00"
 # Puts workflows on main in one commit, with a script for each; `files` is given.
 PUSH = """
-from github import Auth, Github, InputGitTreeElement
+from github import Auth, Github, InputGitTreeElement as Element
 hub = Github(auth=Auth.Token(os.environ["GITHUB_TOKEN"]), retry=None)
 repo = hub.get_repo(os.environ["GITHUB_REPOSITORY"])
 if not list(repo.get_branches()):
     repo.create_file("README.md", "Begin", "Tests\\n")
 head = repo.get_git_ref("heads/main")
 kind = {True: "100755", False: "100644"}
-blobs = [InputGitTreeElement(path, kind["scripts" in path], "blob", text) for path, text in files.items()]
+blobs = [Element(name, kind["scripts" in name], "blob", text) for name, text in files.items()]
 base = repo.get_git_commit(head.object.sha)
 commit = repo.create_git_commit("Add [skip ci]", repo.create_git_tree(blobs, base.tree), [base])
 head.edit(commit.sha)

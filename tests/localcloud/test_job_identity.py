@@ -45,7 +45,7 @@ WORKFLOWS = {
     "all": f"permissions: write-all\n{ONE}",
     "none": ONE,
     "refuses": second("none"),
-    "narrowed": f"permissions: {{id-token: write}}\njobs: {{one: {job(permissions='{contents: read}')}}}",
+    "narrowed": f"permissions: write-all\njobs: {{one: {job(permissions='{contents: read}')}}}",
     "somewhere": second("write", environment="{name: 'to ${{ inputs.where }}'}"),
     "unclear": second("write", environment="'${{ vars.WHERE }}'"),
 }

@@ -91,7 +91,7 @@ class Actions:
 
     def rerun(self, call: Call) -> Response:
         """POST: run it again, at the same commit."""
-        self.runner.again(self._found(call))
+        self.runner.again(self._found(call), call.login)
         return Response({}, status=201)
 
 

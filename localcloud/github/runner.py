@@ -27,6 +27,7 @@ class Runner:
     def __init__(self, runs: Runs, repositories: Repositories, setting: Setting) -> None:
         self.runs, self.repositories, self.setting = runs, repositories, setting
         self.lock, self.room = threading.RLock(), AT_ONCE
+        self._queue: list[tuple[str, int]] = []  # the runs that wait, oldest first
         self._active: dict[int, tuple[Job, threading.Thread]] = {}
         self._closing = False
 
@@ -36,6 +37,8 @@ class Runner:
             end_orphan(self.runs.folder(run))
             self._note(run, f"The run was ended: {STOPPED}.")
             self.runs.finish(run, "failure")
+        left = [run for status in WAITING for run in self.runs.in_status(status)]
+        self._queue = [_key(run) for run in sorted(left, key=lambda run: int(run["place"]))]
         self.pump()
 
     def _note(self, run: Run, text: str) -> None:
@@ -48,7 +51,8 @@ class Runner:
         """Let a new run into its concurrency group: it takes the place of those that it replaces."""
         with self.lock:
             run, entered = self.runs.save(run), run["concurrency"] or {}
-            others = [one for one in self._waiting() if one["id"] != run["id"] and _same(one, run)]
+            others = [one for one in self._waiting() if _same(one, run)]
+            self._queue.append(_key(run))
             if entered.get("queue") == "max":
                 full = len(others) >= PENDING
                 return self.runs.finish(run, "cancelled") if full else run
@@ -65,19 +69,20 @@ class Runner:
             self._note(run, fault)
         return self.runs.finish({**run, "jobs": [], "faults": faults}, REFUSED)
 
-    def again(self, run: Run) -> None:
-        """The next attempt of a run that has ended. Raises GitHubError (403)."""
+    def again(self, run: Run, by: str) -> None:
+        """The next attempt of a run that has ended, as `by` wants it. Raises GitHubError (403)."""
         if run["status"] != "completed":
             raise GitHubError(403, "This workflow run cannot be rerun because it is already running")
         if run["conclusion"] == REFUSED:
             raise GitHubError(403, BROKEN)
         with self.lock:
-            self.admit(self.runs.queue(run))
+            self.admit(self.runs.queue({**run, "triggering_actor": by}))
         self.pump()
 
     def _waiting(self) -> list[Run]:
-        found = [run for status in WAITING for run in self.runs.in_status(status)]
-        return sorted(found, key=lambda run: int(run["place"]))
+        found = [run for run in (self.runs.get(*key) for key in self._queue) if run["status"] in WAITING]
+        self._queue = [_key(run) for run in found]
+        return found
 
     def pump(self) -> None:
         """Start queued runs, oldest first: those whose groups are idle, while there is room."""
@@ -136,6 +141,10 @@ class Runner:
             job.stop(STOPPED)
         for _, thread in active:
             thread.join(PATIENCE)
+
+
+def _key(run: Run) -> tuple[str, int]:
+    return str(run["repository"]), int(run["id"])
 
 
 def _groups(run: Run) -> set[tuple[Any, str]]:

@@ -131,9 +131,10 @@ def test_a_repeated_run_enters_its_group_again(site: Site, queue: Queue) -> None
     first = queue.press("single")
     queue.end(first)
     second, third = queue.press("single"), queue.press("single")
-    site.hub.runner.again(queue.run(first))
+    site.hub.runner.again(queue.run(first), "ann")
     queue.become((second, "in_progress"), (third, "cancelled"), (first, "pending"))
-    assert queue.run(first)["attempt"] == 2
+    again = queue.run(first)
+    assert (again["attempt"], again["actor"], again["triggering_actor"]) == (2, OWNER, "ann")
 
 
 def test_what_waits_outlives_the_local_cloud(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What starts workflow runs: pushes over git, pull requests and merges over the API, as at GitHub."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,13 +35,22 @@ FILES = {
 }
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """A repository with all those workflows on main, whose runs stay queued."""
-    made = Site(tmp_path / "cloud")
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stopped local GitHub with all those workflows on main."""
+    made = Site(tmp_path_factory.mktemp("github") / "cloud")
     made.hub.runner.room = 0
     made.commit({**FILES, "README.md": "Models\n"})
     forget(made)
+    made.close()
+    return made.root
+
+
+@pytest.fixture
+def site(template: Path, tmp_path: Path) -> Iterator[Site]:
+    """A copy of it, whose runs stay queued."""
+    made = Site(Path(shutil.copytree(template, tmp_path / "cloud")))
+    made.hub.runner.room = 0
     yield made
     made.close()
 

@@ -23,7 +23,7 @@ ANSWERED = 0.1  # seconds in which an answer has gone out
 
 
 class Internal:
-    """Status, stop, the owner's environment, faults, the clock, and Apps (GitHub has no API for one)."""
+    """Status, stop, the owner's environment, faults, the clock, jobs' caches, and Apps (no API makes one)."""
 
     hosts = (r"localcloud\.internal",)
 
@@ -39,6 +39,7 @@ class Internal:
             Route("POST", "/apps/{name}", self.app),
             Route("POST", "/tick", self.tick),
             Route("GET", "/runs/{owner}/{repo}/{id}", self.run),
+            Route("PUT", "/caches", self.cache),
             Route("GET", "/faults", self.list_faults),
             Route("POST", "/faults", self.add_fault),
             Route("DELETE", "/faults", self.clear_faults),
@@ -104,6 +105,12 @@ class Internal:
         names = request.params
         found = self._server.github.runs.get(f"{names['owner']}/{names['repo']}", int(names["id"]))
         return Response(_brief(found))
+
+    def cache(self, request: Request) -> Response:
+        """An entry for actions/cache: `key`, and `paths` with the folder of this machine for each."""
+        body = request.json()
+        self._server.github.caches.seed(body.get("key", ""), body.get("paths") or {})
+        return Response({})
 
     def list_faults(self, _request: Request) -> Response:
         """All faults, those that have happened among them."""

@@ -7,7 +7,6 @@ import os
 import secrets
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -60,7 +59,7 @@ class Server:
         self.cloud = Cloud(root, world, port)
         self.registry = Registry(self.cloud)
         self.pipelines = Pipelines(self.cloud, self.registry)
-        self.github = GitHub(self.cloud, self._job_environment, _link_environment)
+        self.github = GitHub(self.cloud, self._job_environment)
         self.github.ensure(*world.repository.split("/"))
         storage = Storage(self.cloud)
         self.bigquery = BigQuery(self.cloud, storage)
@@ -270,11 +269,6 @@ def _listen(port: int) -> socket.socket:
     listener.bind(("127.0.0.1", port))
     listener.listen(256)
     return listener
-
-
-def _link_environment(workspace: Path) -> None:
-    """A job starts with the environment of this local cloud, as a cache would restore it."""
-    (workspace / ".venv").symlink_to(sys.prefix)
 
 
 def _write_state(root: Path, port: int, key: str) -> None:

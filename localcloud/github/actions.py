@@ -6,9 +6,10 @@ from typing import Any
 
 from localcloud.github.call import API, Call, page
 from localcloud.github.errors import GitHubError, not_found
+from localcloud.github.jobs import Jobs, show_job
 from localcloud.github.repository import Repository
 from localcloud.github.runner import Runner
-from localcloud.github.runs import Run, Runs, show_jobs, show_run
+from localcloud.github.runs import Run, Runs, show_run
 from localcloud.github.shapes import WEB
 from localcloud.github.triggers import Triggers
 from localcloud.github.workflows import find, workflow_id
@@ -22,6 +23,7 @@ class Actions:
 
     def __init__(self, runs: Runs, runner: Runner, triggers: Triggers) -> None:
         self.runs, self.runner, self.triggers = runs, runner, triggers
+        self._jobs = Jobs(runs.store)
 
     def dispatch(self, call: Call) -> Response:
         """POST: press a workflow's button at a ref."""
@@ -53,35 +55,43 @@ class Actions:
         return Response(show_run(call.repository, self._found(call)))
 
     def jobs(self, call: Call) -> Response:
-        """GET a run's jobs."""
-        return page(call, show_jobs(call.repository, self._found(call)), under="jobs")
+        """GET a run's jobs: those of its last attempt, or all."""
+        run = self._found(call)
+        found = self._jobs.of(run, None if call.query("filter") == "all" else run["attempt"])
+        return page(call, found, lambda job: show_job(call.repository, run, job), "jobs")
+
+    def jobs_of_attempt(self, call: Call) -> Response:
+        """GET the jobs of one attempt."""
+        run = self._found(call)
+        found = self._jobs.of(run, call.number("attempt"))
+        return page(call, found, lambda job: show_job(call.repository, run, job), "jobs")
 
     def job(self, call: Call) -> Response:
         """GET one job."""
-        run = self.runs.get(call.repository.full_name, call.number("id") // 100)
-        found = [job for job in show_jobs(call.repository, run) if job["id"] == call.number("id")]
-        if not found:
-            raise not_found()
-        return Response(found[0])
+        where = call.repository
+        job = self._jobs.get(where.full_name, call.number("id"))
+        return Response(show_job(where, self.runs.get(where.full_name, job["run"]), job))
 
     def logs(self, call: Call) -> Response:
-        """GET a run's logs as a zip file."""
+        """GET a run's logs as a zip file: one for each job."""
         run, kept = self._found(call), io.BytesIO()
+        if not self.runs.log(run).exists():
+            raise not_found()
         with zipfile.ZipFile(kept, "w", zipfile.ZIP_DEFLATED) as archive:
-            name = (run["jobs"] or [run["path"]])[0].replace("/", "_")
-            archive.writestr(f"0_{name}.txt", self._log(run))
+            for index, job in enumerate(self._jobs.of(run, run["attempt"])):
+                log = self.runs.job_log(run, job["id"])
+                if log.exists():
+                    archive.write(log, f"{index}_{job['name'].replace('/', '_')}.txt")
         return Response(kept.getvalue(), headers={"content-type": "application/zip"})
 
     def job_logs(self, call: Call) -> Response:
         """GET a job's log as text."""
-        run = self.runs.get(call.repository.full_name, call.number("id") // 100)
-        return Response(self._log(run), headers={"content-type": "text/plain; charset=utf-8"})
-
-    def _log(self, run: Run) -> bytes:
-        path = self.runs.log(run)
-        if not path.exists():
+        where = call.repository
+        job = self._jobs.get(where.full_name, call.number("id"))
+        log = self.runs.job_log(self.runs.get(where.full_name, job["run"]), job["id"])
+        if not log.exists():
             raise not_found()
-        return path.read_bytes()
+        return Response(log.read_bytes(), headers={"content-type": "text/plain; charset=utf-8"})
 
     def cancel(self, call: Call) -> Response:
         """POST: end a run."""

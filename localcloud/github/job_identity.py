@@ -10,9 +10,11 @@ import jwt
 from jwt.algorithms import RSAAlgorithm
 
 from localcloud.errors import ApiError
+from localcloud.github.facts import facts
 from localcloud.github.identity import secret_of
-from localcloud.github.job import facts
-from localcloud.github.repository import Repositories
+from localcloud.github.jobs import Job, Jobs
+from localcloud.github.prepared import Planned
+from localcloud.github.repository import Repositories, Repository
 from localcloud.github.runs import Run, Runs
 from localcloud.github.shapes import WEB
 from localcloud.http import Request, Response, Route
@@ -25,22 +27,24 @@ DOOR = "run-actions.actions.githubusercontent.com"  # where a job asks; at GitHu
 EARLY, LIFE = 600, 300  # seconds before and after its making in which a token is good
 # Of what GitHub tells a job, what stands in its token too.
 CLAIMS = (
-    "actor actor_id event_name ref ref_type repository repository_id repository_owner"
-    " repository_owner_id run_attempt run_id run_number sha workflow workflow_ref workflow_sha"
+    "actor actor_id event_name ref ref_protected ref_type repository repository_id repository_owner"
+    " repository_owner_id repository_visibility run_attempt run_id run_number sha workflow workflow_ref"
+    " workflow_sha"
 )
 OTHERS = (
     "aud exp iat iss jti nbf sub base_ref environment head_ref job_workflow_ref job_workflow_sha"
-    " ref_protected repository_visibility runner_environment"
+    " runner_environment"
 )
 
 
 class JobIdentity:
-    """Both hosts. Records: "github-id-token", the run and attempt of a request token, by its hash."""
+    """Both hosts. Records: "github-id-token", whose a request token is, by its hash."""
 
     hosts: tuple[str, ...] = (HOST.replace(".", r"\."), DOOR.replace(".", r"\."))
 
     def __init__(self, store: Store, runs: Runs, repositories: Repositories) -> None:
         self._store, self._runs, self._repositories = store, runs, repositories
+        self._jobs = Jobs(store)
 
     def routes(self) -> list[Route]:
         """The calls that are served."""
@@ -54,13 +58,13 @@ class JobIdentity:
         """An error in words."""
         return Response({"message": error.message}, error.status)
 
-    def variables(self, run: Run) -> dict[str, str]:
+    def variables(self, run: Run, job: Planned) -> dict[str, str]:
         """What a job gets to ask with, as long as it runs; nothing without `id-token: write`."""
-        if run.get("identity") is None:
+        if job.permissions.get("id-token") != "write":
             return {}
         token = secrets.token_urlsafe(48)
         asker = {"repository": run["repository"], "run": run["id"], "attempt": run["attempt"]}
-        self._store.put("github-id-token", _hash(token), asker)
+        self._store.put("github-id-token", _hash(token), asker | {"job": job.key, "path": job.path})
         address = f"https://{DOOR}/idtoken/{run['id']}/{run['attempt']}?api-version=2.0"
         return {"ACTIONS_ID_TOKEN_REQUEST_URL": address, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": token}
 
@@ -87,10 +91,13 @@ class JobIdentity:
 
     def token(self, request: Request) -> Response:
         """A running job's token for `audience`; without one, for the repository's owner."""
-        run = self._asking(request)
+        asker, run, job = self._asking(request)
         keys = self._keys
         headers = {"kid": _hash(keys["public"])}
-        claims = self._claims(run, request.query.get("audience", ""))
+        where = self._repositories.get(*run["repository"].split("/"))
+        default = f"{WEB}/{where.owner}"
+        claims = _claims(run, where, job) | {"aud": request.query.get("audience") or default}
+        claims |= _called(run, where, asker["path"])
         signed = jwt.encode(claims, keys["private"], algorithm="RS256", headers=headers)
         return Response({"count": len(signed), "value": signed})
 
@@ -98,41 +105,46 @@ class JobIdentity:
     def _keys(self) -> dict[str, Any]:
         return signing_key(self._store, HOST)
 
-    def _asking(self, request: Request) -> Run:
-        """The run whose job asks. Raises UNAUTHENTICATED, also once that attempt has ended."""
+    def _asking(self, request: Request) -> tuple[dict[str, Any], Run, Job]:
+        """The job that asks, and its run. Raises UNAUTHENTICATED, also once it has ended."""
         bearer = secret_of(request.headers.get("authorization", ""))
         asker = self._store.get("github-id-token", _hash(bearer))
         if asker and request.params == {k: str(asker[k]) for k in ("run", "attempt")}:
             run = self._runs.get(asker["repository"], asker["run"])
-            if (run["status"], run["attempt"]) == ("in_progress", asker["attempt"]):
-                return run
+            for job in self._jobs.of(run, asker["attempt"]):
+                if (job["key"], job["status"]) == (asker["job"], "in_progress"):
+                    return asker, run, job
         raise ApiError("UNAUTHENTICATED", "this token is of no job that runs, or of another one")
 
-    def _claims(self, run: Run, audience: str) -> dict[str, Any]:
-        where, now = self._repositories.get(*run["repository"].split("/")), int(time.time())
-        known = {name.lower(): value for name, value in facts(run, where).items()}
-        environment = run["identity"]["environment"]
-        context = (
-            f"environment:{environment.replace(':', '%3A')}" if environment else f"ref:{run['ref']}"
-        )
-        return {
-            "jti": str(uuid.uuid4()),
-            "sub": f"repo:{where.full_name}:{context}",
-            "aud": audience or f"{WEB}/{where.owner}",
-            **({"environment": environment} if environment else {}),
-            **{name: known[name] for name in CLAIMS.split()},
-            "job_workflow_ref": known["workflow_ref"],
-            "job_workflow_sha": known["workflow_sha"],
-            "base_ref": "",
-            "head_ref": "",
-            "ref_protected": "false",
-            "repository_visibility": "private" if where.record["private"] else "public",
-            "runner_environment": "github-hosted",
-            "iss": ISSUER,
-            "nbf": now - EARLY,
-            "exp": now + LIFE,
-            "iat": now,
-        }
+
+def _claims(run: Run, where: Repository, job: Job) -> dict[str, Any]:
+    known, now = {name.lower(): value for name, value in facts(run, where).items()}, int(time.time())
+    environment, pull = job["environment"], (run.get("payload") or {}).get("pull_request") or {}
+    return {
+        "jti": str(uuid.uuid4()),
+        "sub": f"repo:{where.full_name}:{_context(run, environment)}",
+        **({"environment": environment} if environment else {}),
+        **{name: known[name] for name in CLAIMS.split()},
+        **{f"{side}_ref": pull.get(side, {}).get("ref", "") for side in ("base", "head")},
+        "runner_environment": "github-hosted",
+        "iss": ISSUER,
+        "nbf": now - EARLY,
+        "exp": now + LIFE,
+        "iat": now,
+    }
+
+
+def _context(run: Run, environment: str) -> str:
+    """What the subject says beside the repository."""
+    if environment:
+        return f"environment:{environment.replace(':', '%3A')}"
+    return "pull_request" if run["event"] == "pull_request" else f"ref:{run['ref']}"
+
+
+def _called(run: Run, where: Repository, path: str) -> dict[str, str]:
+    """The workflow file that has the job: another one than the run's where it is called."""
+    named = f"{where.full_name}/{path}@{run['ref']}"
+    return {"job_workflow_ref": named, "job_workflow_sha": run["head_sha"]}
 
 
 def _hash(text: str) -> str:

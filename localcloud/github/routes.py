@@ -7,7 +7,9 @@ from typing import cast
 from localcloud.github import commits, gitdata, workflows
 from localcloud.github.actions import Actions
 from localcloud.github.apps import Apps
+from localcloud.github.artifacts import Artifacts
 from localcloud.github.call import Call
+from localcloud.github.check_runs import CheckRuns
 from localcloud.github.contents import Contents
 from localcloud.github.issues import Comments, Issues, Labels
 from localcloud.github.merging import Merging
@@ -49,6 +51,8 @@ class Areas:
     statuses: Statuses
     apps: Apps
     actions: Actions
+    artifacts: Artifacts
+    checks: CheckRuns
 
 
 def table(to: Areas) -> list[Entry]:
@@ -99,6 +103,8 @@ def _git(to: Areas) -> list[Entry]:
         ("GET", f"{REPO}/commits", "contents:read", commits.commits),
         ("GET", f"{REPO}/commits/{{ref*}}/status", "statuses:read", to.statuses.combined),
         ("GET", f"{REPO}/commits/{{ref*}}/statuses", "statuses:read", to.statuses.list),
+        ("GET", f"{REPO}/commits/{{ref*}}/check-runs", "checks:read", to.checks.list),
+        ("GET", f"{REPO}/check-runs/{{id}}", "checks:read", to.checks.get),
         ("GET", f"{REPO}/commits/{{ref*}}", "contents:read", commits.commit),
         ("GET", f"{REPO}/statuses/{{ref*}}", "statuses:read", to.statuses.list),
         ("POST", f"{REPO}/statuses/{{sha}}", "statuses:write", to.statuses.create),
@@ -179,7 +185,12 @@ def _actions(to: Areas) -> list[Entry]:
         ("GET", f"{REPO}/actions/runs", read, to.actions.list),
         ("GET", RUN, read, to.actions.get),
         ("GET", f"{RUN}/jobs", read, to.actions.jobs),
+        ("GET", f"{RUN}/attempts/{{attempt}}/jobs", read, to.actions.jobs_of_attempt),
         ("GET", f"{RUN}/logs", read, to.actions.logs),
+        ("GET", f"{RUN}/artifacts", read, to.artifacts.of_run),
+        ("GET", f"{REPO}/actions/artifacts", read, to.artifacts.list),
+        ("GET", f"{REPO}/actions/artifacts/{{id}}", read, to.artifacts.get),
+        ("GET", f"{REPO}/actions/artifacts/{{id}}/{{format}}", read, to.artifacts.download),
         ("POST", f"{RUN}/cancel", write, to.actions.cancel),
         ("POST", f"{RUN}/force-cancel", write, to.actions.cancel),
         ("POST", f"{RUN}/rerun", write, to.actions.rerun),

@@ -36,8 +36,6 @@ class Runs:
             "path": workflow.path,
             "name": workflow.name,
             "display_title": workflow.name if "${{" in title else title,
-            "jobs": workflow.jobs or [workflow.name],
-            "identity": workflow.identity(fields["inputs"]),
             "run_number": self.store.next_number(f"github-run/{number}"),
             "attempt": 0,
             "created_at": timestamp(),
@@ -87,6 +85,10 @@ class Runs:
     def log(self, run: Run) -> Path:
         """The file with what it printed."""
         return self.folder(run) / "log.txt"
+
+    def job_log(self, run: Run, job: int) -> Path:
+        """The file with what one of its jobs printed."""
+        return self.folder(run) / "jobs" / f"{job}.txt"
 
 
 def _key(repository: str, number: int) -> str:
@@ -139,42 +141,3 @@ def _commit_ids(commit: dict[str, Any]) -> dict[str, str]:
 def _urls(url: str) -> dict[str, str]:
     names = ("jobs", "logs", "cancel", "rerun", "artifacts")
     return {"url": url, **{f"{name}_url": f"{url}/{name}" for name in names}}
-
-
-def show_jobs(where: Repository, run: Run) -> list[dict[str, Any]]:
-    """A run's jobs: as long as it is one script, they share its fate."""
-    return [_show_job(where, run, index) for index in range(len(run["jobs"]))]
-
-
-def _show_job(where: Repository, run: Run, index: int) -> dict[str, Any]:
-    number = run["id"] * 100 + index
-    api, done = f"{API}/repos/{where.full_name}", run["status"] == "completed"
-    kept = {
-        key: run[key]
-        for key in ("head_sha", "head_branch", "status", "conclusion", "created_at", "started_at")
-    }
-    times = {"started_at": run["started_at"], "completed_at": run["updated_at"] if done else None}
-    step = {
-        "name": "Run the script",
-        "number": 1,
-        "status": run["status"],
-        "conclusion": run["conclusion"],
-    }
-    runner = {"runner_id": 1, "runner_name": "local", "runner_group_id": 1, "runner_group_name": "local"}
-    return {
-        **kept,
-        **times,
-        **runner,
-        "id": number,
-        "node_id": node_id("CR", number),
-        "name": run["jobs"][index],
-        "workflow_name": run["name"],
-        "run_id": run["id"],
-        "run_url": f"{api}/actions/runs/{run['id']}",
-        "run_attempt": run["attempt"],
-        "url": f"{api}/actions/jobs/{number}",
-        "html_url": f"{WEB}/{where.full_name}/actions/runs/{run['id']}/job/{number}",
-        "check_run_url": f"{api}/check-runs/{number}",
-        "labels": ["local"],
-        "steps": [{**step, **times}],
-    }

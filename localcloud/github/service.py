@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from localcloud.cloud import Cloud
@@ -14,7 +13,10 @@ from localcloud.described import description
 from localcloud.errors import ApiError
 from localcloud.github.actions import Actions
 from localcloud.github.apps import Apps, Registry
+from localcloud.github.artifacts import Artifacts
+from localcloud.github.caches import Caches
 from localcloud.github.call import Call
+from localcloud.github.check_runs import CheckRuns
 from localcloud.github.checks import answered
 from localcloud.github.contents import Contents
 from localcloud.github.errors import GitHubError, forbidden, not_found, render
@@ -25,6 +27,7 @@ from localcloud.github.identity import ACTOR, Identity, Tokens
 from localcloud.github.issues import Comments, Issues, Labels
 from localcloud.github.job import Setting
 from localcloud.github.job_identity import JobIdentity
+from localcloud.github.jobs import Jobs
 from localcloud.github.merging import Merging
 from localcloud.github.pulls import Pulls
 from localcloud.github.repos import Repos
@@ -32,13 +35,14 @@ from localcloud.github.repository import PushHook, Repositories, Repository
 from localcloud.github.reviews import Reviews
 from localcloud.github.routes import APP, PERSON, Areas, Entry, Method, table
 from localcloud.github.runner import Runner
-from localcloud.github.runs import Runs
+from localcloud.github.runs import Run, Runs
 from localcloud.github.smart_http import GitHost
 from localcloud.github.statuses import Statuses
 from localcloud.github.tracker import Tracker
 from localcloud.github.triggers import Triggers
 from localcloud.http import Handler, Request, Response, Route, Service
 
+BOT = "github-actions"
 LIMIT = 5000  # calls an hour that the headers promise
 
 
@@ -49,14 +53,15 @@ class GitHub:
         self,
         cloud: Cloud,
         job_environment: Callable[[dict[str, Any]], dict[str, str]],
-        prepare: Callable[[Path], None],
         timeout: float = 3600,
     ) -> None:
         self.cloud = cloud
         self.repositories, self.tokens = Repositories(cloud), Tokens(cloud.store)
         self.apps, self.runs = Registry(cloud.store, cloud.world.repository), Runs(cloud)
         identity = JobIdentity(cloud.store, self.runs, self.repositories)
-        setting = Setting(job_environment, prepare, identity.variables, timeout)
+        self.jobs, self.caches = Jobs(cloud.store), Caches(cloud.root / "tool-cache")
+        issued = (self._token, identity.variables)
+        setting = Setting(job_environment, *issued, self.jobs, self.caches, timeout)
         self.runner = Runner(self.runs, self.repositories, setting)
         tracker = Tracker(cloud.store)
         self.triggers = Triggers(self.runner, self.repositories, tracker)
@@ -81,6 +86,8 @@ class GitHub:
             statuses=Statuses(tracker),
             apps=Apps(self.apps, self.repositories, self.tokens),
             actions=Actions(self.runs, self.runner, self.triggers),
+            artifacts=Artifacts(self.runs, self.caches.root),
+            checks=CheckRuns(self.jobs),
         )
 
     @property
@@ -100,10 +107,17 @@ class GitHub:
         """A person's token, which may do everything."""
         return self.tokens.person(login)
 
-    def job_token(self, permissions: Mapping[str, str]) -> str:
-        """What a workflow's own GITHUB_TOKEN is: an hour of github-actions[bot]."""
-        granted = {"metadata": "read", **permissions}
-        return self.tokens.installation("github-actions", granted, [self.cloud.world.repository])
+    def job_token(self, permissions: Mapping[str, str], repository: str = "") -> str:
+        """What a workflow job's own GITHUB_TOKEN is: an hour of github-actions[bot]."""
+        asked = {name.replace("-", "_"): level for name, level in permissions.items()}
+        granted = {
+            name: level for name, level in asked.items() if name != "id_token" and level != "none"
+        }
+        names = [repository or self.cloud.world.repository]
+        return self.tokens.installation(BOT, {"metadata": "read", **granted}, names)
+
+    def _token(self, run: Run, permissions: Mapping[str, str]) -> str:
+        return self.job_token(permissions, run["repository"])
 
     def busy(self) -> bool:
         """Whether a workflow run is at work."""

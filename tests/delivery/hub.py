@@ -71,7 +71,7 @@ class Hub:
 @contextmanager
 def hub(folder: Path) -> Iterator[Hub]:
     """A new GitHub with the repository, whose main has one commit."""
-    server = GitHub(new_cloud(folder), lambda run: {}, lambda path: None)
+    server = GitHub(new_cloud(folder), lambda run: {})
     server.ensure(*NAME.split("/"))
     with serve(server.services[0], "api.github.com") as address:
         found = Hub(server, address)

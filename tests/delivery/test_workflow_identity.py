@@ -1,6 +1,7 @@
 """A workflow's job and AWS, over the wire: GitHub's token, STS's answers, and what the keys reach."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -43,10 +44,15 @@ WORKFLOW = """\
 name: reads
 on: workflow_dispatch
 jobs:
-  one: {runs-on: ubuntu-24.04, permissions: {id-token: write}, steps: [{run: 'true'}]}
+  one:
+    permissions: {contents: read, id-token: write}
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
+      - run: ./scripts/reads
 """
 JOB = (
-    f"#!/bin/sh\nexport PYTHONPATH={PRODUCT} PYTHONWARNINGS=ignore\nexec .venv/bin/python - <<'END'\n"
+    f"#!/bin/sh\nexport PYTHONPATH={PRODUCT} PYTHONWARNINGS=ignore\nexec {sys.executable} - <<'END'\n"
     """
 import json, os
 from botocore.exceptions import ClientError
@@ -128,7 +134,7 @@ def test_a_job_reads_models_with_nothing_but_its_identity(program: Program) -> N
     files = {".github/workflows/reads.yml": WORKFLOW, "scripts/reads": JOB}
     conclusion, log = program(f"files = {files!r}\n{PRESS}")
     assert conclusion == "success", log
-    answer = json.loads(log.splitlines()[-1])
+    answer = json.loads(log.splitlines()[-1].partition(" ")[2])
     refused = "AWS refuses it to this identity:"
     denied = f"{refused} AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity"
     for name in ("theirs", "none"):

@@ -20,7 +20,9 @@ jobs:
     runs-on: ubuntu-24.04
     steps:
       - name: Say
-        run: echo said
+        run: echo said > said
+      - uses: actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f
+        with: {path: said, overwrite: true}
 """
 # Where the description is not what GitHub does, and why the local cloud does as GitHub does.
 BETTER_KNOWN = {
@@ -32,6 +34,7 @@ BETTER_KNOWN = {
 # Logs come from GitHub by way of another host; the local cloud sends them at once.
 AT_ONCE = {
     "actions/download-job-logs-for-workflow-run: status 200 is none of ['302']",
+    "actions/download-artifact: status 200 is none of ['302', '410']",
     "actions/download-workflow-run-logs: status 200 is none of ['302']",
 }
 
@@ -192,6 +195,13 @@ def actions(hub: Hub) -> None:
     eventually(lambda: hub.ask("GET", one)["status"] == "completed")
     job = hub.ask("GET", f"{one}/jobs")["jobs"][0]["id"]
     hub.ask("GET", f"{R}/actions/jobs/{job}")
+    hub.ask("GET", f"{one}/attempts/1/jobs")
+    hub.ask("GET", f"{R}/commits/main/check-runs")
+    hub.ask("GET", f"{R}/check-runs/{job}")
+    artifact = hub.ask("GET", f"{one}/artifacts")["artifacts"][0]["id"]
+    hub.ask("GET", f"{R}/actions/artifacts")
+    hub.ask("GET", f"{R}/actions/artifacts/{artifact}")
+    hub.ask("GET", f"{R}/actions/artifacts/{artifact}/zip")
     hub.ask("GET", f"{one}/logs")
     hub.ask("GET", f"{R}/actions/jobs/{job}/logs")
     for verb in ("rerun", "rerun-failed-jobs"):

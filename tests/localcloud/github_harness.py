@@ -5,16 +5,19 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from github import Auth, Github
 
+from localcloud.authority import Authority
 from localcloud.cloud import Cloud, World
+from localcloud.environment import environment
 from localcloud.github import GitHub
-from localcloud.http import Query, Request, Router
+from localcloud.http import Query, Request, Router, Service
+from localcloud.proxy import Proxy
 from tests.eventually import eventually
 
 WORLD = World("acme-ml", "1234567890", "europe-west1", "acme/models", "eu-west-1")
@@ -26,9 +29,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Plain:
-    """One host of a Router as an ASGI application."""
+    """One host of a Router as an ASGI application; "": whichever host is asked for, as it is."""
 
-    def __init__(self, router: Router, host: str) -> None:
+    def __init__(self, router: Router, host: str = "") -> None:
         self.router, self.host = router, host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,10 +42,11 @@ class Plain:
         headers = {key.decode(): value.decode() for key, value in scope["headers"]}
         query = Query.parse(scope["query_string"].decode())
         path = scope["raw_path"].decode()
-        request = Request(scope["method"], self.host, path, query, headers, body)
+        host = self.host or headers["host"].partition(":")[0]
+        request = Request(scope["method"], host, path, query, headers, body)
         response = await asyncio.to_thread(self.router, request)
-        here = f"http://{headers['host']}".encode()
-        data, official = response.encoded(), f"https://{self.host}".encode()
+        here = f"http{'' if self.host else 's'}://{headers['host']}".encode()
+        data, official = response.encoded(), f"https://{host}".encode()
         if response.status < 400 and not isinstance(response.body, bytes):
             data = data.replace(official, here)  # PyGithub follows addresses, and only to its base_url
         found = response.all_headers().items()
@@ -51,30 +55,58 @@ class Plain:
         await send({"type": "http.response.body", "body": data})
 
 
+class Door:
+    """The local cloud's proxy, by which the jobs of workflows reach the hosts of a Router."""
+
+    def __init__(self, root: Path, router: Router) -> None:
+        address, self._server, self._thread = _listen(Plain(router))
+        self._loop, listening = asyncio.new_event_loop(), socket.create_server(("127.0.0.1", 0))
+        self.port = listening.getsockname()[1]
+        proxy = Proxy(Authority(root), router.serves, int(address.rpartition(":")[2]), 0)
+        self._open = threading.Thread(target=self._serve, args=[proxy, listening], daemon=True)
+        self._open.start()
+
+    def _serve(self, proxy: Proxy, listening: socket.socket) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(asyncio.start_server(proxy.handle, sock=listening))
+        self._loop.run_forever()
+        server.close()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
+
+    def close(self) -> None:
+        """Close it."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._open.join(5)
+        self._server.should_exit = True
+        self._thread.join(5)
+
+
 class Site:
     """A GitHub that listens: `api` and `web` are the addresses of its two hosts."""
 
-    def __init__(self, root: Path, timeout: float = 20) -> None:
+    def __init__(self, root: Path, timeout: float = 20, services: Sequence[Service] = ()) -> None:
         root.mkdir(parents=True, exist_ok=True)
-        self.root, self.environments = root, list[dict[str, Any]]()
+        self.root = root
         self.cloud = Cloud(root, WORLD)
-        self.hub = GitHub(self.cloud, self._environment, self._prepare, timeout)
+        self.hub = GitHub(self.cloud, self._environment, timeout)
         self.repository = self.hub.ensure("acme", "models")
-        router = Router(self.hub.services)
+        router = Router([*self.hub.services, *services])
+        self.door = Door(root, router)
         self._servers = [_listen(Plain(router, host)) for host in ("api.github.com", "github.com")]
         self.api, self.web = (address for address, _, _ in self._servers)
         self.token = self.hub.person_token(OWNER)
 
     def _environment(self, run: dict[str, Any]) -> dict[str, str]:
-        self.environments.append(run)
-        return {"PATH": os.environ["PATH"], "MARK": f"job of {run['name']}"}
-
-    def _prepare(self, workspace: Path) -> None:
-        (workspace / "prepared").touch()
+        base = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "MARK": f"job of {run['name']}"}
+        return base | environment(self.root, self.door.port, f"run-{run['id']}").set
 
     def close(self) -> None:
         """Stop listening and working."""
         self.hub.close()
+        self.door.close()
         for _, server, _ in self._servers:
             server.should_exit = True
         for _, _, thread in self._servers:

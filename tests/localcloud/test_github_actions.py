@@ -15,37 +15,53 @@ from github.WorkflowRun import WorkflowRun
 from tests.eventually import eventually
 from tests.localcloud.github_harness import OWNER, Site
 
-TRAIN = """\
+CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
+TRAIN = f"""\
 name: Train
 on:
   workflow_dispatch:
     inputs:
-      flow_name: {required: true, type: string}
-      size: {type: choice, options: [small, large], default: small}
-      again: {type: boolean, default: false}
+      flow_name: {{required: true, type: string}}
+      size: {{type: choice, options: [small, large], default: small}}
+      again: {{type: boolean, default: false}}
 jobs:
-  train: {runs-on: ubuntu-24.04, steps: [{run: 'true'}]}
+  train:
+    runs-on: ubuntu-24.04
+    env: {{FLOW: "${{{{ inputs.flow_name }}}} ${{{{ inputs.size }}}} ${{{{ inputs.again }}}}"}}
+    steps:
+      - name: Check out
+        uses: {CHECKOUT} # v7.0.1
+      - name: Train it
+        run: ./scripts/train "$FLOW"
+"""
+BUTTON = """\
+name: {0}
+on: workflow_dispatch
+concurrency: {{group: '{0}', queue: max}}
+jobs:
+  one:
+    runs-on: ubuntu-24.04
+    steps: [{{name: Work, run: "{1}"}}]
 """
 JOBS = "jobs: {one: {runs-on: ubuntu-24.04, steps: [{run: 'true'}]}}\n"
-BUTTON = "name: {0}\non: workflow_dispatch\nconcurrency: {{group: '{0}', queue: max}}\n"
 SHOW = """\
 #!/bin/sh
 echo "arguments: $*"
 echo "$MARK, attempt $GITHUB_RUN_ATTEMPT of $GITHUB_REPOSITORY at $(git rev-parse --abbrev-ref HEAD)"
-echo "origin $(git remote get-url origin), home ${HOME:-unset}"
-test "$GITHUB_SHA" = "$(git rev-parse HEAD)" && test -e prepared && test "$PWD" = "$GITHUB_WORKSPACE"
+echo "origin $(git remote get-url origin), $(cd "$HOME" && pwd | sed 's|.*/runs/[0-9]*/||')"
+test "$GITHUB_SHA" = "$(git rev-parse HEAD)" && test "$PWD" = "$GITHUB_WORKSPACE"
 echo "## Summary" >> "$GITHUB_STEP_SUMMARY"
 echo "to the error stream" >&2
 """
+# Its folder tells the test that it has begun, and is how its process is found.
+SLOW = "sleep 60 & echo $! > ../../../child; wait"
 FILES = {
     ".github/workflows/train.yml": TRAIN,
     ".github/workflows/ci.yml": f"name: CI\non: [merge_group]\n{JOBS}",
-    ".github/workflows/fail.yml": BUTTON.format("Fail") + JOBS,
-    ".github/workflows/slow.yml": BUTTON.format("Slow") + JOBS,
-    ".github/workflows/nothing.yml": BUTTON.format("Nothing") + JOBS,
+    ".github/workflows/fail.yml": BUTTON.format("Fail", "echo wrong; exit 3"),
+    ".github/workflows/slow.yml": BUTTON.format("Slow", SLOW),
+    ".github/workflows/nothing.yml": BUTTON.format("Nothing", "./scripts/nothing"),
     "scripts/train": SHOW,
-    "scripts/fail": "#!/bin/sh\necho wrong\nexit 3\n",
-    "scripts/slow": "#!/bin/sh\nsleep 60 &\necho $! > $RUNNER_TEMP/child\nwait\n",
 }
 
 
@@ -92,27 +108,37 @@ def test_a_run(shared: Site, repo: Repository) -> None:
     assert (run.name, run.run_number, run.run_attempt) == ("Train", 1, 1)
     assert (run.head_sha, run.actor.login) == (shared.repository.head, OWNER)
     assert run.html_url.endswith(f"/acme/models/actions/runs/{run.id}")
-    assert log_of(shared, run).splitlines() == [
-        "arguments: --flow-name my flow --size small --again",
+    lines = [line.split(" ", 1)[1] for line in log_of(shared, run).splitlines()]
+    assert [line for line in lines if not line.startswith("##[")] == [
+        f"{run.head_sha} Change {', '.join(FILES)}",
+        "arguments: my flow small true",
         "job of Train, attempt 1 of acme/models at main",
-        "origin https://github.com/acme/models, home unset",
+        "origin https://github.com/acme/models, home",
         "to the error stream",
     ]
     record = shared.hub.runs.get("acme/models", run.id)
     assert record["summary"] == "## Summary\n"
-    assert not (shared.root / "runs" / str(run.id) / "workspace").exists()
+    left = {path.name for path in (shared.root / "runs" / str(run.id)).iterdir()}
+    assert left == {"event.json", "jobs", "log.txt"}
     (job,) = run.jobs()
-    assert (job.name, job.conclusion, job.steps[0].conclusion) == ("train", "success", "success")
+    assert (job.name, job.conclusion, job.status) == ("train", "success", "completed")
+    assert [(step.number, step.name, step.conclusion) for step in job.steps] == [
+        (1, "Set up job", "success"),
+        (2, "Check out", "success"),
+        (3, "Train it", "success"),
+        (4, "Complete job", "success"),
+    ]
 
 
 def test_a_failure(shared: Site, repo: Repository) -> None:
     run = finished(repo, press(repo, "fail"))
     assert run.conclusion == "failure"
-    assert log_of(shared, run) == "wrong\n./scripts/fail ended with exit code 3\n"
-    assert (shared.root / "runs" / str(run.id) / "workspace" / "README.md").parent.is_dir()
+    assert [step.conclusion for step in run.jobs()[0].steps] == ["success", "failure", "success"]
+    log = shared.hub.runs.log(shared.hub.runs.get("acme/models", run.id)).read_text().splitlines()
+    assert log[2:] == ["one | wrong", "one | ##[error]Process completed with exit code 3."]
     run = finished(repo, press(repo, "nothing"))
     assert run.conclusion == "failure"
-    assert "./scripts/nothing" in log_of(shared, run)
+    assert "./scripts/nothing: No such file or directory" in log_of(shared, run)
 
 
 def test_inputs_are_checked(repo: Repository) -> None:
@@ -147,7 +173,7 @@ def test_details_of_the_run_where_asked(repo: Repository) -> None:
 
 def test_queue_cancel_and_rerun(shared: Site, repo: Repository) -> None:
     first, second, third = (press(repo, "slow") for _ in range(3))
-    child = shared.root / "runs" / str(first.id) / "temp" / "child"
+    child = shared.root / "runs" / str(first.id) / "child"
     eventually(lambda: child.exists() and child.read_text().strip())
     found = {run.id: run.status for run in repo.get_workflow("slow.yml").get_runs()}
     assert found == {first.id: "in_progress", second.id: "pending", third.id: "pending"}
@@ -195,7 +221,8 @@ def test_a_timeout(tmp_path: Path) -> None:
 
 def test_after_a_stop(tmp_path: Path) -> None:
     site = Site(tmp_path / "cloud")
-    site.commit({**FILES, "scripts/slow": "#!/bin/sh\ntest $GITHUB_RUN_NUMBER = 2 || sleep 60\n"})
+    slow = BUTTON.format("Slow", "test $GITHUB_RUN_NUMBER = 2 || sleep 60")
+    site.commit({".github/workflows/slow.yml": slow})
     repo = site.client().get_repo("acme/models")
     first, second = press(repo, "slow"), press(repo, "slow")
     eventually(lambda: repo.get_workflow_run(first.id).status == "in_progress")
@@ -210,5 +237,6 @@ def test_after_a_stop(tmp_path: Path) -> None:
     site = Site(tmp_path / "cloud")
     run = site.client().get_repo("acme/models").get_workflow_run(first.id)
     assert (run.status, run.conclusion) == ("completed", "failure")
-    assert "the local cloud stopped" in log_of(site, run)
+    log = site.hub.runs.log(site.hub.runs.get("acme/models", run.id)).read_text()
+    assert "the local cloud stopped" in log
     site.close()

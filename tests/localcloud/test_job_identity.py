@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import jwt
 import pytest
-from github import GithubException
 from github.Repository import Repository
 
 from localcloud.http import Query, Request, Response, Router
@@ -19,44 +18,39 @@ from tests.eventually import eventually
 from tests.localcloud.github_harness import Site
 
 ISSUER = "https://token.actions.githubusercontent.com"
-# It says how it can ask, and waits for the test to have asked.
-WAIT = """#!/bin/sh
-printf '{"url": "%s", "token": "%s"}' \\
-  "$ACTIONS_ID_TOKEN_REQUEST_URL" "$ACTIONS_ID_TOKEN_REQUEST_TOKEN" > $RUNNER_TEMP/part
-mv $RUNNER_TEMP/part $RUNNER_TEMP/asks
-until [ -e $RUNNER_TEMP/enough ]; do sleep 0.02; done
-"""
+# It says how it can ask, and waits for the test to have asked: in the run's folder, which act is in.
+WAIT = """
+          cd ../../..
+          echo "$ACTIONS_ID_TOKEN_REQUEST_URL $ACTIONS_ID_TOKEN_REQUEST_TOKEN" > part
+          mv part asks
+          until [ -e enough ]; do sleep 0.02; done"""
+JOB = (
+    """
+  {}:
+    runs-on: ubuntu-24.04
+    {}
+    steps:
+      - run: |"""
+    + WAIT
+)
 BUTTON = "name: {0}\non:\n  workflow_dispatch:\n    inputs: {{where: {{type: string}}}}\n{1}\n"
-
-
-def job(**fields: str) -> str:
-    more = "".join(f", {name.replace('_', '-')}: {value}" for name, value in fields.items())
-    return f"{{runs-on: ubuntu-24.04, steps: [{{run: 'true'}}]{more}}}"
-
-
-def second(level: str, **fields: str) -> str:
-    return f"jobs: {{one: {job()}, two: {job(permissions=f'{{id-token: {level}}}', **fields)}}}"
-
-
-ONE = f"jobs: {{one: {job()}}}"
+GRANT = "permissions: {id-token: write}"
+BESIDE = "  other: {runs-on: ubuntu-24.04, steps: [{run: 'test -z \"$ACTIONS_ID_TOKEN_REQUEST_URL\"'}]}"
 WORKFLOWS = {
-    "granted": second("write"),
-    "above": f"permissions: {{id-token: write}}\n{ONE}",
-    "all": f"permissions: write-all\n{ONE}",
-    "none": ONE,
-    "refuses": second("none"),
-    "narrowed": f"permissions: write-all\njobs: {{one: {job(permissions='{contents: read}')}}}",
-    "somewhere": second("write", environment="{name: 'to ${{ inputs.where }}'}"),
-    "unclear": second("write", environment="'${{ vars.WHERE }}'"),
+    "granted": f"jobs:\n{BESIDE}" + JOB.format("one", GRANT),
+    "above": f"{GRANT}\njobs:" + JOB.format("one", ""),
+    "all": "permissions: write-all\njobs:" + JOB.format("one", ""),
+    "none": "jobs:" + JOB.format("one", ""),
+    "reads": "jobs:" + JOB.format("one", "permissions: read-all"),
+    "narrowed": f"{GRANT}\njobs:" + JOB.format("one", "permissions: {contents: read}"),
+    "somewhere": "jobs:"
+    + JOB.format("one", GRANT + "\n    environment: {name: 'to ${{ inputs.where }}'}"),
+    "calls": f"jobs:\n  call:\n    {GRANT}\n    uses: ./.github/workflows/called.yml",
 }
+CALLED = f"on: workflow_call\n{GRANT}\njobs:" + JOB.format("inner", "")
 FILES = {
-    path: text
-    for name, jobs in WORKFLOWS.items()
-    for path, text in (
-        (f".github/workflows/{name}.yml", BUTTON.format(name, jobs)),
-        (f"scripts/{name}", WAIT),
-    )
-}
+    f".github/workflows/{name}.yml": BUTTON.format(name, jobs) for name, jobs in WORKFLOWS.items()
+} | {".github/workflows/called.yml": CALLED}
 
 
 @dataclass
@@ -69,12 +63,12 @@ class Asking:
 
     @property
     def given(self) -> dict[str, str]:
-        found: dict[str, str] = json.loads((self.folder / "temp" / "asks").read_text())
-        return found
+        url, token = (self.folder / "asks").read_text().rstrip("\n").split(" ")
+        return {"url": url, "token": token}
 
     def ask(self, audience: str = "", **changed: str) -> Response:
         """The answer to the job's request, some of it `changed`."""
-        given = self.given | changed
+        given = changed if len(changed) > 1 else self.given | changed
         url = urlsplit(given["url"])
         fields = {key: values[0] for key, values in parse_qs(url.query).items()}
         query = Query((fields | ({"audience": audience} if audience else {})).items())
@@ -89,9 +83,12 @@ class Asking:
         )
 
     def end(self) -> None:
-        (self.folder / "temp" / "enough").touch()
+        (self.folder / "enough").touch()
         repo = self.site.client().get_repo("acme/models")
         eventually(lambda: repo.get_workflow_run(self.run).status == "completed")
+        assert repo.get_workflow_run(self.run).conclusion == "success"
+        for name in ("asks", "enough"):
+            (self.folder / name).unlink()
 
 
 def router(site: Site) -> Router:
@@ -128,7 +125,7 @@ def started(site: Site, repo: Repository, name: str, **inputs: str) -> Asking:
     assert workflow.create_dispatch("main", inputs, throw=True)
     run = workflow.get_runs()[0].id
     asking = Asking(site, run, site.root / "runs" / str(run))
-    eventually((asking.folder / "temp" / "asks").exists)
+    eventually((asking.folder / "asks").exists)
     return asking
 
 
@@ -179,9 +176,14 @@ def test_an_environment_is_the_subject(site: Site, repo: Repository) -> None:
     assert claims["environment"] == "to a:b"
     assert claims["sub"] == "repo:acme/models:environment:to a%3Ab"
     asking.end()
-    with pytest.raises(GithubException, match="does not evaluate") as refused:
-        repo.get_workflow("unclear.yml").create_dispatch("main", throw=True)
-    assert refused.value.status == 422
+
+
+def test_a_called_workflow_s_job_says_both_files(site: Site, repo: Repository) -> None:
+    asking = started(site, repo, "calls")
+    claims, where = asking.claims(), "acme/models/.github/workflows"
+    assert claims["workflow_ref"] == f"{where}/calls.yml@refs/heads/main"
+    assert claims["job_workflow_ref"] == f"{where}/called.yml@refs/heads/main"
+    asking.end()
 
 
 def test_only_the_job_itself_gets_it_and_only_while_it_runs(site: Site, repo: Repository) -> None:
@@ -192,10 +194,10 @@ def test_only_the_job_itself_gets_it_and_only_while_it_runs(site: Site, repo: Re
     other.end()
     given = first.given
     first.end()
-    assert first.ask().status == 401
+    assert first.ask(**given).status == 401
     repo.get_workflow_run(first.run).rerun()
     eventually(lambda: repo.get_workflow_run(first.run).run_attempt == 2)
-    eventually((first.folder / "temp" / "asks").exists)
+    eventually((first.folder / "asks").exists)
     assert first.ask(**given).status == 401
     assert first.claims()["run_attempt"] == "2"
     first.end()

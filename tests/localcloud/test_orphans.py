@@ -5,27 +5,24 @@ import subprocess
 from pathlib import Path
 
 from localcloud.client import is_alive
-from localcloud.github.job import PID, end_orphan
+from localcloud.github.job import end_orphan
 from tests.eventually import eventually
 
 
-def test_a_run_s_process_is_killed_and_no_other(tmp_path: Path) -> None:
-    for name in ("own", "other"):
-        (tmp_path / name / "workspace").mkdir(parents=True)
+def test_a_run_s_processes_are_killed_and_no_others(tmp_path: Path) -> None:
+    # A process of its own session in the run's folder, and one whose folder's name begins like it.
     own, other = (
-        subprocess.Popen(["sleep", "60"], cwd=tmp_path / name / "workspace", start_new_session=True)
-        for name in ("own", "other")
+        subprocess.Popen(
+            ["sleep", "60"], env={"HOME": str(tmp_path / name / "home")}, start_new_session=True
+        )
+        for name in ("1", "12")
     )
-    (tmp_path / "own" / PID).write_text(str(own.pid))
-    (tmp_path / "other" / PID).write_text(str(own.pid))
-    end_orphan(tmp_path / "other")
-    assert own.poll() is None, "the number is not that run's process"
-    end_orphan(tmp_path / "own")
+    end_orphan(tmp_path / "1")
     assert own.wait() == -signal.SIGKILL
     assert other.poll() is None
     other.kill()
     other.wait()
-    end_orphan(tmp_path / "own")
+    end_orphan(tmp_path / "1")
     end_orphan(tmp_path / "never")
 
 

@@ -1,0 +1,240 @@
+"""What act reads instead of the commit: its workflow files, each job told what is its own.
+
+act knows neither a job's permissions, environment and limits, nor all that GitHub tells of a run.
+So each job's name carries what the file says of it (act evaluates it, and reports it with every
+line), its environment gets what it asks for identity tokens with, and facts stand in expressions.
+"""
+
+import copy
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from localcloud.github.repository import Repository
+from localcloud.github.runs import Run
+from localcloud.github.shapes import WEB
+
+FOLDER = ".github/workflows"
+STANDINS = Path(__file__).with_name("standins")
+DEFAULT = {"contents": "read", "packages": "read"}  # what a new repository's token may do
+SCOPES = (
+    "actions attestations checks contents deployments discussions id-token issues models packages"
+    " pages pull-requests security-events statuses"
+)
+MARK = re.compile(r"⟦([^¦⟧]*)¦([^¦⟧]*)¦([^¦⟧]*)¦([^¦⟧]*)⟧")
+SPAN = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
+FACT = re.compile(r"(?<![\w.])(github\.[a-z_]+|secrets\.GITHUB_TOKEN)(?![\w.-])")
+CONFIG = '[core]\n\trepositoryformatversion = 0\n[remote "origin"]\n\turl = {}\n'
+
+
+class StartupError(Exception):
+    """Why a run cannot begin."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job as a workflow file has it; `key` begins with those of the jobs that call its file."""
+
+    key: str
+    path: str
+    content: dict[str, Any]
+    permissions: Mapping[str, str]
+    called: bool = False  # it calls a workflow, and is no work of its own
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """Its steps, as the file has them."""
+        return self.content.get("steps") or []
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a job gets of its own: variables, and what stands for expressions such as github.token."""
+
+    variables: Mapping[str, str]
+    facts: Mapping[str, str]
+
+
+Give = Callable[[Planned], Given]
+
+
+@dataclass
+class Prepared:
+    """A folder that act can run: `file` is the run's workflow, `actions` the stand-ins by reference."""
+
+    folder: Path
+    file: str = ""
+    jobs: dict[str, Planned] = field(default_factory=dict)
+    actions: dict[str, Path] = field(default_factory=dict)
+
+
+class Preparation:
+    """Writes a run's workflow, and all that it calls, into a folder."""
+
+    def __init__(self, where: Repository, run: Run, facts: Mapping[str, str], give: Give) -> None:
+        self._where, self._run, self._facts, self._give = where, run, facts, give
+
+    def write(self, folder: Path) -> Prepared:
+        """Do it. Raises StartupError for what the local GitHub cannot run."""
+        made = Prepared(folder)
+        (folder / FOLDER).mkdir(parents=True)
+        for name in ("objects", "refs"):
+            (folder / ".git" / name).mkdir(parents=True)
+        (folder / ".git" / "HEAD").write_text(f"{self._run['head_sha']}\n")
+        (folder / ".git" / "config").write_text(CONFIG.format(f"{WEB}/{self._where.full_name}"))
+        made.file = self._file(made, self._run["path"], "", None)
+        return made
+
+    def _file(self, made: Prepared, path: str, above: str, most: Mapping[str, str] | None) -> str:
+        """One file for one caller; `most` is what the caller grants. Returns where it stands."""
+        text = self._text(path)
+        root, content = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
+        jobs = content.get("jobs") if isinstance(content, dict) else None
+        if root is None or not isinstance(jobs, dict):
+            raise StartupError(f"{path} has no jobs")
+        _fill(root, self._facts)
+        nodes = _get(root, "jobs")
+        for index, (key, job) in enumerate(jobs.items()):
+            given = job.get("permissions", content.get("permissions"))
+            allowed = _granted(given, DEFAULT if most is None else most)
+            planned = Planned(f"{above}{key}", path, job, allowed, "uses" in job)
+            name, node = nodes.value[index]
+            nodes.value[index] = (name, self._job(made, planned, copy.deepcopy(node)))
+        target = f"{FOLDER}/{above.replace('/', '.')}{Path(path).name}"
+        (made.folder / target).write_text(
+            yaml.serialize(root, Dumper=yaml.SafeDumper, allow_unicode=True)
+        )
+        return target
+
+    def _text(self, path: str) -> str:
+        entry = self._where.entry(self._run["head_sha"], path)
+        if entry is None:
+            raise StartupError(f"{path} does not exist at this commit")
+        return self._where.blob(entry.sha).decode()
+
+    def _job(self, made: Prepared, job: Planned, node: yaml.Node) -> yaml.Node:
+        made.jobs[job.key] = job
+        if job.called:
+            target = self._file(made, self._callee(job), f"{job.key}/", job.permissions)
+            _put(node, "uses", f"./{target}")
+        else:
+            self._check(job)
+            given = self._give(job)
+            for step, its in zip(job.steps, _get(node, "steps").value if job.steps else [], strict=True):
+                self._add(made, str(step.get("uses") or ""))
+                _extend(its, "with", _defaults(step))
+            _fill(node, given.facts)
+            _extend(node, "env", given.variables)
+        _put(node, "name", _mark(job) + str(job.content.get("name") or ""))
+        return node
+
+    @staticmethod
+    def _callee(job: Planned) -> str:
+        uses = str(job.content["uses"])
+        if not uses.startswith("./"):
+            raise StartupError(
+                f"job '{job.key}' calls {uses}: only workflows of this repository are here"
+            )
+        return uses.removeprefix("./")
+
+    @staticmethod
+    def _check(job: Planned) -> None:
+        for key in ("container", "services"):
+            if job.content.get(key):
+                raise StartupError(f"job '{job.key}' wants {key}: the local GitHub runs no containers")
+
+    def _add(self, made: Prepared, uses: str) -> None:
+        """Find what stands in for an action, and for those that an action of the repository uses."""
+        if uses.startswith("./"):
+            for inner in self._inner(uses.removeprefix("./").strip("/")):
+                self._add(made, inner)
+        elif uses:
+            name, _, version = uses.partition("@")
+            if not (STANDINS / name / "action.yml").exists() or not version:
+                raise StartupError(f"the local GitHub has nothing that stands in for the action {uses}")
+            owner, repository = name.split("/")[:2]
+            made.actions[f"{owner}/{repository}@{version}"] = STANDINS / owner / repository
+
+    def _inner(self, folder: str) -> Iterator[str]:
+        for name in ("action.yml", "action.yaml"):
+            entry = self._where.entry(self._run["head_sha"], f"{folder}/{name}")
+            if entry:
+                runs = (yaml.safe_load(self._where.blob(entry.sha)) or {}).get("runs") or {}
+                yield from (str(step.get("uses") or "") for step in runs.get("steps") or [])
+
+
+def _defaults(step: dict[str, Any]) -> dict[str, str]:
+    """The inputs of an action that are the job's token where the step does not say otherwise."""
+    action = STANDINS / str(step.get("uses") or "").partition("@")[0] / "action.yml"
+    inputs = yaml.safe_load(action.read_text()).get("inputs") or {} if action.is_file() else {}
+    found = {name: str((options or {}).get("default", "")) for name, options in inputs.items()}
+    given = step.get("with") or {}
+    return {name: text for name, text in found.items() if "github.token" in text and name not in given}
+
+
+def _granted(given: Any, otherwise: Mapping[str, str]) -> dict[str, str]:
+    """A job's permissions, by GitHub's names; `otherwise` where the file has none."""
+    if given is None:
+        return dict(otherwise)
+    if isinstance(given, str):
+        return dict.fromkeys(SCOPES.split(), given.removesuffix("-all"))
+    return {str(name): str(level) for name, level in given.items()}
+
+
+def _mark(job: Planned) -> str:
+    """What comes before the name: key, environment, whether it may fail, minutes."""
+    environment = job.content.get("environment") or ""
+    named = environment.get("name") if isinstance(environment, dict) else environment
+    may_fail = job.content.get("continue-on-error") or ""
+    told = "true" if may_fail is True else may_fail
+    return f"⟦{job.key}¦{named}¦{told}¦{job.content.get('timeout-minutes') or ''}⟧"
+
+
+def _get(node: yaml.Node, name: str) -> yaml.Node:
+    found: yaml.Node = next(value for key, value in node.value if key.value == name)
+    return found
+
+
+def _scalar(text: str) -> yaml.ScalarNode:
+    return yaml.ScalarNode("tag:yaml.org,2002:str", text, style='"')
+
+
+def _put(node: yaml.Node, name: str, text: str) -> None:
+    """Set a field of a table."""
+    node.value = [pair for pair in node.value if pair[0].value != name]
+    node.value.append((_scalar(name), _scalar(text)))
+
+
+def _extend(node: yaml.Node, name: str, fields: Mapping[str, str]) -> None:
+    """Set fields of a table in a table."""
+    if not fields:
+        return
+    found = [value for key, value in node.value if key.value == name]
+    if not found:
+        found = [yaml.MappingNode("tag:yaml.org,2002:map", [])]
+        node.value.append((_scalar(name), found[0]))
+    for key, text in fields.items():
+        _put(found[0], key, text)
+
+
+def _named(facts: Mapping[str, str], found: re.Match[str]) -> str:
+    text = facts.get(found[0])
+    return found[0] if text is None else "'{}'".format(text.replace("'", "''"))
+
+
+def _fill(node: yaml.Node, facts: Mapping[str, str], condition: bool = False) -> None:
+    """Put facts for their names in every expression below a node; an `if` is one as a whole."""
+    if isinstance(node, yaml.ScalarNode):
+        span = re.compile(r".+", re.DOTALL) if condition else SPAN
+        node.value = span.sub(lambda found: FACT.sub(partial(_named, facts), found[0]), node.value)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            _fill(value, facts, key.value == "if")
+    else:
+        for value in node.value:
+            _fill(value, facts)

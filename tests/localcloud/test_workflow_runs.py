@@ -1,0 +1,354 @@
+"""Whole workflows, run by act: jobs and steps as GitHub's API shows them, whatever becomes of them."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from github.WorkflowJob import WorkflowJob
+from github.WorkflowRun import WorkflowRun
+
+from localcloud.github.act import end_all
+from localcloud.processes import marked
+from tests.eventually import eventually
+from tests.localcloud.github_harness import Site
+
+CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
+CACHE = "actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae"
+UPLOAD = "actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f"
+DOWNLOAD = "actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c"
+GREEN = "re-actors/alls-green@05ac9388f0aebcb5727afa17fcccfecd6f8ec5fe"
+GRAPH = """
+  plan:
+    name: Plan it
+    runs-on: ubuntu-24.04
+    outputs: {list: "${{ steps.which.outputs.list }}"}
+    steps:
+      - id: which
+        run: echo 'list=["good","bad"]' >> "$GITHUB_OUTPUT"
+  each:
+    name: Each
+    needs: plan
+    strategy: {fail-fast: false, matrix: {flow: "${{ fromJSON(needs.plan.outputs.list) }}"}}
+    runs-on: ubuntu-24.04
+    steps:
+      - name: Work on ${{ matrix.flow }}
+        run: test ${{ matrix.flow }} = good
+      - name: Only where that was good
+        run: echo "done"
+  never: {if: "github.ref == 'refs/heads/other'", runs-on: ubuntu-24.04, steps: [{run: "true"}]}
+  after: {needs: each, runs-on: ubuntu-24.04, steps: [{run: "true"}]}
+  may-fail:
+    continue-on-error: true
+    runs-on: ubuntu-24.04
+    steps: [{continue-on-error: true, run: "false"}, {run: "false"}]
+"""
+CALL = """
+  call:
+    name: Called
+    strategy: {matrix: {who: [ann, bob]}}
+    uses: ./.github/workflows/called.yml
+    with: {who: "${{ matrix.who }}"}
+  tell:
+    needs: call
+    runs-on: ubuntu-24.04
+    env: {SAID: "${{ needs.call.outputs.said }}"}
+    steps: [{run: 'test "$SAID" = "hello bob" || test "$SAID" = "hello ann"'}]
+"""
+CALLED = """
+on:
+  workflow_call:
+    inputs: {who: {type: string}}
+    outputs: {said: {value: "${{ jobs.greet.outputs.said }}"}}
+jobs:
+  greet:
+    name: Greet ${{ inputs.who }}
+    runs-on: ubuntu-24.04
+    outputs: {said: "${{ steps.it.outputs.said }}"}
+    steps: [{id: it, env: {WHO: "${{ inputs.who }}"}, run: 'echo "said=hello $WHO" >> "$GITHUB_OUTPUT"'}]
+"""
+ONE = "\n  one:\n    runs-on: ubuntu-24.04\n    steps:\n"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("github"))
+    made.commit({"README.md": "Models\n", ".github/workflows/called.yml": CALLED})
+    yield made
+    made.close()
+
+
+def began(site: Site, jobs: str, more: dict[str, str] | None = None, head: str = "") -> WorkflowRun:
+    """A run of a workflow with those jobs, committed to main."""
+    text = f"name: Try\non: workflow_dispatch\n{head}\njobs:{jobs}"
+    site.commit({".github/workflows/try.yml": text, **(more or {})})
+    workflow = site.client().get_repo("acme/models").get_workflow("try.yml")
+    assert workflow.create_dispatch("main", throw=True)
+    return workflow.get_runs()[0]
+
+
+def ended(site: Site, run: WorkflowRun) -> WorkflowRun:
+    repo = site.client().get_repo("acme/models")
+    eventually(lambda: repo.get_workflow_run(run.id).status == "completed")
+    return repo.get_workflow_run(run.id)
+
+
+def ran(site: Site, jobs: str, more: dict[str, str] | None = None, head: str = "") -> WorkflowRun:
+    return ended(site, began(site, jobs, more, head))
+
+
+def log(site: Site, run: WorkflowRun) -> str:
+    return (site.root / "runs" / str(run.id) / "log.txt").read_text()
+
+
+def conclusions(run: WorkflowRun) -> dict[str, str]:
+    return {job.name: str(job.conclusion) for job in run.jobs()}
+
+
+def steps(job: WorkflowJob) -> list[tuple[str, str]]:
+    return [(step.name, str(step.conclusion)) for step in job.steps[1:-1]]
+
+
+def test_needs_outputs_matrix_and_conditions(site: Site) -> None:
+    run = ran(site, GRAPH)
+    assert run.conclusion == "failure"
+    assert conclusions(run) == {
+        "Plan it": "success",
+        "Each (good)": "success",
+        "Each (bad)": "failure",
+        "never": "skipped",
+        "after": "skipped",
+        "may-fail": "failure",
+    }
+    jobs = {job.name: job for job in run.jobs()}
+    assert steps(jobs["Each (good)"])[0] == ("Work on good", "success")
+    assert steps(jobs["Each (bad)"]) == [
+        ("Work on bad", "failure"),
+        ("Only where that was good", "skipped"),
+    ]
+    assert steps(jobs["may-fail"]) == [("Run false", "success"), ("Run false", "failure")]
+
+
+def test_a_job_that_may_fail_fails_no_run(site: Site) -> None:
+    run = ran(site, GRAPH[GRAPH.index("  may-fail") :].join(("\n", "")))
+    assert (run.conclusion, conclusions(run)) == ("success", {"may-fail": "failure"})
+
+
+def test_a_called_workflow(site: Site) -> None:
+    run = ran(site, CALL)
+    assert run.conclusion == "success", log(site, run)
+    assert set(conclusions(run)) == {"Called / Greet ann", "Called / Greet bob", "tell"}
+
+
+def test_steps_can_be_followed_while_they_run(site: Site) -> None:
+    run = began(site, ONE + "      - {name: Wait, run: 'until [ -e ../../../go ]; do sleep 0.02; done'}")
+    eventually(lambda: [s.status for j in run.jobs() for s in j.steps][1:] == ["in_progress", "pending"])
+    (site.root / "runs" / str(run.id) / "go").touch()
+    assert ended(site, run).conclusion == "success"
+
+
+def test_what_steps_are_told(site: Site) -> None:
+    shown = "github.run_id }} ${{ github.repository_id }} ${{ github.workflow_ref }} ${{ github.sha"
+    text = f"""{ONE}
+      - {{name: Tell, env: {{GIVEN: "${{{{ {shown} }}}}"}}, run: 'echo "$GIVEN"; echo "$RUN"; env'}}
+"""
+    run = ran(site, text.replace("$RUN", "$GITHUB_RUN_ID $GITHUB_REPOSITORY_ID $GITHUB_WORKFLOW_REF"))
+    number, where = site.repository.record["id"], "acme/models/.github/workflows/try.yml@refs/heads/main"
+    told = log(site, run)
+    assert told.count(f"one | {run.id} {number} {where}") == 2, told
+    assert "ACTIONS_ID_TOKEN" not in told
+    assert os.environ.get("PYTEST_CURRENT_TEST", "none") not in told, "the caller's environment leaks"
+
+
+def test_tokens_do_what_the_job_may_and_are_not_shown(site: Site) -> None:
+    ask = "curl -s -o answer -w '%{http_code}\\n' -H \"Authorization: Bearer $TOKEN\""
+    text = """
+  reads:
+    permissions: {contents: read}
+    runs-on: ubuntu-24.04
+    env: {TOKEN: "${{ github.token }}"}
+    steps:
+      - run: |
+          echo "$TOKEN"
+          ASK https://api.github.com/repos/acme/models/issues
+  talks:
+    permissions: {issues: write}
+    runs-on: ubuntu-24.04
+    env: {TOKEN: "${{ secrets.GITHUB_TOKEN }}"}
+    steps:
+      - run: |
+          ASK https://api.github.com/repos/acme/models/issues
+"""
+    run = ran(site, text.replace("ASK", ask), head="permissions: {}")
+    assert run.conclusion == "success"
+    lines = log(site, run).splitlines()
+    assert {"reads | ***", "reads | 403", "talks | 200"} <= set(lines)
+    assert "ghs_" not in log(site, run)
+
+
+def test_a_job_checks_out_only_what_it_may_read(site: Site) -> None:
+    step = f"      - uses: {CHECKOUT}\n"
+    assert ran(site, ONE + step, head="permissions: {issues: read}").conclusion == "failure"
+    kept = f'{ONE}{step}      - run: git fetch -q && test "$(cat README.md)" = Models'
+    assert ran(site, kept, head="permissions: {contents: read}").conclusion == "success"
+    without = kept.replace(CHECKOUT, f"{CHECKOUT}\n        with: {{persist-credentials: false}}")
+    refused = ran(site, without, head="permissions: {contents: read}")
+    assert [conclusion for _, conclusion in steps(refused.jobs()[0])] == ["success", "failure"]
+
+
+def test_checking_out_something_else(site: Site) -> None:
+    other = site.commit({"other.txt": "other"}, "side")
+    text = f"""{ONE}
+      - uses: {CHECKOUT}
+        with: {{ref: side, path: by/name, fetch-depth: 0}}
+      - uses: {CHECKOUT}
+        with: {{ref: {other}, path: commit}}
+      - run: |
+          test "$(git -C by/name rev-parse HEAD side)" = "$(printf '{other}\\n{other}')"
+          test "$(git -C by/name rev-list --count HEAD)" -gt 1
+          test "$(git -C commit rev-list --count HEAD)" = 1
+          test "$(cat commit/other.txt)" = other
+"""
+    assert ran(site, text).conclusion == "success"
+
+
+def test_caches_and_artifacts_go_from_job_to_job(site: Site) -> None:
+    cache = f"""
+      - {{uses: {CACHE}, id: cache, with: {{path: .venv, key: "k-${{{{ github.run_id }}}}"}}}}"""
+    text = f"""{ONE}{cache}
+      - run: |
+          test "${{{{ steps.cache.outputs.cache-hit }}}}" = false
+          mkdir -p .venv/bin out
+          printf '#!%s/.venv/bin/sh\\necho again' "$PWD" > .venv/bin/say
+          ln -s /bin/sh .venv/bin/sh
+          chmod +x .venv/bin/say
+          echo made > out/file
+      - {{uses: {UPLOAD}, with: {{name: out, path: out}}}}
+  two:
+    needs: one
+    runs-on: ubuntu-24.04
+    steps:{cache}
+      - {{uses: {DOWNLOAD}, with: {{name: out}}}}
+      - run: |
+          test "${{{{ steps.cache.outputs.cache-hit }}}}" = true
+          test "$(.venv/bin/say) $(cat file)" = "again made"
+"""
+    run = ran(site, text)
+    assert run.conclusion == "success", log(site, run)
+
+
+def test_a_failed_job_leaves_no_cache(site: Site) -> None:
+    text = f"""{ONE}
+      - {{uses: {CACHE}, with: {{path: .venv, key: failing}}}}
+      - run: touch .venv/half && false
+"""
+    for _ in range(2):
+        run = ran(site, text)
+        assert "Cache not found for input keys: failing" in log(site, run)
+
+
+def test_a_seeded_cache_is_linked(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "program").write_text("mine")
+    site.hub.caches.seed("seeded", {".venv": str(tmp_path), ".local/tool": str(tmp_path)})
+    text = f"""{ONE}
+      - {{uses: {CACHE}, with: {{path: ".venv\\n.local/tool", key: seeded}}}}
+      - run: test "$(cat .venv/program .local/tool/program)" = minemine
+"""
+    assert ran(site, text).conclusion == "success"
+
+
+def test_the_one_required_check(site: Site) -> None:
+    text = f"""
+  skipped: {{if: false, runs-on: ubuntu-24.04, steps: [{{run: "true"}}]}}
+  required:
+    if: always()
+    needs: skipped
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: {GREEN}
+        with: {{jobs: "${{{{ toJSON(needs) }}}}", allowed-skips: ALLOWED}}
+"""
+    assert ran(site, text.replace("ALLOWED", "skipped")).conclusion == "success"
+    assert ran(site, text.replace("ALLOWED", "'[]'")).conclusion == "failure"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "words"),
+    [
+        (ONE + "      - uses: some/body@0123456789", "nothing that stands in for the action some/body"),
+        (ONE + "      - uses: ./.github/own", "nothing that stands in for the action other/body"),
+        ("\n  one: {uses: other/repo/.github/workflows/x.yml@main}", "calls other/repo"),
+        ("\n  one: {uses: ./.github/workflows/none.yml}", "none.yml does not exist"),
+        ("\n  one: {runs-on: ubuntu-24.04, container: node, steps: []}", "runs no containers"),
+    ],
+)
+def test_what_cannot_be_run_does_not_start(site: Site, jobs: str, words: str) -> None:
+    own = "runs: {using: composite, steps: [{uses: other/body@v1}]}"
+    run = ran(site, jobs, {".github/own/action.yml": own})
+    assert run.conclusion == "startup_failure"
+    assert words in log(site, run)
+    assert run.jobs().totalCount == 0
+
+
+def test_a_label_that_no_runner_has_is_a_failure(site: Site) -> None:
+    text = f"{ONE}      - run: echo label=nowhere >> $GITHUB_OUTPUT\n        id: it\n"
+    text = text.replace("    steps", "    outputs: {label: '${{ steps.it.outputs.label }}'}\n    steps")
+    text += "  two: {needs: one, runs-on: '${{ needs.one.outputs.label }}', steps: [{run: 'true'}]}\n"
+    text += "  three: {needs: two, runs-on: ubuntu-24.04, steps: [{run: 'true'}]}\n"
+    run = ran(site, text)
+    assert run.conclusion == "failure"
+    assert conclusions(run) == {"one": "success", "two": "failure", "three": "skipped"}
+    assert "No runner has the label" in log(site, run)
+
+
+def test_a_failed_call_leaves_nothing_unsaid(site: Site) -> None:
+    called = "on: workflow_call\njobs: {inner: {runs-on: ubuntu-24.04, steps: [{run: 'false'}]}}"
+    text = "\n  call: {uses: ./.github/workflows/bad.yml}"
+    text += "\n  needs: {needs: call, runs-on: ubuntu-24.04, steps: [{run: 'true'}]}"
+    run = ran(site, text, {".github/workflows/bad.yml": called})
+    assert run.conclusion == "failure"
+    assert conclusions(run) == {"call / inner": "failure", "needs": "skipped"}
+
+
+def test_a_job_s_time_is_up(site: Site) -> None:
+    limit = "    timeout-minutes: 0.02\n    steps:\n"
+    text = ONE.replace("    steps:\n", limit) + "      - {name: Wait, run: nohup sleep 60}\n"
+    text += "      - {name: After, run: echo after}\n"
+    text += "  two: {runs-on: ubuntu-24.04, steps: [{run: sleep 2.5}]}\n"
+    run = ran(site, text)
+    assert run.conclusion == "cancelled"
+    assert conclusions(run) == {"one": "cancelled", "two": "success"}
+    jobs = {job.name: job for job in run.jobs()}
+    assert steps(jobs["one"]) == [("Wait", "cancelled"), ("After", "skipped")]
+    assert "exceeded the maximum execution time of 0.02 minutes" in log(site, run)
+
+
+def test_a_cancelled_run_leaves_no_process(site: Site) -> None:
+    escapes = "(trap '' TERM HUP; exec setsid sleep 60) & nohup sleep 60 & touch ../../../begun; wait"
+    run = began(site, f'{ONE}      - {{name: Wait, run: "{escapes}"}}')
+    folder = site.root / "runs" / str(run.id)
+    eventually((folder / "begun").exists)
+    assert len(marked(f"{folder}/")) >= 3
+    assert run.cancel()
+    assert ended(site, run).conclusion == "cancelled"
+    assert conclusions(run) == {"one": "cancelled"}
+    assert marked(f"{folder}/") == []
+
+
+def test_what_a_good_run_leaves_at_work_is_ended(site: Site) -> None:
+    run = ran(site, f'{ONE}      - run: "(exec setsid sleep 60 >/dev/null 2>&1) & echo left"')
+    assert run.conclusion == "success"
+    assert marked(f"{site.root}/runs/{run.id}/") == []
+    end_all(site.root / "runs" / str(run.id))
+
+
+def test_each_attempt_keeps_its_jobs(site: Site) -> None:
+    run = ran(site, ONE + "      - run: 'test $GITHUB_RUN_ATTEMPT = 2'")
+    assert run.conclusion == "failure"
+    assert run.rerun()
+    again = ended(site, run)
+    assert (again.conclusion, again.run_attempt) == ("success", 2)
+    found: list[Any] = [(job.run_attempt, job.conclusion) for job in again.jobs("all")]
+    assert found == [(1, "failure"), (2, "success")]
+    assert [job.run_attempt for job in again.jobs()] == [2]

@@ -1,20 +1,16 @@
-"""What jobs keep from run to run: actions/cache's entries, as folders that jobs work in by links."""
+"""What jobs keep from run to run: actions/cache's entries, as folders that jobs link to."""
 
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from localcloud.errors import ApiError
 
-PENDING = "pending"
-WORKSPACE = re.compile(rb"^#!/\S+/hostexecutor/")  # as act calls it
-
 
 class Caches:
-    """Entries below `root`/cache, by the key's hash; what a job makes counts once it has succeeded."""
+    """Entries below `root`/cache, by the key's hash; the stand-in for actions/cache makes them."""
 
     def __init__(self, root: Path) -> None:
         self.root = root  # every job's RUNNER_TOOL_CACHE
@@ -26,32 +22,12 @@ class Caches:
         if not key or wrong:
             raise ApiError("INVALID_ARGUMENT", f"a key and relative paths are needed: {wrong or key!r}")
         entry = self._entries / _hash(key)
-        part = self._entries / PENDING / f"{entry.name}.{os.urandom(4).hex()}"
+        part = self._entries / f"{entry.name}.{os.urandom(4).hex()}"
         for path, target in paths.items():
             (part / path).parent.mkdir(parents=True, exist_ok=True)
             (part / path).symlink_to(target)
         shutil.rmtree(entry, ignore_errors=True)
         part.rename(entry)
-
-    def settle(self, job: str, good: bool) -> None:
-        """A job's end: what it has cached is kept if it succeeded, and was not made by another since."""
-        made = self._entries / PENDING / _hash(job)
-        for entry in made.iterdir() if good and made.is_dir() else ():
-            kept = self._entries / entry.name
-            if not kept.exists():
-                _rehouse(entry, kept)
-                entry.rename(kept)
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def _rehouse(entry: Path, kept: Path) -> None:
-    """Programs of an environment name the workspace that it was made in, which is gone: at GitHub,
-    every job has the same."""
-    for program in entry.rglob("bin/*"):
-        if program.is_file() and not program.is_symlink():
-            text = program.read_bytes()
-            if text.startswith(b"#!"):
-                program.write_bytes(WORKSPACE.sub(lambda _: f"#!{kept}/".encode(), text))
 
 
 def _hash(text: str) -> str:

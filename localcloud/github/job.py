@@ -79,7 +79,6 @@ class Job:
         prepared = self._prepared(setting)
         progress = Progress(self.run, setting.jobs, prepared.jobs, partial(self._say, log))
         progress.on_late = lambda leg: end_all(self.folder, f"{MARK}={self._mark(leg)}\0")
-        progress.on_end = lambda leg: setting.caches.settle(self._mark(leg), _good(leg))
         self._progress = progress
         environment = setting.job_environment(self.run) | {"HOME": str(self.folder / "home")}
         timer = threading.Timer(setting.timeout, self.stop, ["timed_out"])
@@ -154,10 +153,6 @@ class Job:
     def summary(self) -> str:
         """What the jobs wrote as their summaries."""
         return self._progress.summary if self._progress else ""
-
-
-def _good(leg: Leg) -> bool:
-    return bool(leg.record["conclusion"] == "success")
 
 
 def end_orphan(folder: Path) -> None:

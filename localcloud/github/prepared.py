@@ -7,7 +7,7 @@ line), its environment gets what it asks for identity tokens with, and facts sta
 
 import copy
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,12 @@ SCOPES = (
     "actions attestations checks contents deployments discussions id-token issues models packages"
     " pages pull-requests security-events statuses"
 )
+CACHE = "actions/cache@"
+SAVE = (
+    f"run: bash '{STANDINS / 'actions' / 'cache' / 'save.sh'}'"  # what the real action does at the end
+)
+FOREIGN = ("concurrency", "permissions", "environment", "run-name")
+WITH_INPUTS = ("workflow_dispatch", "workflow_call")
 MARK = re.compile(r"⟦([^¦⟧]*)¦([^¦⟧]*)¦([^¦⟧]*)¦([^¦⟧]*)⟧")
 SPAN = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
 FACT = re.compile(r"(?<![\w.])(github\.[a-z_]+|secrets\.GITHUB_TOKEN)(?![\w.-])")
@@ -97,6 +103,7 @@ class Preparation:
         jobs = content.get("jobs") if isinstance(content, dict) else None
         if root is None or not isinstance(jobs, dict):
             raise StartupError(f"{path} has no jobs")
+        self._narrow(root)
         _fill(root, self._facts)
         nodes = _get(root, "jobs")
         for index, (key, job) in enumerate(jobs.items()):
@@ -111,6 +118,17 @@ class Preparation:
         )
         return target
 
+    def _narrow(self, root: yaml.Node) -> None:
+        """Leave out what act does nothing with, and may not know; of the events, all but this run's."""
+        _drop(root, FOREIGN)
+        given = _get(root, "on")
+        kept = given.value if isinstance(given, yaml.MappingNode) else []
+        kept = [pair for pair in kept if pair[0].value in WITH_INPUTS]
+        if self._run["event"] not in [key.value for key, _ in kept]:
+            kept = [*kept, (_scalar(self._run["event"]), yaml.ScalarNode("tag:yaml.org,2002:null", ""))]
+        _drop(root, ("on",))
+        root.value.append((_scalar("on"), yaml.MappingNode("tag:yaml.org,2002:map", kept)))
+
     def _text(self, path: str) -> str:
         entry = self._where.entry(self._run["head_sha"], path)
         if entry is None:
@@ -119,6 +137,7 @@ class Preparation:
 
     def _job(self, made: Prepared, job: Planned, node: yaml.Node) -> yaml.Node:
         made.jobs[job.key] = job
+        _drop(node, FOREIGN)
         if job.called:
             target = self._file(made, self._callee(job), f"{job.key}/", job.permissions)
             _put(node, "uses", f"./{target}")
@@ -128,6 +147,8 @@ class Preparation:
             for step, its in zip(job.steps, _get(node, "steps").value if job.steps else [], strict=True):
                 self._add(made, str(step.get("uses") or ""))
                 _extend(its, "with", _defaults(step))
+            if any(name.startswith(CACHE) for name in made.actions):
+                _get(node, "steps").value.append(yaml.compose(SAVE))
             _fill(node, given.facts)
             _extend(node, "env", given.variables)
         _put(node, "name", _mark(job) + str(job.content.get("name") or ""))
@@ -204,9 +225,14 @@ def _scalar(text: str) -> yaml.ScalarNode:
     return yaml.ScalarNode("tag:yaml.org,2002:str", text, style='"')
 
 
+def _drop(node: yaml.Node, names: Container[str]) -> None:
+    """Take fields out of a table."""
+    node.value = [pair for pair in node.value if pair[0].value not in names]
+
+
 def _put(node: yaml.Node, name: str, text: str) -> None:
     """Set a field of a table."""
-    node.value = [pair for pair in node.value if pair[0].value != name]
+    _drop(node, (name,))
     node.value.append((_scalar(name), _scalar(text)))
 
 

@@ -29,7 +29,6 @@ class Progress:
     def __init__(self, run: Run, jobs: Jobs, plans: Mapping[str, Planned], say: Told) -> None:
         self._run, self._jobs, self._plans, self._say = run, jobs, plans, say
         self.on_late: Callable[[Leg], None] = lambda _: None
-        self.on_end: Callable[[Leg], None] = lambda _: None
         self.legs: dict[str, Leg] = {}
         self._callers: dict[str, str] = {}
         self._skipped = set[str]()
@@ -137,7 +136,6 @@ class Progress:
                 leg.timer.cancel()
             leg.finish(told)
             self._jobs.save(leg.record)
-            self.on_end(leg)
 
     def _note(self, leg: Leg, event: Event) -> None:
         """The lines of its log that an event is worth."""
@@ -158,7 +156,8 @@ class Progress:
             )
         elif event.get("stage") == "Main" and (begins := BEGINS.match(msg)):
             first = begins[1].strip().partition("\n")[0]
-            if "$GITHUB_ACTION_PATH/" not in first:  # how a stand-in does it is of no interest
+            inner = len(event["stepID"]) > 1 and "$GITHUB_ACTION_PATH/" not in first
+            if inner or leg.step(event):  # how a stand-in does it is of no interest
                 self._say(leg, f"##[group]Run {first}\n##[endgroup]")
 
     def stop(self) -> None:

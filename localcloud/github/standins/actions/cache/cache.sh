@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Link each path to an entry below $RUNNER_TOOL_CACHE/cache, which jobs share.
+# Link each path to the key's entry below $RUNNER_TOOL_CACHE/cache, which jobs share; without one,
+# note what save.sh keeps at the job's end.
 set -euo pipefail
 
 hash() { printf '%s' "$1" | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c 1-64; }
@@ -15,10 +16,8 @@ else
     echo "::error::Failed to restore cache entry. Input key: $KEY"
     exit 1
   fi
-  # It is kept once the job has succeeded.
-  entry=$tools/cache/pending/$(hash "$ACTIONS_ORCHESTRATION_ID")/$(hash "$KEY")
 fi
-if [ "$LOOK" = true ] || { [ "$MAKE" != true ] && [ ! -d "$entry" ]; }; then exit 0; fi
+if [ "$LOOK" = true ]; then exit 0; fi
 while read -r path; do
   case $path in
   "" | "!"*) continue ;;
@@ -26,8 +25,11 @@ while read -r path; do
   /*) kept=$entry/root$path ;;
   *) kept=$entry/$path path=$GITHUB_WORKSPACE/$path ;;
   esac
-  [ -e "$kept" ] || mkdir -p "$kept"
-  mkdir -p "$(dirname "$path")"
-  if [ -e "$path" ] && [ ! -L "$path" ]; then rm -r "$path"; fi
-  ln -sfn "$kept" "$path"
+  if [ ! -d "$entry" ]; then
+    if [ "$MAKE" = true ]; then printf '%s\t%s\t%s\n' "$entry" "$path" "$kept" >>"$RUNNER_TEMP/caches"; fi
+  elif [ -e "$kept" ]; then
+    mkdir -p "$(dirname "$path")"
+    rm -rf "$path"
+    ln -s "$kept" "$path"
+  fi
 done <<<"$PATHS"

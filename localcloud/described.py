@@ -118,7 +118,7 @@ class Description:
             if name in properties or isinstance(more, dict):
                 yield from self.problems(properties.get(name, more), one, f"{at}.{name}".strip("."))
             elif not free:
-                yield Problem("unknown", at, name)
+                yield Problem("unknown", at, name, one)
 
 
 def _operation(name: str, content: dict[str, Any]) -> Operation:

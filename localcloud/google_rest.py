@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from localcloud.described import Description, Operation, Problem
+from localcloud.described import Description, Operation, Problem, normal
 from localcloud.errors import ApiError
-from localcloud.http import Handler, Request, Response, Route
+from localcloud.http import Handler, Request, Response, Route, pattern
 from localcloud.transport import check_alt, own_fields, shaped
 
 INVALID = "Invalid JSON payload received."
@@ -24,7 +24,19 @@ def routes(api: Description, table: list[Route], areas: tuple[str, ...]) -> list
     inside = [route for route in table if route.path.startswith(areas)]
     outside = [route for route in table if not route.path.startswith(areas)]
     others = [Route("*", f"{area}{{rest*}}", partial(_unserved, api)) for area in areas]
-    return [*(_described(api, route) for route in inside), *others, *outside]
+    return [*_hidden(api, inside), *(_described(api, route) for route in inside), *others, *outside]
+
+
+def _hidden(api: Description, table: list[Route]) -> Iterator[Route]:
+    """Refusals of the calls that are not served, but that a route with an open end would take."""
+    open_ended = [(route.method, pattern(route.path)) for route in table if "*}" in route.path]
+    served = {(route.method, normal(route.path)) for route in table}
+    for operation in api.operations.values():
+        for path in operation.paths:
+            at = (operation.verb, normal(path))
+            taken = any(verb == at[0] and one.fullmatch(at[1]) for verb, one in open_ended)
+            if taken and at not in served:
+                yield Route(operation.verb, path, partial(_unserved, api))
 
 
 def _unserved(api: Description, request: Request) -> Response:
@@ -73,7 +85,7 @@ def _query_words(operation: Operation, request: Request) -> Iterator[str]:
 def _counts(api: Description, problem: Problem) -> bool:
     """Google reads numbers and switches from texts, too, and null as what is not there."""
     wanted = api.follow(problem.schema).get("type")
-    if problem.kind == "type" and problem.value is None:
+    if problem.kind in ("type", "unknown") and problem.value is None:
         return False
     return (
         problem.kind != "type" or wanted in ("object", "array") or isinstance(problem.value, dict | list)

@@ -10,10 +10,12 @@ from localcloud.cloud import Cloud
 from localcloud.described import description
 from localcloud.errors import ApiError
 from localcloud.http import Handler, Request, Response, Route, Router, google_error
+from localcloud.storage_bucket_calls import BucketCalls
+from localcloud.storage_conditions import Conditions
 from localcloud.storage_copy import Copies
-from localcloud.storage_grants import Grants, refuse_unserved
+from localcloud.storage_grants import Grants, refuse_fields, refuse_unserved
 from localcloud.storage_list import page
-from localcloud.storage_objects import Conditions, Objects, Resource, public
+from localcloud.storage_objects import Objects, Resource, public
 from localcloud.storage_xml import MultipartUploads
 
 BUCKETS, BUCKET = "/storage/v1/b", "/storage/v1/b/{bucket}"
@@ -31,6 +33,7 @@ class Storage:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud, self._objects = cloud, Objects(cloud)
         self._grants = Grants(cloud, self._objects)
+        self._buckets = BucketCalls(self._objects, self._grants)
         self._copies = Copies(self._objects, self._grants)
         self._sessions = uploads.Sessions(cloud, self._finish)
         self._xml = MultipartUploads(cloud, self._objects, self._grants)
@@ -44,7 +47,7 @@ class Storage:
     def make_bucket(self, name: str, location: str = "US") -> None:
         """Make a bucket, unless it is there."""
         if not self._cloud.store.get("bucket", name):
-            self._objects.create_bucket({"name": name, "location": location})
+            self._objects.buckets.create({"name": name, "location": location})
 
     def write(self, bucket: str, name: str, data: bytes, content_type: str = "") -> None:
         """Make or replace an object."""
@@ -67,19 +70,20 @@ class Storage:
 
     def table(self) -> list[tuple[str, str, str, Handler]]:
         """Every call that is served."""
-        of_object, of_bucket = "storage.objects", "storage.buckets"
+        of_object, of_bucket, buckets = "storage.objects", "storage.buckets", self._buckets
         return [
             ("GET", "/storage/v1/projects/{project}/serviceAccount", "", self.service_account),
             ("POST", "/batch/storage/v1", "", self.batch),
-            ("POST", BUCKETS, f"{of_bucket}.create", self.create_bucket),
-            ("GET", BUCKETS, f"{of_bucket}.list", self.list_buckets),
-            ("GET", BUCKET, f"{of_bucket}.get", self.get_bucket),
-            ("PATCH", BUCKET, f"{of_bucket}.update", self.patch_bucket),
-            ("PUT", BUCKET, f"{of_bucket}.update", self.patch_bucket),
-            ("DELETE", BUCKET, f"{of_bucket}.delete", self.delete_bucket),
-            ("GET", f"{BUCKET}/iam", f"{of_bucket}.getIamPolicy", self.get_policy),
-            ("PUT", f"{BUCKET}/iam", f"{of_bucket}.setIamPolicy", self.set_policy),
-            ("GET", f"{BUCKET}/iam/testPermissions", "", self.test_permissions),
+            ("POST", BUCKETS, f"{of_bucket}.create", buckets.create),
+            ("GET", BUCKETS, f"{of_bucket}.list", buckets.list),
+            ("GET", BUCKET, f"{of_bucket}.get", buckets.get),
+            ("PATCH", BUCKET, f"{of_bucket}.update", buckets.patch),
+            ("PUT", BUCKET, f"{of_bucket}.update", buckets.patch),
+            ("POST", f"{BUCKET}/lockRetentionPolicy", f"{of_bucket}.update", buckets.lock),
+            ("DELETE", BUCKET, f"{of_bucket}.delete", buckets.delete),
+            ("GET", f"{BUCKET}/iam", f"{of_bucket}.getIamPolicy", buckets.get_policy),
+            ("PUT", f"{BUCKET}/iam", f"{of_bucket}.setIamPolicy", buckets.set_policy),
+            ("GET", f"{BUCKET}/iam/testPermissions", "", buckets.test_permissions),
             ("GET", OBJECTS, f"{of_object}.list", self.list_objects),
             ("POST", f"{BUCKET}/o/{{name*}}/compose", f"{of_object}.get", self._copies.compose),
             ("POST", f"{BUCKET}/o/{{name*}}/copyTo/{TARGET}", f"{of_object}.get", self._copies.copy),
@@ -89,6 +93,13 @@ class Storage:
                 f"{of_object}.get",
                 self._copies.rewrite,
             ),
+            (
+                "POST",
+                f"{BUCKET}/o/{{name*}}/moveTo/o/{{target*}}",
+                f"{of_object}.move",
+                self._copies.move,
+            ),
+            ("POST", f"{BUCKET}/o/{{name*}}/restore", f"{of_object}.restore", self._copies.restore),
             ("GET", OBJECT, f"{of_object}.get", self.get_object),
             ("GET", f"/download{OBJECT}", f"{of_object}.get", self.download),
             ("PATCH", OBJECT, f"{of_object}.update", self.patch_object),
@@ -133,17 +144,6 @@ class Storage:
                 self._grants.check(principal, permission, *named)
         return handler(request)
 
-    def create_bucket(self, request: Request) -> Response:
-        """buckets.insert"""
-        return Response(self._objects.create_bucket(request.json()))
-
-    def list_buckets(self, request: Request) -> Response:
-        """buckets.list"""
-        query = request.query
-        found, _, token = page(self._objects.buckets(query.get("prefix", "")), query)
-        body = {"kind": "storage#buckets", "items": found}
-        return Response(body | ({"nextPageToken": token} if token else {}))
-
     def batch(self, request: Request) -> Response:
         """Many calls in one."""
         return storage_batch.answer(request, Router([self]))
@@ -154,50 +154,15 @@ class Storage:
         address = f"service-{number}@gs-project-accounts.iam.gserviceaccount.com"
         return Response({"kind": "storage#serviceAccount", "email_address": address})
 
-    def get_bucket(self, request: Request) -> Response:
-        """buckets.get"""
-        found = self._objects.bucket(request.params["bucket"])
-        Conditions.of(request.query).check(found)
-        return Response(found)
-
-    def patch_bucket(self, request: Request) -> Response:
-        """buckets.patch and buckets.update; after the latter no other label is there"""
-        name, changes = request.params["bucket"], request.json()
-        if request.method == "PUT":
-            before = self._objects.bucket(name).get("labels", {})
-            changes |= {"labels": dict.fromkeys(before) | (changes.get("labels") or {})}
-        conditions = Conditions.of(request.query)
-        return Response(self._objects.change_bucket(name, changes, conditions))
-
-    def delete_bucket(self, request: Request) -> Response:
-        """buckets.delete"""
-        self._objects.delete_bucket(request.params["bucket"])
-        self._grants.forget(request.params["bucket"])
-        return Response(status=204)
-
-    def get_policy(self, request: Request) -> Response:
-        """buckets.getIamPolicy"""
-        return Response(self._grants.policy(request.params["bucket"]))
-
-    def set_policy(self, request: Request) -> Response:
-        """buckets.setIamPolicy"""
-        return Response(self._grants.set_policy(request.params["bucket"], request.json()))
-
-    def test_permissions(self, request: Request) -> Response:
-        """buckets.testIamPermissions"""
-        caller, bucket = self._grants.caller(request), request.params["bucket"]
-        held = self._grants.held(caller, request.query, bucket)
-        return Response({"kind": "storage#testIamPermissionsResponse", "permissions": held})
-
     def list_objects(self, request: Request) -> Response:
         """objects.list"""
-        query = request.query
-        found, prefixes, token = page(
-            self._objects.list(
-                request.params["bucket"], query.get("prefix", ""), _yes(query, "versions")
-            ),
-            query,
-        )
+        query, place = request.query, (request.params["bucket"], request.query.get("prefix", ""))
+        soft, versions = (query.get(name, "").lower() == "true" for name in ("softDeleted", "versions"))
+        if soft and versions:
+            words = "Cannot list soft-deleted objects and versions at once."
+            raise ApiError("INVALID_ARGUMENT", words, reason="invalid")
+        listed = self._objects.list_deleted(*place) if soft else self._objects.list(*place, versions)
+        found, prefixes, token = page(listed, query)
         body: Resource = {"kind": "storage#objects", "items": [public(one) for one in found]}
         return Response(
             body
@@ -221,8 +186,10 @@ class Storage:
 
     def patch_object(self, request: Request) -> Response:
         """objects.patch and objects.update"""
+        changes = request.json()
+        refuse_fields(changes)
         with self._cloud.store.transaction():
-            return Response(public(self._objects.change(self._get(request), request.json())))
+            return Response(public(self._objects.change(self._get(request), changes)))
 
     def delete_object(self, request: Request) -> Response:
         """objects.delete"""
@@ -233,7 +200,7 @@ class Storage:
     def upload(self, request: Request) -> Response:
         """objects.insert: multipart, media or the start of a resumable session"""
         bucket, kind = request.params["bucket"], request.query.get("uploadType", "")
-        self._objects.bucket(bucket)
+        self._objects.buckets.get(bucket)
         caller = self._grants.caller(request)
         if kind == "multipart":
             return self._write(caller, bucket, request.query, uploads.multipart(request))
@@ -282,11 +249,8 @@ class Storage:
             raise ApiError("INVALID_ARGUMENT", "Required object name.", reason="required")
         api = description("storage")
         google_rest.check_body(api, api.operations["storage.objects.insert"], metadata)
+        refuse_fields(metadata)
         return {**metadata, "bucket": bucket, "name": name}
 
     def _get(self, request: Request) -> Resource:
         return self._objects.get(request.params["bucket"], request.params["name"], request.query)
-
-
-def _yes(query: Mapping[str, str], name: str) -> bool:
-    return query.get(name, "").lower() == "true"

@@ -51,7 +51,7 @@ def _headers(found: Resource, size: int) -> dict[str, str]:
     md5 = f",md5={found['md5Hash']}" if found.get("md5Hash") else ""
     updated = datetime.fromisoformat(found["updated"])
     headers = {
-        "content-type": found["contentType"],
+        "content-type": found.get("contentType", "application/octet-stream"),
         "etag": found["etag"],
         "accept-ranges": "bytes",
         "last-modified": format_datetime(updated, usegmt=True),

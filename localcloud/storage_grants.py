@@ -7,8 +7,12 @@ from localcloud.storage_objects import Objects, Resource
 
 OF_PROJECT = ("storage.buckets.create", "storage.buckets.list")
 
-# Fields of queries that mean access control lists, keys or soft deletion.
-NOT_SERVED = ("predefinedAcl", "destinationPredefinedAcl", "kmsKeyName", "softDeleted")
+# Fields of queries, and of objects, that mean access control lists, keys or retention of their own.
+NOT_SERVED = (
+    *("predefinedAcl", "predefinedDefaultObjectAcl", "destinationPredefinedAcl"),
+    *("kmsKeyName", "destinationKmsKeyName", "enableObjectRetention", "overrideUnlockedRetention"),
+)
+OF_OBJECT = ("acl", "kmsKeyName", "retention", "contexts")
 
 
 class Grants:
@@ -41,13 +45,13 @@ class Grants:
 
     def policy(self, bucket: str) -> Resource:
         """The bucket's policy as the JSON API shows it."""
-        self._objects.bucket(bucket)
+        self._objects.buckets.get(bucket)
         found = self._cloud.iam.policy(self._name(bucket))
         return {"kind": "storage#policy", "resourceId": f"projects/_/buckets/{bucket}", **found}
 
     def set_policy(self, bucket: str, policy: Resource) -> Resource:
         """Replace it. Raises conditionNotMet where its etag is not today's."""
-        self._objects.bucket(bucket)
+        self._objects.buckets.get(bucket)
         try:
             self._cloud.iam.set(self._name(bucket), policy)
         except ApiError as error:
@@ -59,7 +63,7 @@ class Grants:
 
     def held(self, principal: str, query: Query, bucket: str) -> list[str]:
         """Those of the query's permissions that the caller has."""
-        self._objects.bucket(bucket)
+        self._objects.buckets.get(bucket)
         return self._cloud.iam.held(principal, query.all("permissions"), self._name(bucket))
 
     def forget(self, bucket: str) -> None:
@@ -81,6 +85,15 @@ def refuse_unserved(request: Request) -> None:
     """Raises UNIMPLEMENTED for what would change an object and is not done here."""
     asked = [name for name in request.headers if name.startswith("x-goog-encryption-")]
     asked += [name for name in NOT_SERVED if name in request.query]
+    _refuse(asked)
+
+
+def refuse_fields(wanted: Resource) -> None:
+    """Raises UNIMPLEMENTED for fields of an object that would have no effect."""
+    _refuse([name for name in OF_OBJECT if wanted.get(name)])
+
+
+def _refuse(asked: list[str]) -> None:
     if asked:
         words = f"the local cloud does not serve {', '.join(asked)} of Cloud Storage"
         raise ApiError("UNIMPLEMENTED", words, reason="notImplemented")

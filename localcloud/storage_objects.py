@@ -2,10 +2,9 @@
 
 import base64
 import hashlib
-import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,45 +13,20 @@ import google_crc32c
 
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
+from localcloud.storage_buckets import API, Buckets
+from localcloud.storage_conditions import Conditions
+from localcloud.storage_settings import after, seconds
 
-API = "https://www.googleapis.com/storage/v1"
 DOWNLOAD = "https://storage.googleapis.com/download/storage/v1"
-BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-MULTI_REGIONS = ("US", "EU", "ASIA")
 SETTABLE = (
     *("contentType", "contentEncoding", "contentDisposition", "contentLanguage", "cacheControl"),
     *("metadata", "customTime", "storageClass", "temporaryHold", "eventBasedHold"),
 )
+CONTENT = ("blob", "crc32c", "md5Hash", "size", "componentCount")
+PRIVATE = ("blob", "released")  # of a record, for nobody else
+BYTES = "application/octet-stream"
 
 Resource = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What must hold of an object's generation and metageneration for a call to go on."""
-
-    tests: Mapping[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, query: Mapping[str, str], source: bool = False) -> "Conditions":
-        """The conditions in a query; with `source`, those on a copy's source."""
-        prefix = "ifSource" if source else "if"
-        names = (
-            "GenerationMatch",
-            "GenerationNotMatch",
-            "MetagenerationMatch",
-            "MetagenerationNotMatch",
-        )
-        return cls({name: int(query[prefix + name]) for name in names if prefix + name in query})
-
-    def check(self, found: Resource | None) -> None:
-        """Raises conditionNotMet."""
-        for name, wanted in self.tests.items():
-            field_name = "metageneration" if name.startswith("Meta") else "generation"
-            actual = int(found[field_name]) if found else 0
-            if (actual == wanted) == ("Not" in name):
-                message = "At least one of the pre-conditions you specified did not hold."
-                raise ApiError("FAILED_PRECONDITION", message, status=412, reason="conditionNotMet")
 
 
 def hashes(data: bytes) -> dict[str, str]:
@@ -68,81 +42,41 @@ def missing(bucket: str, name: str) -> ApiError:
 
 
 class Objects:
-    """Records: "bucket", "object" by "bucket/name", "object-version"; bytes among the store's blobs."""
+    """Records: "object" by "bucket/name"; "object-version" and "object-soft" (deleted, but not yet for
+    good) by that and the generation; bytes among the store's blobs.
+    """
 
     def __init__(self, cloud: Cloud) -> None:
-        self._cloud, self._store = cloud, cloud.store
+        self._cloud, self._store, self.buckets = cloud, cloud.store, Buckets(cloud)
 
-    def bucket(self, name: str) -> Resource:
-        """The bucket's resource. Raises NOT_FOUND."""
-        found = self._store.get("bucket", name)
-        if found is None:
-            raise ApiError("NOT_FOUND", "The specified bucket does not exist.", reason="notFound")
-        return found
-
-    def buckets(self, prefix: str = "") -> list[Resource]:
-        """All buckets, by name."""
-        return [row for _, row in self._store.list("bucket", prefix)]
-
-    def create_bucket(self, wanted: Resource) -> Resource:
-        """A new bucket. Raises ALREADY_EXISTS."""
-        name, location = wanted.get("name", ""), wanted.get("location", "US").upper()
-        if not BUCKET_NAME.fullmatch(name):
-            raise ApiError("INVALID_ARGUMENT", f"Invalid bucket name: '{name}'", reason="invalid")
-        now = self._cloud.now()
-        made = {
-            "kind": "storage#bucket",
-            "id": name,
-            "selfLink": f"{API}/b/{name}",
-            "projectNumber": self._cloud.world.project_number,
-            "storageClass": "STANDARD",
-            "locationType": "multi-region" if location in MULTI_REGIONS else "region",
-            "timeCreated": now,
-            "updated": now,
-            "iamConfiguration": {"uniformBucketLevelAccess": {"enabled": True}},
-            **{key: value for key, value in wanted.items() if value is not None},
-            "location": location,
-        }
-        with self._store.transaction():
-            if self._store.get("bucket", name):
-                words = (
-                    "Your previous request to create the named bucket succeeded and you already own it."
-                )
-                raise ApiError("ALREADY_EXISTS", words, reason="conflict")
-            return self._save_bucket(made)
+    def transaction(self) -> AbstractContextManager[None]:
+        """All or nothing, one at a time."""
+        return self._store.transaction()
 
     def change_bucket(self, name: str, changes: Resource, conditions: Conditions) -> Resource:
-        """Set the given fields; None removes one."""
+        """Set the given fields of a bucket; how long its objects are kept goes with them."""
         with self._store.transaction():
-            bucket = self.bucket(name)
-            conditions.check(bucket)
-            merged = {**bucket, **changes, "name": name, "location": bucket["location"]}
-            # A label is removed by None; one that is not named stays.
-            labels = {**bucket.get("labels", {}), **(changes.get("labels") or {})}
-            merged["labels"] = {key: value for key, value in labels.items() if value is not None} or None
-            return self._save_bucket({key: value for key, value in merged.items() if value is not None})
+            made = self.buckets.change(name, changes, conditions)
+            if "retentionPolicy" in changes:
+                for key, one in self._store.list("object", f"{name}/"):
+                    self._store.put("object", key, retained(one, made))
+            return made
 
     def delete_bucket(self, name: str) -> None:
         """Remove an empty bucket. Raises where it is not."""
         with self._store.transaction():
-            self.bucket(name)
             if self.list(name, versions=True):
                 words = "The bucket you tried to delete is not empty."
                 raise ApiError("ALREADY_EXISTS", words, reason="conflict")
-            self._store.delete("bucket", name)
-
-    def _save_bucket(self, bucket: Resource) -> Resource:
-        number = int(bucket.get("metageneration", 0)) + 1
-        tag = base64.b64encode(str(number).encode()).decode()
-        bucket |= {"metageneration": str(number), "etag": tag, "updated": self._cloud.now()}
-        self._store.put("bucket", bucket["name"], bucket)
-        return bucket
+            for key, _ in self._store.list("object-soft", f"{name}/"):
+                self._store.delete("object-soft", key)
+            self.buckets.forget(name)
 
     def find(self, bucket: str, name: str, generation: str = "") -> Resource | None:
         """The live object or the generation, or None. Raises where the bucket is not there."""
         found = self._store.get("object", f"{bucket}/{name}")
         if found is None:
-            self.bucket(bucket)
+            self.buckets.get(bucket)
         if found is None or generation not in ("", found["generation"]):
             return self._store.get("object-version", _old(bucket, name, generation))
         return found
@@ -150,18 +84,33 @@ class Objects:
     def get(self, bucket: str, name: str, query: Mapping[str, str] | None = None) -> Resource:
         """The object, if it is there and the query's generation and conditions hold."""
         query = query or {}
-        found = self.find(bucket, name, query.get("generation", ""))
+        generation = query.get("generation", "")
+        soft = query.get("softDeleted", "").lower() == "true"
+        found = self.deleted(bucket, name, generation) if soft else self.find(bucket, name, generation)
         if found is None:
             raise missing(bucket, name)
         Conditions.of(query).check(found)
         return found
 
-    def list(self, bucket: str, prefix: str = "", versions: bool = False) -> list[Resource]:
-        """The objects whose names start with `prefix`, by name; with older generations if asked."""
-        self.bucket(bucket)
-        kinds = ("object", "object-version") if versions else ("object",)
+    def deleted(self, bucket: str, name: str, generation: str) -> Resource | None:
+        """A generation that is deleted, but not yet for good, or None."""
+        self.buckets.get(bucket)
+        found = self._store.get("object-soft", _old(bucket, name, generation))
+        return found if found and found["hardDeleteTime"] > self._cloud.now() else None
+
+    def list_deleted(self, bucket: str, prefix: str = "") -> list[Resource]:
+        """The generations that are deleted, but not yet for good."""
+        found, now = self._listed(bucket, prefix, ("object-soft",)), self._cloud.now()
+        return [one for one in found if one["hardDeleteTime"] > now]
+
+    def _listed(self, bucket: str, prefix: str, kinds: tuple[str, ...]) -> list[Resource]:
+        self.buckets.get(bucket)
         found = [row for kind in kinds for _, row in self._store.list(kind, f"{bucket}/{prefix}")]
         return sorted(found, key=lambda one: (one["name"], int(one["generation"])))
+
+    def list(self, bucket: str, prefix: str = "", versions: bool = False) -> list[Resource]:
+        """The objects whose names start with `prefix`, by name; with older generations if asked."""
+        return self._listed(bucket, prefix, ("object", "object-version") if versions else ("object",))
 
     def data(self, found: Resource) -> bytes:
         """An object's bytes."""
@@ -189,9 +138,11 @@ class Objects:
         bucket, name = wanted["bucket"], wanted["name"]
         own = {key: wanted[key] for key in SETTABLE if wanted.get(key) is not None}
         with self._store.transaction():
-            before = self.find(bucket, name)
+            before, place = self.find(bucket, name), self.buckets.get(bucket)
             conditions.check(before)
-            self._archive(before)
+            if before:
+                self._check_free(before)
+                self._put_away(before)
             generation = max(time.time_ns() // 1000, int(before["generation"]) + 1 if before else 0)
             now = self._cloud.now()
             times = dict.fromkeys(("timeCreated", "timeStorageClassUpdated", "timeFinalized"), now)
@@ -201,8 +152,19 @@ class Objects:
                 "name": name,
                 "generation": str(generation),
             }
-            defaults = {"contentType": "application/octet-stream", "storageClass": "STANDARD"}
+            defaults = {"contentType": BYTES, "storageClass": place["storageClass"]}
+            if place.get("defaultEventBasedHold"):
+                defaults["eventBasedHold"] = True
             return self._save({**head, **defaults, **own, **content, **times})
+
+    def restore(self, found: Resource, conditions: Conditions) -> Resource:
+        """A deleted generation as a new one. Raises where a condition on the live one does not hold."""
+        with self._store.transaction():
+            content = {key: found[key] for key in CONTENT if key in found}
+            made = self.save(found, content, conditions)
+            key = _old(found["bucket"], found["name"], found["generation"])
+            self._store.delete("object-soft", key)
+            return made
 
     def change(self, found: Resource, changes: Resource) -> Resource:
         """Change an object's metadata; None removes a field."""
@@ -210,37 +172,51 @@ class Objects:
         if isinstance(own.get("metadata"), dict):
             merged = {**found.get("metadata", {}), **own["metadata"]}
             own["metadata"] = {key: value for key, value in merged.items() if value is not None}
+        if found.get("eventBasedHold") and own.get("eventBasedHold") is False:
+            own["released"] = self._cloud.now()
         return self._save({**found, **own})
-
-    def _archive(self, found: Resource | None) -> None:
-        """Keep a live object as an older generation, where its bucket has versions."""
-        if found and self.bucket(found["bucket"]).get("versioning", {}).get("enabled"):
-            old = found | {"timeDeleted": self._cloud.now()}
-            self._store.put(
-                "object-version", _old(found["bucket"], found["name"], found["generation"]), old
-            )
 
     def delete(self, found: Resource, for_good: bool = False) -> None:
         """Remove an object (its bytes stay: others may have the same). Raises where it is held.
 
         In a bucket with versions it stays as an older generation, unless it is removed for good.
         """
-        if found.get("temporaryHold") or found.get("eventBasedHold"):
-            words = f"Object '{found['bucket']}/{found['name']}' is under active hold"
-            raise ApiError("PERMISSION_DENIED", f"{words} and cannot be deleted.", reason="forbidden")
+        self._check_free(found)
+        self._put_away(found, for_good or "timeDeleted" in found)
+        key = _old(found["bucket"], found["name"], found["generation"])
         if "timeDeleted" in found:
-            self._store.delete(
-                "object-version", _old(found["bucket"], found["name"], found["generation"])
-            )
-            return
-        if not for_good:
-            self._archive(found)
-        self._store.delete("object", f"{found['bucket']}/{found['name']}")
+            self._store.delete("object-version", key)
+        else:
+            self._store.delete("object", f"{found['bucket']}/{found['name']}")
+
+    def _put_away(self, found: Resource, for_good: bool = False) -> None:
+        """Keep what is deleted or written over: as an older generation, or as deleted for a while."""
+        bucket, now = self.buckets.get(found["bucket"]), self._cloud.now()
+        key = _old(found["bucket"], found["name"], found["generation"])
+        kept = seconds(bucket, "softDeletePolicy", "retentionDurationSeconds")
+        if bucket.get("versioning", {}).get("enabled") and not for_good:
+            self._store.put("object-version", key, found | {"timeDeleted": now})
+        elif kept:
+            times = {"softDeleteTime": now, "hardDeleteTime": after(now, kept)}
+            self._store.put("object-soft", key, found | times)
+
+    def _check_free(self, found: Resource) -> None:
+        """Raises PERMISSION_DENIED where an object is held, or kept for some time yet."""
+        name = f"Object '{found['bucket']}/{found['name']}'"
+        if found.get("temporaryHold") or found.get("eventBasedHold"):
+            words = f"{name} is under active hold and cannot be deleted, overwritten or archived."
+            raise ApiError("PERMISSION_DENIED", words, reason="forbidden")
+        until = found.get("retentionExpirationTime", "")
+        if until > self._cloud.now():
+            words = f"{name} is subject to bucket's retention policy or object retention"
+            rest = f"and cannot be deleted or overwritten until {until}"
+            raise ApiError("PERMISSION_DENIED", f"{words} {rest}", reason="retentionPolicyNotMet")
 
     def _save(self, record: Resource) -> Resource:
         record["metageneration"] = str(int(record.get("metageneration", 0)) + 1)
         tag = f"{record['generation']}/{record['metageneration']}".encode()
         record = {key: value for key, value in record.items() if value is not None}
+        record = retained(record, self.buckets.get(record["bucket"]))
         record |= {"etag": base64.b64encode(tag).decode(), "updated": self._cloud.now()}
         bucket, name = record["bucket"], record["name"]
         if "timeDeleted" in record:
@@ -258,7 +234,17 @@ def public(found: Resource) -> Resource:
         "selfLink": f"{API}/{address}",
         "mediaLink": f"{DOWNLOAD}/{address}?generation={found['generation']}&alt=media",
     }
-    return {**{key: value for key, value in found.items() if key != "blob"}, **links}
+    return {**{key: value for key, value in found.items() if key not in PRIVATE}, **links}
+
+
+def retained(found: Resource, bucket: Resource) -> Resource:
+    """The object with the time until which its bucket's retention policy keeps it."""
+    period = seconds(bucket, "retentionPolicy", "retentionPeriod")
+    made = {key: value for key, value in found.items() if key != "retentionExpirationTime"}
+    if period and not made.get("eventBasedHold"):
+        since = made.get("released") or made["timeCreated"]
+        made["retentionExpirationTime"] = after(since, period)
+    return made
 
 
 def _old(bucket: str, name: str, generation: str) -> str:

@@ -3,18 +3,37 @@
 import hashlib
 import re
 import secrets
+from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
 from localcloud.http import Request, Response
+from localcloud.storage_conditions import Conditions
 from localcloud.storage_download import declared_hashes
 from localcloud.storage_grants import Grants
-from localcloud.storage_objects import Conditions, Objects, hashes
+from localcloud.storage_objects import Objects, hashes
 
 XML = {"content-type": "application/xml; charset=UTF-8"}
 SPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+FIELDS = {
+    "content-type": "contentType",
+    "content-encoding": "contentEncoding",
+    "content-disposition": "contentDisposition",
+    "content-language": "contentLanguage",
+    "cache-control": "cacheControl",
+    "x-goog-storage-class": "storageClass",
+    "x-goog-custom-time": "customTime",
+}
+META = "x-goog-meta-"
+
+
+def described(headers: Mapping[str, str]) -> dict[str, Any]:
+    """What a call's headers say of the object that it makes, as the object's fields."""
+    own = {key.removeprefix(META): value for key, value in headers.items() if key.startswith(META)}
+    found = {field: headers[name] for name, field in FIELDS.items() if headers.get(name)}
+    return found | ({"metadata": own} if own else {})
 
 
 class MultipartUploads:
@@ -57,12 +76,10 @@ class MultipartUploads:
 
     def _begin(self, request: Request) -> Response:
         bucket, name = request.params["bucket"], request.params["name"]
-        self._objects.bucket(bucket)
-        marks = "x-goog-meta-"
-        own = {k.removeprefix(marks): v for k, v in request.headers.items() if k.startswith(marks)}
-        wanted = {"bucket": bucket, "name": name, "contentType": request.headers.get("content-type")}
+        self._objects.buckets.get(bucket)
+        wanted = {"bucket": bucket, "name": name, **described(request.headers)}
         upload = secrets.token_hex(16)
-        self._store.put("multipart", upload, wanted | ({"metadata": own} if own else {}))
+        self._store.put("multipart", upload, wanted)
         return self._answer("InitiateMultipartUploadResult", request, f"<UploadId>{upload}</UploadId>")
 
     def _complete(self, request: Request) -> Response:

@@ -93,7 +93,12 @@ def test_no_call_goes_without_a_token_for_a_stray_upload_id(
     cloud: Cloud, service: Storage, upload: str
 ) -> None:
     cloud.store.put("upload", "of-another-bucket", {"bucket": "other"})
-    needed = {"/storage/v1/b": "&project=x", "/storage/v1/b/data/iam/testPermissions": "&permissions=x"}
+    needed = {
+        "/storage/v1/b": "&project=x",
+        "/storage/v1/b/data/iam/testPermissions": "&permissions=x",
+        "/storage/v1/b/data/lockRetentionPolicy": "&ifMetagenerationMatch=1",
+        "/storage/v1/b/data/o/data/restore": "&generation=1",
+    }
     statuses = {}
     with serve(service, "storage.googleapis.com") as address:
         for method, path, _, _ in service.table():
@@ -433,6 +438,148 @@ def test_labels_go_with_an_update_and_etags_hold(client: storage.Client, bucket:
         blob.download_as_bytes(if_etag_not_match=blob.etag)
     assert blob.download_as_bytes(if_etag_match=blob.etag) == b"x"
     assert [one.name for one in bucket.list_blobs(match_glob="**/tagged")] == ["deep/tagged"]
+
+
+def test_access_control_lists_are_refused_by_name(client: storage.Client, bucket: Any) -> None:
+    blob = bucket.blob("a/b")
+    blob.upload_from_string("x")
+    with pytest.raises(exceptions.MethodNotImplemented, match=r"storage\.objectAccessControls\.list"):
+        blob.acl.reload()
+    with pytest.raises(exceptions.MethodNotImplemented, match=r"storage\.bucketAccessControls\.list"):
+        bucket.acl.reload()
+    blob.retention.mode = "Unlocked"
+    with pytest.raises(exceptions.MethodNotImplemented, match="does not serve retention"):
+        blob.patch()
+
+
+def test_settings_that_would_have_no_effect_are_refused(client: storage.Client, bucket: Any) -> None:
+    bucket.default_kms_key_name = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+    with pytest.raises(exceptions.MethodNotImplemented, match="does not serve encryption of buckets"):
+        bucket.patch()
+    bucket.reload()
+    assert bucket.default_kms_key_name is None
+    with pytest.raises(exceptions.MethodNotImplemented, match="softDeleted of Cloud Storage's buckets"):
+        list(client.list_buckets(soft_deleted=True))
+    with pytest.raises(exceptions.MethodNotImplemented, match="enableObjectRetention"):
+        client.create_bucket("other", enable_object_retention=True)
+
+
+def test_move(client: storage.Client, bucket: Any) -> None:
+    blob = bucket.blob("from here")
+    blob.metadata = {"a": "b"}
+    blob.upload_from_string("x", content_type="text/plain")
+    with pytest.raises(exceptions.PreconditionFailed):
+        bucket.move_blob(blob, "to/there", if_source_generation_match=1)
+    moved = bucket.move_blob(blob, "to/there", if_generation_match=0)
+    assert (moved.metadata, moved.content_type) == ({"a": "b"}, "text/plain")
+    assert moved.download_as_bytes() == b"x"
+    assert [one.name for one in client.list_blobs("data")] == ["to/there"]
+    with pytest.raises(exceptions.NotFound):
+        bucket.move_blob(blob, "nowhere")
+
+
+def test_what_is_deleted_can_be_restored_for_a_while(client: storage.Client, bucket: Any) -> None:
+    assert bucket.soft_delete_policy.retention_duration_seconds == 7 * 86400
+    blob = bucket.blob("a/b")
+    for text in ("first", "second"):
+        blob.upload_from_string(text)
+    blob.delete()
+    assert list(client.list_blobs("data")) == []
+    first, second = client.list_blobs("data", soft_deleted=True)
+    assert first.soft_delete_time < first.hard_delete_time
+    again = bucket.get_blob("a/b", generation=second.generation, soft_deleted=True)
+    assert again.soft_delete_time == second.soft_delete_time
+    restored = bucket.restore_blob("a/b", generation=first.generation)
+    assert restored.generation > second.generation
+    assert bucket.blob("a/b").download_as_text() == "first"
+    with pytest.raises(exceptions.NotFound):
+        bucket.restore_blob("a/b", generation=first.generation)
+    bucket.soft_delete_policy.retention_duration_seconds = 0
+    bucket.patch()
+    bucket.blob("a/b").delete()
+    left = [one.generation for one in client.list_blobs("data", soft_deleted=True)]
+    assert left == [second.generation]
+    bucket.delete()
+
+
+def test_a_bucket_keeps_its_objects_for_a_period(client: storage.Client, bucket: Any) -> None:
+    bucket.retention_period = 3600
+    bucket.patch()
+    kept = bucket.blob("kept")
+    kept.upload_from_string("x")
+    assert (kept.retention_expiration_time - kept.time_created).total_seconds() == 3600
+    for change in (kept.delete, lambda: kept.upload_from_string("y")):
+        with pytest.raises(exceptions.Forbidden, match="retention policy"):
+            change()
+    bucket.lock_retention_policy()
+    bucket.retention_period = None
+    with pytest.raises(exceptions.Forbidden, match="locked Retention Policy"):
+        bucket.patch()
+    other = client.create_bucket("other")
+    other.retention_period = 3600
+    other.patch()
+    other.blob("x").upload_from_string("x")
+    other.retention_period = None
+    other.patch()
+    assert other.get_blob("x").retention_expiration_time is None
+    other.blob("x").delete()
+
+
+def test_objects_of_a_bucket_with_holds_are_held(client: storage.Client) -> None:
+    bucket = client.bucket("held")
+    bucket.default_event_based_hold = True
+    bucket.retention_period = 3600
+    bucket.create()
+    blob = bucket.blob("x")
+    blob.upload_from_string("x")
+    assert (blob.event_based_hold, blob.retention_expiration_time) == (True, None)
+    with pytest.raises(exceptions.Forbidden, match="active hold"):
+        blob.delete()
+    blob.event_based_hold = False
+    blob.patch()
+    assert (blob.retention_expiration_time - blob.updated).total_seconds() == pytest.approx(3600, abs=1)
+
+
+def test_settings_are_merged_and_completed(client: storage.Client) -> None:
+    bucket = client.bucket("dual")
+    bucket.autoclass_enabled = True
+    bucket.storage_class = "STANDARD"
+    bucket.create(location="NAM4")
+    assert (bucket.location_type, bucket.rpo) == ("dual-region", "DEFAULT")
+    assert bucket.autoclass_terminal_storage_class == "NEARLINE"
+    since, bucket.autoclass_enabled = bucket.autoclass_toggle_time, False
+    bucket.iam_configuration.public_access_prevention = "enforced"
+    bucket.patch()
+    assert bucket.autoclass_toggle_time > since
+    access = client.get_bucket("dual").iam_configuration
+    assert (access.public_access_prevention, access.uniform_bucket_level_access_enabled) == (
+        "enforced",
+        True,
+    )
+
+
+def test_an_object_has_its_buckets_storage_class_and_its_parts_metadata(
+    client: storage.Client, tmp_path: Path
+) -> None:
+    bucket = client.bucket("cold")
+    bucket.storage_class = "NEARLINE"
+    bucket.create()
+    bucket.blob("x").upload_from_string("x")
+    assert bucket.get_blob("x").storage_class == "NEARLINE"
+    (tmp_path / "in").write_bytes(gzip.compress(b"hello"))
+    blob = bucket.blob("parts")
+    blob.content_encoding, blob.cache_control, blob.content_language = "gzip", "private", "en"
+    blob.storage_class = "ARCHIVE"
+    options = {"chunk_size": 300_000, "worker_type": transfer_manager.THREAD}
+    transfer_manager.upload_chunks_concurrently(str(tmp_path / "in"), blob, **options)
+    found = bucket.get_blob("parts")
+    assert (found.content_encoding, found.cache_control, found.content_language) == (
+        *("gzip", "private", "en"),
+    )
+    assert (found.storage_class, found.download_as_bytes()) == ("ARCHIVE", b"hello")
+    whole = bucket.blob("whole")
+    whole.compose([bucket.blob("x")])
+    assert (whole.content_type, whole.download_as_bytes()) == (None, b"x")
 
 
 MEMBER = "loader@acme-ml.iam.gserviceaccount.com"

@@ -9,6 +9,7 @@ from localcloud.bigquery_grants import CALLER
 from localcloud.bigquery_insert import insert_all
 from localcloud.bigquery_jobs import PAGE, Jobs
 from localcloud.bigquery_results import ANONYMOUS
+from localcloud.bigquery_settings import check_settings
 from localcloud.cloud import Cloud
 from localcloud.described import description
 from localcloud.errors import ApiError
@@ -20,7 +21,10 @@ DATASETS, DATASET = f"{API}/datasets", f"{API}/datasets/{{dataset}}"
 TABLES, TABLE = f"{DATASET}/tables", f"{DATASET}/tables/{{table}}"
 JOBS, JOB = f"{API}/jobs", f"{API}/jobs/{{job}}"
 UPLOADS = "/upload/bigquery/v2/projects/{project}/jobs"
-PLAIN = ("description", "friendlyName", "labels", "timePartitioning", "clustering", "expirationTime")
+PLAIN = (
+    *("description", "friendlyName", "labels", "timePartitioning", "clustering", "expirationTime"),
+    *("rangePartitioning", "requirePartitionFilter", "tableConstraints"),
+)
 BRIEF_DATASET = ("kind", "id", "datasetReference", "friendlyName", "labels", "location", "type")
 BRIEF_TABLE = (
     *("kind", "id", "tableReference", "friendlyName", "labels", "type", "creationTime"),
@@ -65,6 +69,7 @@ class BigQuery:
             ("DELETE", f"{JOB}/delete", "", jobs.delete),
             ("POST", f"{API}/queries", "jobs.create", jobs.query),
             ("GET", f"{API}/queries/{{job}}", "", jobs.query_results),
+            ("GET", f"{API}/serviceAccount", "", self.service_account),
             ("POST", UPLOADS, "jobs.create", jobs.upload),
             ("PUT", UPLOADS, "jobs.create", jobs.sessions.put),
         ]
@@ -92,11 +97,18 @@ class BigQuery:
             self._catalog.grants.check(f"bigquery.{permission}", dataset, table)
         return handler(request)
 
+    def service_account(self, _: Request) -> Response:
+        """projects.getServiceAccount"""
+        number = self._cloud.world.project_number
+        email = f"bq-{number}@bigquery-encryption.iam.gserviceaccount.com"
+        return Response({"kind": "bigquery#getServiceAccountResponse", "email": email})
+
     # -------------------------------------------------------------- datasets
 
     def create_dataset(self, request: Request) -> Response:
         """datasets.insert"""
         body = request.json()
+        check_settings(body)
         return Response(
             self._dataset(self._catalog.create_dataset(body["datasetReference"]["datasetId"], body))
         )
@@ -113,6 +125,7 @@ class BigQuery:
 
     def patch_dataset(self, request: Request) -> Response:
         """datasets.patch"""
+        check_settings(request.json())
         changed = self._catalog.change_dataset(request.params["dataset"], request.json())
         return Response(self._dataset(changed))
 
@@ -132,9 +145,10 @@ class BigQuery:
     def create_table(self, request: Request) -> Response:
         """tables.insert"""
         body = request.json()
+        check_settings(body)
         if body.get("view") or body.get("materializedView") or body.get("externalDataConfiguration"):
             words = "the local BigQuery makes plain tables here; make a view with CREATE VIEW"
-            raise ApiError("INVALID_ARGUMENT", words, reason="invalid")
+            raise ApiError("UNIMPLEMENTED", words, reason="notImplemented")
         ref = TableRef(request.params["dataset"], body["tableReference"]["tableId"])
         schema = (body.get("schema") or {}).get("fields", [])
         wanted = {key: body[key] for key in PLAIN if key in body}
@@ -160,6 +174,7 @@ class BigQuery:
     def patch_table(self, request: Request) -> Response:
         """tables.patch"""
         body = request.json()
+        check_settings(body)
         changes = {key: body[key] for key in PLAIN if key in body}
         if body.get("schema"):
             changes["fields"] = body["schema"]["fields"]

@@ -9,6 +9,8 @@ from sqlglot import exp
 MACROS = (
     """CREATE OR REPLACE MACRO bq_trunc(u, d DATE) AS CAST(date_trunc(u, d) AS DATE),
     (u, d TIMESTAMP) AS date_trunc(u, d), (u, d TIMESTAMPTZ) AS date_trunc(u, d)""",
+    """CREATE OR REPLACE MACRO bq_time(t TIMESTAMPTZ) AS CAST(CAST(t AS TIMESTAMP) AS TIME),
+    (t TIMESTAMP) AS CAST(t AS TIME), (t TIME) AS t, (t VARCHAR) AS CAST(t AS TIME)""",
     """CREATE OR REPLACE MACRO bq_divide(a, b) AS CASE WHEN b = 0
     THEN error('division by zero: ' || a || ' / ' || b) ELSE a / b END""",
 )
@@ -20,7 +22,8 @@ def fix(statement: exp.Expr) -> exp.Expr:
     """Give the statement BigQuery's meaning under DuckDB's generator; inner nodes come first."""
     for node in reversed(list(statement.dfs())):
         own = FIXES.get(type(node))
-        if own and not isinstance(node.parent, KEPT_UNDER.get(type(node), ())):
+        fits = isinstance(node.parent, ONLY_UNDER.get(type(node), (exp.Expr, type(None))))
+        if own and fits and not isinstance(node.parent, KEPT_UNDER.get(type(node), ())):
             node.replace(own(node.copy()))
     return statement
 
@@ -76,7 +79,9 @@ def _date_trunc(node: exp.DateTrunc) -> exp.Expr:
 
 def _extract(node: exp.Extract) -> exp.Expr:
     unit, value = node.this.name.upper(), node.expression
-    if unit in ("DATE", "DATETIME", "TIME"):
+    if unit == "TIME":
+        return _call("bq_time", value)
+    if unit in ("DATE", "DATETIME"):
         return exp.cast(value, unit.replace("DATETIME", "TIMESTAMP"), dialect="duckdb")
     if unit == "WEEK" and not isinstance(node.this, exp.WeekStart):
         return exp.cast(_call("strftime", value, exp.Literal.string("%U")), "BIGINT")
@@ -112,7 +117,21 @@ def _literal(node: exp.Literal) -> exp.Expr:
     return node if node.is_string or node.name.isdigit() else exp.cast(node, "DOUBLE")
 
 
+def _time(node: exp.TsOrDsToTime) -> exp.Expr:
+    """DuckDB has no cast from a timestamp with a zone."""
+    return _call("bq_time", node.this)
+
+
+def _tuple(node: exp.Tuple) -> exp.Expr:
+    """As a value it is a struct, with the names that BigQuery gives to fields without one."""
+    pairs = enumerate(node.expressions, 1)
+    fields = [exp.PropertyEQ(this=exp.to_identifier(f"_field_{n}"), expression=one) for n, one in pairs]
+    return exp.Struct(expressions=fields)
+
+
 def _data_type(node: exp.DataType) -> exp.Expr:
+    if node.this in (exp.DataType.Type.BINARY, exp.DataType.Type.VARBINARY):
+        return exp.DataType.build("BLOB", dialect="duckdb")  # whatever its length
     scales = {exp.DataType.Type.DECIMAL: 9, exp.DataType.Type.BIGDECIMAL: 18}
     if node.this not in scales or node.expressions:
         return node
@@ -134,6 +153,12 @@ FIXES: dict[type[exp.Expr], Fix] = {
     exp.ArrayAgg: _array_agg,
     exp.Literal: _literal,
     exp.DataType: _data_type,
+    exp.TsOrDsToTime: _time,
+    exp.Tuple: _tuple,
+}
+
+ONLY_UNDER: dict[type[exp.Expr], tuple[type[exp.Expr], ...]] = {
+    exp.Tuple: (exp.Select, exp.Alias, exp.Array),
 }
 
 KEPT_UNDER: dict[type[exp.Expr], tuple[type[exp.Expr], ...]] = {

@@ -10,7 +10,7 @@ import duckdb
 
 from localcloud import bigquery_types as types
 from localcloud.bigquery_catalog import Catalog, TableRef
-from localcloud.bigquery_types import quoted, text
+from localcloud.bigquery_types import Field, quoted, text
 
 
 def insert_all(catalog: Catalog, ref: TableRef, body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -26,6 +26,22 @@ def insert_all(catalog: Catalog, ref: TableRef, body: dict[str, Any]) -> list[di
         for words in _wrong(row, set() if ignore else set(row) - known, required)
     ]
     return errors or _insert(catalog, ref, rows)
+
+
+def _read(value: Any, fields: list[Field]) -> Any:
+    """A row or record whose JSON columns hold the values that their texts stand for."""
+    kinds = {one["name"]: one for one in fields}
+    return {name: _value(one, kinds.get(name, {})) for name, one in value.items()}
+
+
+def _value(value: Any, field: Field) -> Any:
+    if isinstance(value, list) and field.get("mode") == "REPEATED":
+        return [_value(one, field | {"mode": "NULLABLE"}) for one in value]
+    if isinstance(value, dict) and field.get("fields"):
+        return _read(value, field["fields"])
+    if isinstance(value, str) and field.get("type") == "JSON":
+        return json.loads(value)
+    return value
 
 
 def _wrong(row: dict[str, Any], unknown: set[str], required: set[str]) -> list[str]:
@@ -46,7 +62,7 @@ def _insert(catalog: Catalog, ref: TableRef, rows: list[dict[str, Any]]) -> list
     names = ", ".join(quoted(one["name"]) for one in schema)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows"
-        file.write_text("\n".join(json.dumps(row) for row in rows))
+        file.write_text("\n".join(json.dumps(_read(row, schema)) for row in rows))
         source = f"read_json({text(str(file))}, format = 'newline_delimited', columns = {{{columns}}})"
         try:
             with catalog.change() as cursor:

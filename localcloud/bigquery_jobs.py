@@ -155,7 +155,7 @@ class Jobs:
         kind = next((one for one in ("query", "load") if one in configuration), "")
         if not kind:
             words = f"the local BigQuery does not serve {', '.join(configuration)} jobs"
-            raise ApiError("INVALID_ARGUMENT", words, reason="invalid")
+            raise ApiError("UNIMPLEMENTED", words, reason="notImplemented")
         name = given.get("jobId") or f"job_{secrets.token_urlsafe(20)}"
         place = given.get("location") or self._location(configuration[kind])
         return {

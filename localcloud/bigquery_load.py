@@ -78,6 +78,7 @@ class Loader:
             relation = cursor.sql(source)
             schema = _matched(relation, wanted) if wanted else _detected(relation, configuration)
             sql = types.conformed(source, relation, schema)
+            _check_required(cursor, sql, schema, wanted)
         return self._runner.materialize(sql, {"writeDisposition": "WRITE_APPEND"} | configuration)
 
     def _schema(self, configuration: Configuration, ref: TableRef) -> list[Field]:
@@ -96,6 +97,22 @@ def _matched(relation: duckdb.DuckDBPyRelation, wanted: list[Field]) -> list[Fie
             words = f"Provided Schema does not match the data: no such field: {name}."
             raise ApiError("INVALID_ARGUMENT", words, reason="invalid")
     return [known[name.lower()] for name in relation.columns]
+
+
+def _check_required(
+    cursor: duckdb.DuckDBPyConnection, sql: str, schema: list[Field], wanted: list[Field]
+) -> None:
+    """Raises where a required column is not there, or has a row without a value."""
+    names = [one["name"] for one in wanted if one.get("mode") == "REQUIRED"]
+    there = {one["name"]: one for one in schema}
+    counts = [f"count(*) - count({types.quoted(name)})" for name in names if name in there]
+    found = cursor.execute(f"SELECT {', '.join(counts)} FROM ({sql})").fetchone() if counts else ()
+    empty = [
+        name for name, count in zip([n for n in names if n in there], found or (), strict=True) if count
+    ]
+    for name in [*(one for one in names if one not in there), *empty]:
+        words = f"Error while reading data, error message: Required field {name} cannot be null"
+        raise ApiError("INVALID_ARGUMENT", words, reason="invalid")
 
 
 def _detected(relation: duckdb.DuckDBPyRelation, configuration: Configuration) -> list[Field]:

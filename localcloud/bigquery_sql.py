@@ -67,9 +67,13 @@ def _place(detail: Mapping[str, Any]) -> str:
 
 
 def _served(statement: exp.Expr, sql: str) -> None:
+    if isinstance(statement, exp.Create) and statement.find(exp.TemporaryProperty):
+        raise invalid(f"the local BigQuery does not serve CREATE TEMP {statement.kind}")
     if isinstance(statement, SERVED):
         return
     words = sql.split()
+    if isinstance(statement, exp.Transaction | exp.Commit | exp.Rollback):
+        raise invalid("the local BigQuery does not serve transactions of several statements")
     if isinstance(statement, exp.Command | exp.Declare | exp.LoadData | exp.Set):
         raise invalid(f"the local BigQuery does not serve {words[0].upper()} statements")
     raise invalid(f"Syntax error: Unexpected {_kind(words[0])} at {position(sql, words[0])}")

@@ -18,6 +18,7 @@ TO_DUCKDB = {
     **dict.fromkeys(("BOOLEAN", "BOOL"), "BOOLEAN"),
     **{"NUMERIC": "DECIMAL(38,9)", "BIGNUMERIC": "DECIMAL(38,18)"},
     **{"STRING": "VARCHAR", "BYTES": "BLOB", "JSON": "JSON", "DATE": "DATE", "TIME": "TIME"},
+    "GEOGRAPHY": "VARCHAR",  # as text only: no function of it is served
     **{"DATETIME": "TIMESTAMP", "TIMESTAMP": "TIMESTAMP WITH TIME ZONE"},
 }
 INTEGERS = (

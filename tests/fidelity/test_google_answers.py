@@ -96,9 +96,22 @@ def test_storage(ask: dict[str, Checked]) -> None:
     gcs.ask("POST", f"{B}/o/sum/compose", {"sourceObjects": [{"name": "a"}, {"name": "a"}]})
     gcs.ask("POST", f"{B}/o/a/copyTo/b/data/o/copy")
     gcs.ask("POST", f"{B}/o/a/rewriteTo/b/data/o/again")
+    gcs.ask("POST", f"{B}/o/again/moveTo/o/moved")
     gcs.ask("DELETE", f"{B}/o/copy")
-    gcs.ask("POST", "/storage/v1/b?project=acme-ml", {"name": "brief"})
+    brief = {
+        "name": "brief",
+        "retentionPolicy": {"retentionPeriod": "1"},
+        "autoclass": {"enabled": True},
+    }
+    gcs.ask("POST", "/storage/v1/b?project=acme-ml", brief)
+    gcs.ask("POST", "/storage/v1/b/brief/lockRetentionPolicy?ifMetagenerationMatch=1")
     gcs.ask("DELETE", "/storage/v1/b/brief")
+    gcs.ask("POST", "/storage/v1/b?project=acme-ml", {"name": "soft", "rpo": "DEFAULT"})
+    soft = "/storage/v1/b/soft/o"
+    made = gcs.ask("POST", f"/upload{soft}?uploadType=media&name=a", b"one", content_type="text/plain")
+    gcs.ask("DELETE", f"{soft}/a")
+    gcs.ask("GET", f"{soft}?softDeleted=true")
+    gcs.ask("POST", f"{soft}/a/restore?generation={made['generation']}")
     complete(gcs, Storage)
 
 
@@ -106,6 +119,7 @@ def test_bigquery(ask: dict[str, Checked]) -> None:
     bq = ask["bigquery"]
     reference = {"projectId": "acme-ml", "datasetId": "retail"}
     bq.ask("POST", f"{P}/datasets", {"datasetReference": reference, "location": "EU"})
+    bq.ask("GET", f"{P}/serviceAccount")
     bq.ask("GET", f"{P}/datasets")
     bq.ask("GET", f"{P}/datasets/retail")
     bq.ask("PATCH", f"{P}/datasets/retail", {"description": "Retail", "labels": {"a": "b"}})

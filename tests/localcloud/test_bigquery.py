@@ -619,3 +619,50 @@ def test_job_of_a_killed_local_cloud_has_failed(tmp_path: Path) -> None:
     assert job["status"]["state"] == "DONE"
     assert "was stopped" in job["status"]["errorResult"]["message"]
     assert set(job["statistics"]) == {"startTime", "endTime"}
+
+
+def test_values_without_names_and_times_of_timestamps(client: bigquery.Client) -> None:
+    assert one(client, "SELECT (1, 'a')") == {"_field_1": 1, "_field_2": "a"}
+    assert one(client, "SELECT [(1, 2), (3, 4)]")[1] == {"_field_1": 3, "_field_2": 4}
+    assert ask(client, "SELECT 1 FROM UNNEST([1]) AS x WHERE (x, 2) IN ((1, 2))") == [(1,)]
+    stamp = "TIMESTAMP '2017-01-01 10:11:12+00'"
+    for sql in (f"SELECT TIME({stamp})", f"SELECT EXTRACT(TIME FROM {stamp})"):
+        assert one(client, sql) == datetime(2017, 1, 1, 10, 11, 12).time()
+    client.query_and_wait("CREATE TABLE shop.sized (a BYTES(9), b STRING(9), c NUMERIC(10, 2))")
+
+
+def test_what_would_have_no_effect_is_refused(client: bigquery.Client, sales: str) -> None:
+    for sql, words in (
+        ("CREATE TEMP TABLE x (a INT64)", "CREATE TEMP TABLE"),
+        ("BEGIN TRANSACTION; SELECT 1; COMMIT TRANSACTION", "transactions"),
+    ):
+        with pytest.raises(exceptions.BadRequest, match=f"does not serve {words}"):
+            client.query_and_wait(sql)
+    with pytest.raises(exceptions.MethodNotImplemented, match="does not serve copy jobs"):
+        client.copy_table(sales, "acme-ml.shop.copy")
+    field = bigquery.SchemaField("a", "STRING", default_value_expression="'x'")
+    with pytest.raises(exceptions.MethodNotImplemented, match="does not serve defaultValueExpression"):
+        client.create_table(bigquery.Table("acme-ml.shop.defaults", [field]))
+    folded = bigquery.Dataset("acme-ml.folded")
+    folded.is_case_insensitive = True
+    with pytest.raises(exceptions.MethodNotImplemented, match="does not serve isCaseInsensitive"):
+        client.create_dataset(folded)
+
+
+def test_a_required_column_takes_no_null(client: bigquery.Client, sales: str) -> None:
+    fields = [bigquery.SchemaField("a", "INT64", "REQUIRED"), bigquery.SchemaField("b", "STRING")]
+    client.create_table(bigquery.Table("acme-ml.shop.strict", fields))
+    for rows in ([{"a": 1}, {"b": "x"}], [{"b": "x"}]):
+        job = client.load_table_from_json(rows, "acme-ml.shop.strict")
+        with pytest.raises(exceptions.BadRequest, match="Required field a cannot be null"):
+            job.result()
+    client.load_table_from_json([{"a": 1}], "acme-ml.shop.strict").result()
+    assert ask(client, "SELECT a FROM shop.strict") == [(1,)]
+
+
+def test_json_columns_take_texts_of_json(client: bigquery.Client, sales: str) -> None:
+    inner = [bigquery.SchemaField("j", "JSON")]
+    fields = [bigquery.SchemaField("j", "JSON"), bigquery.SchemaField("r", "RECORD", fields=inner)]
+    table = client.create_table(bigquery.Table("acme-ml.shop.texts", fields))
+    assert client.insert_rows(table, [{"j": {"a": [1]}, "r": {"j": {"b": 2}}}]) == []
+    assert [tuple(row) for row in client.list_rows(table)] == [({"a": [1]}, {"j": {"b": 2}})]

@@ -15,6 +15,7 @@ from localcloud.errors import ApiError
 from localcloud.http import Query, Request, Response, Route
 from localcloud.s3_grants import S3Grants
 from localcloud.s3_request import bucket, names
+from localcloud.s3_uploads import OF_UPLOAD, Uploads
 from localcloud.sts import Sts
 
 
@@ -31,6 +32,7 @@ class Aws:
         from moto.server import DomainDispatcherApplication, create_backend_app
 
         self._store, self._keys = cloud.store, Keys(cloud)
+        self._uploads = Uploads(cloud.store)
         self._grants, self._sts = S3Grants(self._keys), Sts(cloud, self._keys)
         s3_state.read_chunks_quickly()
         s3_state.leave_policies_alone()
@@ -84,13 +86,16 @@ class Aws:
 
     def _check_upload(self, request: Request) -> None:
         """What moto does not look at: an upload that is not there, and If-None-Match at its end."""
-        held = self._backend.buckets.get(bucket(request))
-        if held is None or "uploadId" not in request.query:
+        held, upload = self._backend.buckets.get(bucket(request)), request.query.get("uploadId", "")
+        if held is None or not upload:
             return
-        if request.query["uploadId"] not in held.multiparts:
+        there = held.keys.get(names(request)[0])
+        if request.method == "POST" and upload == getattr(getattr(there, "multipart", None), "id", ""):
+            return  # it was completed already, by this very call, it may be: moto gives the same answer
+        if upload not in held.multiparts:
             raise ApiError("NOT_FOUND", "The specified upload does not exist.", reason="NoSuchUpload")
         absent = request.method == "POST" and request.headers.get("if-none-match") == "*"
-        if absent and held.keys.get(names(request)[0]) is not None:
+        if absent and there is not None:
             words = "At least one of the pre-conditions you specified did not hold"
             raise ApiError("FAILED_PRECONDITION", words, status=412, reason="PreconditionFailed")
 
@@ -115,8 +120,11 @@ class Aws:
             if held is None:
                 self._forget(place)
                 return
-            for key in keys:
-                self._keep_object(held, key)
+            if any(name in request.query for name in OF_UPLOAD):
+                self._uploads.keep(request, held)
+            if "partNumber" not in request.query:
+                for key in keys:
+                    self._keep_object(held, key)
             if not keys:
                 self._store.put("s3-bucket", place, s3_state.frozen_bucket(held))
                 self._keep_setting(place, request)
@@ -144,6 +152,7 @@ class Aws:
 
     def _forget(self, bucket: str) -> None:
         self._store.delete("s3-bucket", bucket)
+        self._uploads.forget(bucket)
         for kind in ("s3-object", "s3-setting"):
             for name, _ in self._store.list(kind, f"{bucket}/"):
                 self._store.delete(kind, name)
@@ -161,6 +170,7 @@ class Aws:
             whole = row if "versions" in row else s3_state.of_earlier(key, row)
             versions = s3_state.thawed_object(whole, held, self._backend.tagger, self._store.blob)
             held.keys.setlist(key, versions)
+        self._uploads.restore(self._backend.buckets)
 
 
 def _check_served(request: Request) -> None:

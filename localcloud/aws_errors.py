@@ -35,8 +35,11 @@ ELSEWHERE = {
 }
 S3_BODY = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
-    "<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{request}</RequestId></Error>"
+    "<Error><Code>{code}</Code><Message>{message}</Message>{more}"
+    "<RequestId>{request}</RequestId></Error>"
 )
+# What some errors of S3 say beside their message; moto checks all conditions but this one.
+MORE = {"PreconditionFailed": "<Condition>If-None-Match</Condition>"}
 QUERY_BODY = (
     '<ErrorResponse xmlns="https://{service}.amazonaws.com/doc/{version}/"><Error><Type>Sender</Type>'
     "<Code>{code}</Code><Message>{message}</Message></Error><RequestId>{request}</RequestId>"
@@ -57,6 +60,7 @@ def body(service: str, error: ApiError) -> Response:
     if service != "s3":
         code, message = ELSEWHERE.get(code, (code, message))
     fields = {"code": code, "message": escape(message), "request": secrets.token_hex(8)}
+    fields["more"] = MORE.get(code, "")
     names = {"service": service, "version": VERSIONS.get(service, "")}
     text = (S3_BODY if service == "s3" else QUERY_BODY).format(**fields, **names)
     return Response(text.encode(), error.status, {"content-type": "application/xml"})

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 Record = dict[str, Any]
-# Objects have records of their own; uploads that are not finished end with the process.
+# Objects and uploads that are not finished have records of their own.
 NOT_SETTINGS = ("keys", "multiparts")
 MADE_BY_CALLS = {"cors", "lifecycle", "encryption", "publicAccessBlock", "tagging"}
 
@@ -35,12 +35,12 @@ def _chunks(body: Any) -> Iterator[bytes]:
 
 def frozen_bucket(bucket: Any) -> Record:
     """A bucket's settings: region, policy, versioning, encryption, …"""
-    return {"region": bucket.region_name, "settings": _plain(vars(bucket))}
+    return {"region": bucket.region_name, "settings": plain(vars(bucket))}
 
 
 def thaw_bucket(bucket: Any, record: Record) -> None:
     """Give a fresh bucket the recorded settings."""
-    vars(bucket).update(_fields(record.get("settings", {})))
+    vars(bucket).update(fields(record.get("settings", {})))
 
 
 def frozen_object(versions: list[Any], tagger: Any, keep: Callable[[bytes], str]) -> Record:
@@ -50,8 +50,8 @@ def frozen_object(versions: list[Any], tagger: Any, keep: Callable[[bytes], str]
 
 def of_earlier(name: str, record: Record) -> Record:
     """The record of an object that an earlier local cloud wrote: one version, fewer fields."""
-    fields = {"name": name, "_etag": record["etag"], "_metadata": record["metadata"]}
-    return {"versions": [{"fields": fields, "blob": record["blob"], "tags": {}}]}
+    own = {"name": name, "_etag": record["etag"], "_metadata": record["metadata"]}
+    return {"versions": [{"fields": own, "blob": record["blob"], "tags": {}}]}
 
 
 def thawed_object(record: Record, bucket: Any, tagger: Any, read: Callable[[str], bytes]) -> list[Any]:
@@ -61,30 +61,30 @@ def thawed_object(record: Record, bucket: Any, tagger: Any, read: Callable[[str]
 
 def _frozen(version: Any, tagger: Any, keep: Callable[[bytes], str]) -> Record:
     if not hasattr(version, "_value_buffer"):  # a delete marker
-        return {"fields": _plain(vars(version))}
+        return {"fields": plain(vars(version))}
     tags = tagger.get_tag_dict_for_resource(version.arn)
-    return {"fields": _plain(vars(version)), "blob": keep(version.value), "tags": tags}
+    return {"fields": plain(vars(version)), "blob": keep(version.value), "tags": tags}
 
 
 def _thawed(record: Record, bucket: Any, tagger: Any, read: Callable[[str], bytes]) -> Any:
     from moto.s3.models import FakeDeleteMarker, FakeKey
 
-    fields = _fields(record["fields"])
+    own = fields(record["fields"])
     if "blob" not in record:
         made = FakeDeleteMarker.__new__(FakeDeleteMarker)
-        vars(made).update({"key": None, **fields})
+        vars(made).update({"key": None, **own})
         return made
-    made = FakeKey(fields["name"], read(record["blob"]), bucket.account_id, bucket.region_name)
-    made.set_metadata(fields.pop("_metadata"), replace=True)
+    made = FakeKey(own["name"], read(record["blob"]), bucket.account_id, bucket.region_name)
+    made.set_metadata(own.pop("_metadata"), replace=True)
     # Setting the value counts and hashes it anew, which is wrong for an object that came in parts.
-    vars(made).update(fields)
+    vars(made).update(own)
     tagger.tag_resource(made.arn, [{"Key": k, "Value": v} for k, v in record["tags"].items()])
     return made
 
 
-def _plain(fields: Record) -> Record:
+def plain(all_fields: Record) -> Record:
     """The fields that JSON can hold; of the others (ACLs, rules) moto's defaults come back."""
-    kept = {key: _json(value) for key, value in fields.items() if key not in NOT_SETTINGS}
+    kept = {key: _json(value) for key, value in all_fields.items() if key not in NOT_SETTINGS}
     return {key: value for key, value in kept.items() if value is not NotImplemented}
 
 
@@ -98,7 +98,8 @@ def _json(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float) else NotImplemented
 
 
-def _fields(record: Record) -> Record:
+def fields(record: Record) -> Record:
+    """What `plain` made into JSON, as it was."""
     return {key: _value(value) for key, value in record.items()}
 
 

@@ -62,6 +62,52 @@ answer = {
 """
 
 
+def test_an_upload_goes_on_after_a_restart(tmp_path: Path, run_in: Any) -> None:
+    client = Client(tmp_path / "cloud")
+    client.up(WORLD, free_port())
+    upload = run_in(client, BEGIN)
+    client.down()
+    client.up(WORLD, free_port())
+    found = run_in(client, f"upload = {upload!r}\n{GO_ON}")
+    client.down()
+    assert found == {
+        "parts": [1],
+        "size": (5 << 20) + 3,
+        "again": True,
+        "left": 0,
+        "metadata": {"a": "b"},
+    }
+
+
+BEGIN = """
+import boto3
+s3 = boto3.client("s3")
+s3.create_bucket(Bucket="slow", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+given = s3.create_multipart_upload(Bucket="slow", Key="given up")["UploadId"]
+s3.abort_multipart_upload(Bucket="slow", Key="given up", UploadId=given)
+answer = s3.create_multipart_upload(Bucket="slow", Key="a/b", Metadata={"a": "b"})["UploadId"]
+s3.upload_part(Bucket="slow", Key="a/b", UploadId=answer, PartNumber=1, Body=bytes(5 << 20))
+"""
+GO_ON = """
+import boto3
+s3 = boto3.client("s3")
+of = {"Bucket": "slow", "Key": "a/b", "UploadId": upload}
+parts = [{"PartNumber": one["PartNumber"], "ETag": one["ETag"]} for one in s3.list_parts(**of)["Parts"]]
+last = s3.upload_part(**of, PartNumber=2, Body=b"end")
+whole = {"Parts": [*parts, {"PartNumber": 2, "ETag": last["ETag"]}]}
+done = s3.complete_multipart_upload(**of, MultipartUpload=whole)
+again = s3.complete_multipart_upload(**of, MultipartUpload=whole, IfNoneMatch="*")
+head = s3.head_object(Bucket="slow", Key="a/b")
+answer = {
+    "parts": [one["PartNumber"] for one in parts],
+    "size": head["ContentLength"],
+    "metadata": head["Metadata"],
+    "again": again["ETag"] == done["ETag"],
+    "left": len(s3.list_multipart_uploads(Bucket="slow").get("Uploads", [])),
+}
+"""
+
+
 def test_an_upload_in_parts_ends_as_at_aws(program: Program) -> None:
     answer = program("""
 import boto3

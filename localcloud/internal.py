@@ -23,7 +23,7 @@ ANSWERED = 0.1  # seconds in which an answer has gone out
 
 
 class Internal:
-    """Status, stop, the owner's environment, faults, the clock, jobs' caches, and Apps (no API makes one)."""
+    """Status, stop, the owner's environment, faults, the clock, jobs' caches, and Apps."""
 
     hosts = (r"localcloud\.internal",)
 

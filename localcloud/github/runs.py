@@ -1,5 +1,6 @@
 """What is kept of workflow runs, and how they are shown."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,20 @@ class Runs:
             "display_title": workflow.name if "${{" in title else title,
             "run_number": self.store.next_number(f"github-run/{number}"),
             "attempt": 0,
-            "created_at": timestamp(),
+            "created_at": fields.get("created_at") or self._moment(),
             **fields,
         }
         return self.queue(run)
+
+    def _moment(self) -> str:
+        """Now, but later than any run before, to the second: workflows name things by it, and a
+        clock may be put back.
+        """
+        with self.store.transaction():
+            last = self.store.get("github-run-moment", "last") or {"moment": ""}
+            moment = max(timestamp(), _next_second(last["moment"]))
+            self.store.put("github-run-moment", "last", {"moment": moment})
+        return moment
 
     def queue(self, run: Run) -> Run:
         """Put a run at the queue's end, for its next attempt."""
@@ -93,6 +104,12 @@ class Runs:
 
 def _key(repository: str, number: int) -> str:
     return f"{repository.lower()}/{number:012d}"
+
+
+def _next_second(moment: str) -> str:
+    return (
+        f"{datetime.fromisoformat(moment) + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}" if moment else ""
+    )
 
 
 def show_run(where: Repository, run: Run) -> dict[str, Any]:

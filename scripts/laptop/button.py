@@ -1,44 +1,23 @@
 """A workflow's button on the local GitHub: pressed, and its run watched to its end."""
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from laptop.report import repository
-from laptop.world import CLOUD
 
 PERIOD = 0.15  # seconds between two looks at a run
 CALL = 30  # seconds that a call may take
-SECOND = "%Y-%m-%dT%H:%M:%S"
 
 
 def press(workflow: str, inputs: dict[str, str]) -> Any:
     """A new run of `workflow` at main, as PyGithub has it."""
     where = repository()
     body = {"ref": "main", "inputs": inputs, "return_run_details": True}
-    with _a_second_of_its_own():
-        _, answer = where.requester.requestJsonAndCheck(
-            "POST", f"{where.url}/actions/workflows/{workflow}/dispatches", input=body
-        )
+    address = f"{where.url}/actions/workflows/{workflow}/dispatches"
+    _, answer = where.requester.requestJsonAndCheck("POST", address, input=body)
     return where.get_workflow_run(answer["workflow_run_id"])
-
-
-@contextmanager
-def _a_second_of_its_own() -> Iterator[None]:
-    """Two runs that one second made would be one trigger, and so one pipeline job."""
-    with (CLOUD / "last-trigger").open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        last, now = file.read(), datetime.now(UTC)
-        if last == now.strftime(SECOND):
-            time.sleep(1 - now.microsecond / 1e6)
-        yield
-        file.truncate(0)
-        file.write(datetime.now(UTC).strftime(SECOND))
 
 
 def ended_jobs(run: Any) -> Iterator[Any]:

@@ -98,8 +98,8 @@ def follow_job(jobs: Jobs, name: str) -> dict[str, Any]:
     """What the pipeline job says at its end, and what it was started with. Ctrl-C cancels it."""
     with cancelling(jobs, name):
         outcome = follow.follow(jobs, name)
-    values = dict(jobs.find(name).runtime_config.parameter_values)
-    given = {key: values[key] for key in ("version", "commit", "image")}
+    values = dict(job.runtime_config.parameter_values) if (job := jobs.find(name)) else {}
+    given = {key: values.get(key) for key in ("version", "commit", "image")}
     return {**given, "pipeline_job": name, **asdict(outcome)}
 
 
@@ -121,8 +121,8 @@ def show_failed(run: Any, job: Any) -> None:
 
 def failed(flow: str, commit: str) -> dict[str, Any]:
     """The contract's object where no pipeline job was started."""
-    job = {"commit": commit, "image": None, "pipeline_job": None, "steps": [], "metrics": {}}
-    return common(flow, job | {"verdict": {}, "manifest": None}) | {"state": "failed"}
+    none = {"image": None, "pipeline_job": None, "steps": [], "metrics": {}, "verdict": {}}
+    return common(flow, {"commit": commit, **none, "manifest": None}) | {"state": "failed"}
 
 
 def enter_cloud() -> int:

@@ -10,7 +10,6 @@ import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from delivery.settings import ROOT
 from flows.errors import RetrainError
@@ -164,14 +163,6 @@ class Tree:
     def remember(self, own: str) -> None:
         """Note the user's releases/ as taken."""
         self._git("update-ref", SEEN, self.releases_in(own))
-
-    def clone(self, commit: str, folder: Path) -> None:
-        """A checkout of `commit` in `folder`, from GitHub."""
-        plain = {"GIT_DIR": str(folder / ".git"), "GIT_WORK_TREE": str(folder)}
-        plain["GIT_INDEX_FILE"] = str(folder / ".git" / "index")
-        self._git("init", "--quiet", str(folder), more=plain)
-        self._git("fetch", "--quiet", "--depth=1", self._url, commit, more=plain)
-        self._git("checkout", "--quiet", "--detach", commit, more=plain)
 
     def _git(self, *arguments: str, more: dict[str, str] | None = None, check: bool = True) -> str:
         done = subprocess.run(

@@ -1,11 +1,11 @@
-"""`run`, apart from the cloud that it needs: triggers, verbs, checkouts, and what it says at the end."""
+"""`run`, apart from the cloud that it needs: the workflow that it watches, and what it says at the end."""
 
 import json
-import os
 import re
+import subprocess
+import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,158 +15,103 @@ import pytest
 
 from delivery import settings
 from flows.errors import InputError
-from laptop import run, tree, watch
+from laptop import button, run, watch
 from laptop.report import Mark
-
-NOON = datetime(2026, 11, 21, 12, 0, 0, 400_000, tzinfo=UTC)
-
-
-class Clock(datetime):
-    """A clock that goes on by sleeping only."""
-
-    moment: datetime = NOON
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
-        return cls.moment
-
-
-@pytest.fixture
-def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
-    def sleep(seconds: float) -> None:
-        Clock.moment += timedelta(seconds=seconds)
-
-    monkeypatch.setattr(Clock, "moment", NOON)
-    monkeypatch.setattr(run, "datetime", Clock)
-    monkeypatch.setattr(time, "sleep", sleep)
-    monkeypatch.setattr(run, "CLOUD", tmp_path)
-    return Clock
-
-
-def test_a_trigger_is_now_to_the_second(clock: type[Clock]) -> None:
-    assert run.next_trigger() == NOON.replace(microsecond=0)
-
-
-def test_two_runs_in_one_second_are_two_triggers(clock: type[Clock]) -> None:
-    found = [run.next_trigger() for _ in range(4)]
-    assert found == [NOON.replace(microsecond=0) + timedelta(seconds=n) for n in range(4)]
-    assert clock.now() >= found[-1], "no trigger is in the future"
-
-
-def test_a_later_run_does_not_wait(clock: type[Clock]) -> None:
-    run.next_trigger()
-    clock.moment += timedelta(minutes=5)
-    assert run.next_trigger() == clock.now().replace(microsecond=0)
-    assert clock.now() == NOON + timedelta(minutes=5)
-
-
-def test_a_clock_that_was_put_back_makes_no_older_version(clock: type[Clock]) -> None:
-    first = run.next_trigger()
-    clock.moment -= timedelta(hours=2)
-    found = [run.next_trigger() for _ in range(3)]
-    assert found == [first + timedelta(seconds=n) for n in (1, 2, 3)]
-    assert clock.now() == NOON - timedelta(hours=2), "nobody waits two hours"
-
-
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Makes a checkout whose verb `go` is this shell script, beside a local cloud that runs."""
-    local: Any = SimpleNamespace(status=lambda: {"pid": os.getpid()})
-    monkeypatch.setattr(run, "client", lambda: local)
-
-    def make(script: str) -> Path:
-        file = tmp_path / "scripts" / "go"
-        file.parent.mkdir()
-        file.write_text(f"#!/bin/sh\n{script}\n")
-        file.chmod(0o755)
-        return tmp_path
-
-    return make
-
-
-def test_a_verb_s_last_line_is_its_answer(
-    checkout: Callable[[str], Path], capfd: pytest.CaptureFixture[str]
-) -> None:
-    folder = checkout(
-        """echo progress >&2; echo note; echo "{\\"given\\": \\"$*\\", \\"at\\": \\"$PWD\\"}" """
-    )
-    assert run.verb(folder, "go", "--a", "b") == {"given": "--a b --json", "at": str(folder)}
-    assert capfd.readouterr() == ("", "progress\n")
-
-
-def test_a_verb_that_answers_and_fails_is_heard(checkout: Callable[[str], Path]) -> None:
-    assert run.verb(checkout("""echo '{"state": "FAILED"}'; exit 1"""), "go") == {"state": "FAILED"}
-
-
-@pytest.mark.parametrize(("code", "ends"), [(1, 1), (2, 2), (0, 1)])
-def test_a_verb_without_an_answer_ends_the_run_with_its_code(
-    checkout: Callable[[str], Path], code: int, ends: int
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        run.verb(checkout(f"exit {code}"), "go")
-    assert ended.value.code == ends
-
-
-def test_a_verb_reads_nothing_from_the_keyboard(checkout: Callable[[str], Path]) -> None:
-    assert run.verb(checkout("""read line || echo '{"read": null}'"""), "go") == {"read": None}
 
 
 def test_a_local_cloud_that_ends_ends_the_run(
-    checkout: Callable[[str], Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder = checkout("echo $$ > part; mv part pid; exec sleep 60")
     (tmp_path / "server.log").write_text("it fell over\n")
     (tmp_path / "state.json").touch()
+    process = subprocess.Popen(["sleep", "600"])
     monkeypatch.setattr(watch, "CLOUD", tmp_path)
-    monkeypatch.setattr(watch, "is_alive", lambda pid: not (tmp_path / "pid").exists())
-    with pytest.raises(SystemExit, match="1"), watch.watched(1):
-        run.verb(folder, "go")
+    with process, pytest.raises(SystemExit, match="1"), watch.watched(process.pid):
+        process.kill()
+        threading.Event().wait(600)
     assert re.search(r"the local cloud has ended(.|\n)*it fell over(.|\n)*mend", capfd.readouterr().err)
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_a_local_cloud_that_was_stopped_is_no_failure_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "CLOUD", tmp_path)
+    assert watch.reason() == "the local cloud was stopped"
+
+
+class Workflow:
+    """A workflow run as PyGithub shows it: at each look, the next of `looks`."""
+
+    def __init__(self, *looks: tuple[str, list[Any]]) -> None:
+        self._looks, self.cancelled = list(looks), False
+        self.id, self.path, self.status, self.conclusion = (
+            9,
+            ".github/workflows/train.yml",
+            "",
+            "success",
+        )
+
+    def update(self) -> None:
+        self.status, self._jobs = self._looks.pop(0)
+
+    def jobs(self) -> list[Any]:
+        return self._jobs
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def ended_job(number: int, name: str = "image", conclusion: str = "success", *failed: str) -> Any:
+    """A job that has ended; one of its steps is `failed`."""
+    steps = [SimpleNamespace(name=one, conclusion="failure") for one in failed]
+    found = {"id": number, "name": name, "status": "completed", "conclusion": conclusion}
+    return SimpleNamespace(**found, steps=steps, url="https://api.github.com/jobs/1")
 
 
 @pytest.fixture
-def clones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The commits that were cloned, in order."""
-    found: list[str] = []
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(button, "PERIOD", 0)
 
-    def clone(commit: str, folder: Path) -> None:
-        found.append(commit)
-        (folder / ".git").mkdir()
 
-    monkeypatch.setattr(tree, "Tree", lambda repository, token: SimpleNamespace(clone=clone))
-    monkeypatch.setattr(run, "CHECKOUTS", tmp_path / "checkouts")
+def test_each_job_of_a_workflow_is_seen_once_as_it_ends(unhurried: None) -> None:
+    waits = SimpleNamespace(id=2, status="in_progress")
+    looks = [
+        ("queued", []),
+        ("in_progress", [ended_job(1), waits]),
+        ("completed", [ended_job(1), ended_job(2)]),
+    ]
+    assert [job.id for job in button.ended_jobs(Workflow(*looks))] == [1, 2]
+
+
+def test_ctrl_c_cancels_the_workflow(unhurried: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    workflow = Workflow(("queued", []))
+    monkeypatch.setattr(time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        list(button.ended_jobs(workflow))
+    assert workflow.cancelled
+
+
+def test_a_failed_step_of_a_workflow_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"line {n}" for n in range(30)]
+    monkeypatch.setattr(run, "log", lambda _: lines)
+    run.show_failed(Workflow(), ended_job(1, "submit linnerud", "failure", "Submit"))
+    shown = capsys.readouterr().err
+    assert shown.startswith("failed        train.yml · submit linnerud · Submit\n")
+    assert "line 29\n" in shown
+    assert "line 1\n" not in shown
+    assert shown.endswith("./scripts/localcloud logs run-9\n")
+
+
+def test_a_run_without_a_pipeline_job_has_the_contracts_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_REPOSITORY", "acme/models")
-    monkeypatch.setenv("GITHUB_TOKEN", "token")
-    return found
-
-
-def test_a_commit_is_checked_out_once_with_this_clone_s_packages(clones: list[str]) -> None:
-    folder = run.check_out("c1")
-    assert run.check_out("c1") == folder
-    assert clones == ["c1"]
-    assert (folder / ".venv").readlink() == settings.ROOT / ".venv"
-
-
-def test_a_checkout_that_was_broken_off_is_made_anew(clones: list[str]) -> None:
-    folder = run.check_out("c1")
-    (folder / ".git" / "complete").unlink()
-    (folder / "half").touch()
-    run.check_out("c1")
-    assert clones == ["c1", "c1"]
-    assert not (folder / "half").exists()
-
-
-def test_only_the_last_checkouts_are_kept(clones: list[str], tmp_path: Path) -> None:
-    for n, commit in enumerate(("c1", "c2", "c3", "c1", "c4")):
-        os.utime(run.check_out(commit), (n, n))
-    run.check_out("c4")
-    assert sorted(p.name for p in (tmp_path / "checkouts").iterdir()) == ["c1", "c3", "c4"]
-    assert clones == ["c1", "c2", "c3", "c4"], "the one that was used again is not the oldest"
+    found = run.failed("recommender", "c" * 40)
+    assert (found["state"], found["pipeline_job"], found["steps"]) == ("failed", None, [])
+    assert found["verdict"] == {"passed": False, "reasons": []}
 
 
 # What became of a job.

@@ -121,7 +121,13 @@ def show_failed(run: Any, job: Any) -> None:
 
 def failed(flow: str, commit: str) -> dict[str, Any]:
     """The contract's object where no pipeline job was started."""
-    none = {"image": None, "pipeline_job": None, "steps": [], "metrics": {}, "verdict": {}}
+    none: dict[str, Any] = {
+        "image": None,
+        "pipeline_job": None,
+        "steps": [],
+        "metrics": {},
+        "verdict": {},
+    }
     return common(flow, {"commit": commit, **none, "manifest": None}) | {"state": "failed"}
 
 

@@ -1,4 +1,4 @@
-"""`run`, apart from the cloud that it needs: the workflow that it watches, and what it says at the end."""
+"""`run`, apart from the cloud that it needs: the workflow that it watches, and what it says."""
 
 import json
 import re
@@ -26,8 +26,8 @@ def test_a_local_cloud_that_ends_ends_the_run(
     (tmp_path / "state.json").touch()
     process = subprocess.Popen(["sleep", "600"])
     monkeypatch.setattr(watch, "CLOUD", tmp_path)
+    threading.Timer(0.1, process.kill).start()
     with process, pytest.raises(SystemExit, match="1"), watch.watched(process.pid):
-        process.kill()
         threading.Event().wait(600)
     assert re.search(r"the local cloud has ended(.|\n)*it fell over(.|\n)*mend", capfd.readouterr().err)
 

@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from delivery import checks, doctor, settings
+from delivery import checks, components, doctor, settings
 from delivery.checks import Finding
 from delivery.compile import GOLDEN
+from flows.errors import InputError
 from flows.s3 import s3_client
 from localcloud.environment import Environment
 from tests.conftest import ROOT, WORLD
@@ -167,3 +169,10 @@ def test_what_s3_says_of_the_model_store_is_told(
     assert found.state == state
     assert said in found.found
     assert ("aws s3 mb" in found.mend) == (status == 404)
+
+
+def test_a_schedule_that_is_none_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = msgspec.structs.replace(components.load("recommender"), schedule="0 99 * * *")
+    monkeypatch.setattr(components, "load", lambda name: broken)
+    with pytest.raises(InputError, match="'0 99"):
+        list(checks.flows(LOCAL))

@@ -4,12 +4,14 @@ import filecmp
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from delivery import components, federation, image, releases, settings, window
+from delivery import components, federation, image, releases, schedule, settings, window
 from delivery.compile import GOLDEN
 from delivery.git import head
 from delivery.jobs import Jobs
@@ -36,10 +38,12 @@ Check = Callable[[Environment], Iterator[Finding]]
 
 
 def flows(_: Environment) -> Iterator[Finding]:
-    """Every flow.toml and module."""
+    """Every flow.toml and module, and whether its schedule is one."""
     for name in config.names():
         flow = components.load(name)
-        yield Finding("flow", "ok", f"{name} · {flow.train.algorithm} · {flow.data.table}")
+        list(islice(schedule.before(flow, datetime.now(UTC)), 1))
+        when = f" · {flow.schedule} {flow.timezone}" if flow.schedule else ""
+        yield Finding("flow", "ok", f"{name} · {flow.train.algorithm} · {flow.data.table}{when}")
 
 
 def golden(_: Environment) -> Iterator[Finding]:

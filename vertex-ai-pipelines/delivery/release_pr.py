@@ -4,9 +4,10 @@ import argparse
 import json
 import sys
 
-from delivery import access, claim, cost, proposal, settings, summary
+from delivery import access, claim, cost, metrics, proposal, settings, summary
 from delivery.candidate import Candidate, claimed
 from delivery.command import run
+from delivery.jobs import console
 from delivery.model_store import ModelStore
 from delivery.pr_body import Evidence
 from delivery.proposal import Outcome, Proposal
@@ -56,6 +57,7 @@ def release(found: Settings, environment: Environment, candidate: Candidate, wai
     store.check_files(candidate, manifest)
     job = claim.ended_job(environment, manifest, wait)
     claim.check(job, manifest, candidate, environment)
+    _summarize(candidate, manifest)
     flow = config.load(candidate.flow)
     serving = flow.serving_in(environment.name)
 
@@ -80,6 +82,15 @@ def _model(candidate: Candidate, manifest: Manifest) -> Model:
         sha256=candidate.sha256,
         image=manifest.image,
     )
+
+
+def _summarize(candidate: Candidate, manifest: Manifest) -> None:
+    """The checked candidate in the job's summary: its job, and its metrics beside the champion's."""
+    link = f"[{candidate.version}]({console(manifest.pipeline_job)})"
+    compared, own = manifest.verdict.comparison, manifest.metrics
+    theirs = metrics.of_champion(own) if compared else {}
+    shown = metrics.compared(own, theirs, compared, compared.metric if compared else "")
+    summary.append(f"### {candidate.flow} in {candidate.environment}: {link}\n\n{shown}")
 
 
 def _report(outcome: Outcome) -> None:

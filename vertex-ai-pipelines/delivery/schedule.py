@@ -36,8 +36,6 @@ def due(flow: FlowConfig, jobs: Jobs, present: datetime) -> Due | None:
     A flow that the schedule never ran has missed nothing: only a moment of the last day counts.
     Raises InputError for a cron that is none.
     """
-    if flow.schedule is None:
-        return None
     moments = before(flow, present)
     moment = next(moments, None)
     if moment is None:
@@ -53,13 +51,19 @@ def due(flow: FlowConfig, jobs: Jobs, present: datetime) -> Due | None:
 
 
 def before(flow: FlowConfig, present: datetime) -> Iterator[datetime]:
-    """The moments of the flow's cron at or before `present`, in UTC, the last one first."""
+    """The moments of the flow's cron at or before `present`, in UTC, the last one first.
+
+    None without a cron. Raises InputError for one that is none.
+    """
     from cronsim import CronSim, CronSimError
+
+    if flow.schedule is None:
+        return iter(())
 
     start = present.astimezone(ZoneInfo(flow.timezone)).replace(second=0, microsecond=0)
     try:
         # It begins before the time that it is given.
-        moments = CronSim(str(flow.schedule), start + timedelta(minutes=1), reverse=True)
+        moments = CronSim(flow.schedule, start + timedelta(minutes=1), reverse=True)
     except CronSimError as error:
         raise InputError(
             f"{flow.name}: flow.toml: schedule = '{flow.schedule}' is no cron expression: {error}",

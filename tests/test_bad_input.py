@@ -97,8 +97,8 @@ def refused(ended: Ended, code: int, *words: str) -> str:
         ("settings.toml", "default_flow = ", "default_flows = ", ["settings.toml", "default_flow"]),
         (
             "settings.toml",
-            'project = "retrain-local"',
-            "project = 1",
+            '[environments.local]\nproject = "retrain-local"',
+            "[environments.local]\nproject = 1",
             ["settings.toml", "[environments.local]", "project", "str"],
         ),
         (
@@ -132,7 +132,7 @@ def test_flow_that_is_not_there(fresh: Clone) -> None:
 
 def test_environment_that_is_not_there(fresh: Clone) -> None:
     ended = fresh.verb("submit", "recommender", "--environment", "prod")
-    refused(ended, 2, "no environment 'prod'", "mend: name one of: local, staging, production")
+    refused(ended, 2, "no environment 'prod'", "mend: name one of: local, experiment, staging")
 
 
 def test_trigger_that_is_no_time(fresh: Clone) -> None:

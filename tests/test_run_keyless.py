@@ -24,6 +24,15 @@ s3_audience = "retrain"
 
 [environments.local.secrets]
 """
+EXPERIMENT = """[environments.experiment.secrets]
+s3_reader = "s3-reader"
+"""
+WITHOUT = f"""s3_auth = "web-identity"
+s3_role = "{ROLE}experiment"
+s3_audience = "retrain"
+
+[environments.experiment.secrets]
+"""
 # Who has keys, what AWS was asked for by whom, and what each role may do.
 HELD = """
 import boto3
@@ -42,12 +51,10 @@ answer = {
 
 @pytest.fixture(scope="module")
 def keyless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    """A fresh clone whose local environment names roles, and no AWS secret."""
+    """A fresh clone whose environments in the local cloud name roles, and no AWS secret."""
     with clone(tmp_path_factory.mktemp("keyless")) as made:
-        settings = made.folder / "settings.toml"
-        before, found, after = settings.read_text().partition(KEYED)
-        assert found
-        settings.write_text(before + KEYLESS + after)
+        made.write("settings.toml", KEYED, KEYLESS)
+        made.write("settings.toml", EXPERIMENT, WITHOUT)
         yield made
 
 
@@ -62,6 +69,7 @@ def test_a_run_needs_no_key_of_aws(keyless: Clone) -> None:
     assert held["actions"] == {
         "steps": ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
         "release": ["s3:GetObject"],
+        "experiment": ["s3:GetObject"],
     }
     [log] = (keyless.cloud.root / "runs").glob("*/log.txt")
     assert f"role          {ROLE}release, assumed" in log.read_text()

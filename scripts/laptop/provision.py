@@ -50,15 +50,15 @@ def done() -> bool:
 
 def provision() -> None:
     """Make what is missing; again: nothing. Runs in the owner's environment."""
-    environment, repository = local_environment(), settings.load().repository
-    _buckets(environment)
-    _secrets(environment)
+    repository = settings.load().repository
     trusted = federation.repository(repository)
     for one in _here():
+        _buckets(one)
+        _secrets(one)
         grant.google(one)
         grant.workflows(one, trusted)
         grant.aws_roles(one, repository)
-    _tables(environment)
+    _tables(local_environment())
     MARK.write_text(_fingerprint())
 
 
@@ -100,7 +100,7 @@ def _secrets(environment: Environment) -> None:
     parent = f"projects/{environment.project}"
     known = {secret.name.rsplit("/", 1)[1] for secret in manager.list_secrets(parent=parent)}
     for key, name in msgspec.to_builtins(environment.secrets).items():
-        if name is None:
+        if not name:
             continue
         if name not in known:
             automatic: dict[str, Any] = {"replication": {"automatic": {}}}

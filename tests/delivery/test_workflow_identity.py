@@ -176,6 +176,8 @@ def test_sts_checks_a_token_before_it_gives_keys(cloud: Client, program: Program
         "audience": signed(cloud, aud="another"),
         "branch": signed(cloud, sub="repo:acme/tests:ref:refs/heads/other"),
         "repository": signed(cloud, sub="repo:acme/others:ref:refs/heads/main"),
+        "fork": signed(cloud, sub="repo:stranger/tests:ref:refs/heads/main"),
+        "pull request": signed(cloud, sub="repo:acme/tests:pull_request"),
         "environment": signed(cloud, sub="repo:acme/tests:environment:production"),
         "ended": signed(cloud, exp=now - 1),
         "as Google": signed(cloud, iss="https://accounts.google.com"),
@@ -203,7 +205,7 @@ for name, token in tokens.items():
     denied, invalid = [403, "AccessDenied"], [400, "InvalidIdentityToken"]
     assert answer == {
         "good": [f"arn:aws:iam::123456789012:oidc-provider/{HOST}", AUDIENCE, SUBJECT],
-        **{"branch": denied, "repository": denied, "environment": denied},
+        **dict.fromkeys(("branch", "repository", "fork", "pull request", "environment"), denied),
         **{"audience": invalid, "as Google": invalid},
         **{"unsigned": invalid, "cut": invalid, "ended": [400, "ExpiredTokenException"]},
     }

@@ -382,6 +382,16 @@ def test_pools_are_for_those_who_may_manage_them(google: Google) -> None:
     assert google.refused("DELETE", PROVIDER, token=token)[0] == 403
 
 
+def test_a_federated_token_reaches_what_its_own_principal_may(google: Google) -> None:
+    token = google.federated()
+    assert google.refused("GET", PROVIDER, token=token)[0] == 403
+    binding = {"role": "roles/iam.workloadIdentityPoolViewer", "members": [members()]}
+    google.cloud.iam.set(f"projects/{NUMBER}", {"bindings": [binding]})
+    assert google.iam("GET", PROVIDER, token=token)["state"] == "ACTIVE"
+    other = google.federated(job_workflow_ref=WORKFLOW.replace("train", "tick"))
+    assert google.refused("GET", PROVIDER, token=other)[0] == 403
+
+
 def test_a_binding_names_a_pool_that_is_there(google: Google) -> None:
     with pytest.raises(ApiError, match="Identity Pool does not exist"):
         google.cloud.iam.set(

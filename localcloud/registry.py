@@ -194,4 +194,4 @@ class Registry:
             project, repository = [*request.params["name"].split("/"), ""][:2]
             region = request.host.removesuffix("-docker.pkg.dev")
             place = f"projects/{project}/locations/{region}/repositories/{repository}"
-            self._cloud.iam.check(principal, permission, place)
+            self._cloud.iam.check(principal, permission, place, target=place)

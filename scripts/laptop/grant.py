@@ -15,6 +15,7 @@ API = "https://iam.googleapis.com/v1"
 IAM = f"{API}/projects"
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 PATIENCE = 60.0  # seconds until an operation of IAM has ended
+CONDITIONAL = 3  # the first version of policies with conditions
 POLICY = "model-store"  # the name of the one inline policy of a user or role
 
 
@@ -98,7 +99,7 @@ def _apply(session: Any, project: str, kind: str, name: str, some: list[Grant]) 
     elif kind == "bucket":
         _bucket(project, name, some)
     else:
-        _resource(f"projects/{project}" + (f"/secrets/{name}" if kind == "secret" else ""), some)
+        _resource(f"projects/{project}/secrets/{name}" if kind == "secret" else f"projects/{name}", some)
 
 
 def _binding(grant: Grant) -> dict[str, Any]:
@@ -110,8 +111,8 @@ def _bucket(project: str, name: str, some: list[Grant]) -> None:
     from google.cloud import storage
 
     bucket = storage.Client(project=project).bucket(name)
-    policy = bucket.get_iam_policy(requested_policy_version=3)
-    policy.version = 3  # the first with conditions
+    policy = bucket.get_iam_policy(requested_policy_version=CONDITIONAL)
+    policy.version = CONDITIONAL
     for grant in some:
         policy.bindings.append({**_binding(grant), "members": {grant.member}})
     bucket.set_iam_policy(policy)
@@ -125,7 +126,9 @@ def _resource(name: str, some: Iterable[Grant]) -> None:
     client: Any = (
         secretmanager.SecretManagerServiceClient() if secret else resourcemanager_v3.ProjectsClient()
     )
-    policy = client.get_iam_policy(request={"resource": name})
+    options = {"requested_policy_version": CONDITIONAL}
+    policy = client.get_iam_policy(request={"resource": name, "options": options})
+    policy.version = CONDITIONAL
     for grant in some:
         policy.bindings.add(**_binding(grant))
     client.set_iam_policy(request={"resource": name, "policy": policy})

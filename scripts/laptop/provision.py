@@ -56,7 +56,8 @@ def provision() -> None:
         _buckets(one)
         _secrets(one)
         grant.google(one)
-        grant.workflows(one, trusted)
+        if one.workload_identity_provider:
+            grant.workflows(one, trusted)
         grant.aws_roles(one, repository)
     _tables(local_environment())
     MARK.write_text(_fingerprint())

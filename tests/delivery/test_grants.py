@@ -55,6 +55,8 @@ def test_only_those_who_submit_may_act_as_the_pipeline_s_account() -> None:
     assert acting == {grants.account(LOCAL, one) for one in (grants.TRAIN, grants.TICK)}
     pushing = {one.account for one in grants.google(LOCAL) if "artifactregistry" in one.role}
     assert pushing == acting
+    [only] = {one.only for one in grants.google(LOCAL) if "artifactregistry" in one.role}
+    assert only == "projects/retrain-local/locations/europe-west1/repositories/retrain"
 
 
 def test_a_branch_reads_the_data_and_writes_below_its_own_prefix_only() -> None:
@@ -63,7 +65,7 @@ def test_a_branch_reads_the_data_and_writes_below_its_own_prefix_only() -> None:
     writing = [one for one in table if one.role == "roles/storage.objectUser"]
     objects = "projects/_/buckets/retrain-local-pipelines/objects/experiments/"
     assert [one.condition for one in writing] == [
-        {"title": "own-prefix", "expression": f"resource.name.startsWith('{objects}')"}
+        {"title": "own-part", "expression": f"resource.name.startsWith('{objects}')"}
     ]
     assert {one.name for one in table if one.kind == "secret"} == {LOCAL.secrets.s3_reader}
     assert [one.name for one in table if one.kind == "account"] == [EXPERIMENT.pipeline_account]

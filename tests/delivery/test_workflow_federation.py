@@ -26,8 +26,10 @@ secrets = settings.Secrets(**{{one: "federated-" + one.replace("_", "-") for one
     ("github_notify", "github_release", "s3_writer", "s3_reader")}})
 released = msgspec.structs.replace(settings.load().environment("local"), project="test-project",
     pipeline_account="federated@test-project.iam.gserviceaccount.com", secrets=secrets,
+    artifact_registry="europe-west1-docker.pkg.dev/test-project/images",
     pipeline_root="gs://federated", workload_identity_provider={PROVIDER!r})
 branches = msgspec.structs.replace(released, name="experiment", pipeline_root="gs://federated/branches",
+    artifact_registry="europe-west1-docker.pkg.dev/test-project/branches",
     pipeline_account="experiment@test-project.iam.gserviceaccount.com")
 environments, trusted = (released, branches), federation.repository("acme/tests")
 """
@@ -52,7 +54,7 @@ import json, os, tempfile, urllib.parse
 import google.auth
 from google.api_core.exceptions import Forbidden
 from google.auth.exceptions import GoogleAuthError
-from google.auth.transport.requests import Request
+from google.auth.transport.requests import AuthorizedSession, Request
 from google.cloud import aiplatform_v1, secretmanager, storage
 def credentials(account, audience="https://iam.googleapis.com/{PROVIDER}"):
     address = os.environ["ACTIONS_ID_TOKEN_REQUEST_URL"]
@@ -84,6 +86,9 @@ def secret(who, name):
 def write(who, name):
     storage.Client(project="test-project", credentials=who).bucket("federated").blob(name
         ).upload_from_string("x")
+def push(who, repository):
+    address = f"https://europe-west1-docker.pkg.dev/v2/test-project/{{repository}}/base/blobs/uploads/"
+    return "done" if AuthorizedSession(who).post(address).status_code == 202 else "refused"
 def jobs(who):
     client = aiplatform_v1.PipelineServiceClient(credentials=who, client_options={{
         "api_endpoint": "europe-west1-aiplatform.googleapis.com"}})
@@ -98,7 +103,7 @@ for one in accounts:
         answer["can " + one] = [
             tried(lambda: secret(who, "github-release")), tried(lambda: secret(who, "s3-reader")),
             tried(lambda: write(who, "new")), tried(lambda: write(who, "branches/new")),
-            tried(lambda: jobs(who)).split(" ")[-1]]
+            tried(lambda: jobs(who)).split(" ")[-1], push(who, "images"), push(who, "branches")]
 print("ANSWER " + json.dumps(answer))
 """
 PRESS = """
@@ -175,7 +180,9 @@ def became(tried: Tried) -> list[str]:
 
 
 def could(tried: Tried, account: str) -> list[bool]:
-    """Whether it read the release App's key and S3's, wrote above and below the prefix, saw jobs."""
+    """Whether it read the release App's key and S3's, wrote above and below the prefix, saw jobs, and
+    pushed to main's images and to those of branches.
+    """
     return [one in ("hush", "done", "jobs") for one in tried[f"can {account}"]]
 
 
@@ -183,14 +190,14 @@ def test_a_workflow_on_main_is_its_own_account_or_a_branch_s(ran: Callable[[str]
     train, release = ran("train.yml main"), ran("release-pr.yml main")
     assert became(train) == ["workflow-train", "experiment"]
     assert became(release) == ["workflow-release-pr", "experiment"]
-    assert could(train, "workflow-train") == [False, False, False, False, True]
-    assert could(release, "workflow-release-pr") == [True, True, False, False, True]
+    assert could(train, "workflow-train") == [False, False, False, False, True, True, False]
+    assert could(release, "workflow-release-pr") == [True, True, False, False, True, False, False]
 
 
 def test_a_branch_is_the_account_for_branches_alone(ran: Callable[[str], Tried]) -> None:
     topic = ran("train.yml topic")
     assert became(topic) == ["experiment"]
-    assert could(topic, "experiment") == [False, True, False, True, True]
+    assert could(topic, "experiment") == [False, True, False, True, True, False, True]
 
 
 @pytest.mark.usefixtures("ran")

@@ -19,15 +19,15 @@ Kind = Literal["project", "bucket", "secret", "account"]
 class Grant(NamedTuple):
     """A role for a service account, on the project or on one bucket, secret or account alone.
 
-    `account` may also be a set of workload identities, "principalSet://…". `prefix` limits a role on a
-    bucket to the objects whose names begin so.
+    `account` may also be a set of workload identities, "principalSet://…". `only` limits the role to
+    the resource of that name, or, where it ends with "/", to all below it.
     """
 
     account: str
     role: str
     kind: Kind
     name: str
-    prefix: str = ""
+    only: str = ""
 
     @property
     def member(self) -> str:
@@ -37,10 +37,13 @@ class Grant(NamedTuple):
     @property
     def condition(self) -> dict[str, str] | None:
         """The binding's condition."""
-        if not self.prefix:
+        if not self.only:
             return None
-        objects = f"projects/_/buckets/{self.name}/objects/{self.prefix}"
-        return {"title": "own-prefix", "expression": f"resource.name.startsWith('{objects}')"}
+        below = f"resource.name.startsWith('{self.only}')"
+        return {
+            "title": "own-part",
+            "expression": below if self.only.endswith("/") else f"resource.name == '{self.only}'",
+        }
 
 
 class Role(NamedTuple):
@@ -92,7 +95,7 @@ def _released(environment: Environment) -> list[Grant]:
     return [
         # A pipeline job's steps: what Google wants of an account that a pipeline runs as, its data, its
         # artifacts, the keys of the model store, one App.
-        *_steps(pipeline, environment, prefix=""),
+        *_steps(pipeline, environment),
         Grant(pipeline, READS, "secret", secrets.github_notify),
         Grant(pipeline, READS, "secret", secrets.s3_writer or ""),
         # train.yml: builds the image, submits the job, lets it run as the pipeline's account.
@@ -112,17 +115,18 @@ def _released(environment: Environment) -> list[Grant]:
 
 def _experiment(environment: Environment) -> list[Grant]:
     """A branch's account submits and is what the steps run as: it writes below its own prefix only."""
-    own, root = environment.pipeline_account, environment.pipeline_root.removeprefix("gs://")
-    prefix = root.partition("/")[2]
+    own, bucket = environment.pipeline_account, environment.google_bucket
+    prefix = environment.pipeline_root.removeprefix(f"gs://{bucket}").strip("/")
     if not prefix:
         raise InputError(
             f"settings.toml: the pipeline_root of environment '{environment.name}' is a whole bucket",
             "name a folder in it: experiments write below it and nowhere else",
         )
-    return [*_steps(own, environment, prefix=f"{prefix}/"), *_submits(own, environment)]
+    place = f"projects/_/buckets/{bucket}/objects/{prefix}/"
+    return [*_steps(own, environment, place), *_submits(own, environment)]
 
 
-def _steps(who: str, environment: Environment, prefix: str) -> list[Grant]:
+def _steps(who: str, environment: Environment, only: str = "") -> list[Grant]:
     """What a pipeline's steps need until `evaluate`, which reads the champion."""
     project, bucket = environment.project, environment.google_bucket
     return [
@@ -130,7 +134,7 @@ def _steps(who: str, environment: Environment, prefix: str) -> list[Grant]:
         Grant(who, "roles/logging.logWriter", "project", project),
         Grant(who, "roles/bigquery.jobUser", "project", project),
         Grant(who, "roles/bigquery.dataViewer", "project", project),
-        Grant(who, "roles/storage.objectUser", "bucket", bucket, prefix),
+        Grant(who, "roles/storage.objectUser", "bucket", bucket, only),
         Grant(who, "roles/storage.legacyBucketReader", "bucket", bucket),
         Grant(who, READS, "secret", environment.secrets.s3_reader or ""),
     ]
@@ -139,13 +143,21 @@ def _steps(who: str, environment: Environment, prefix: str) -> list[Grant]:
 def _submits(who: str, environment: Environment) -> list[Grant]:
     """What building an image and submitting a job need."""
     project, bucket = environment.project, environment.google_bucket
+    registry = registry_name(environment)
     return [
         Grant(who, "roles/aiplatform.user", "project", project),
         Grant(who, "roles/iam.serviceAccountUser", "account", environment.pipeline_account),
         Grant(who, "roles/bigquery.metadataViewer", "project", project),
         Grant(who, "roles/storage.legacyBucketReader", "bucket", bucket),
-        Grant(who, "roles/artifactregistry.writer", "project", project),
+        Grant(who, "roles/artifactregistry.writer", "project", registry.split("/")[1], registry),
     ]
+
+
+def registry_name(environment: Environment) -> str:
+    """The repository of images as a resource: who may push there, may not push elsewhere."""
+    host, project, repository = environment.artifact_registry.split("/")[:3]
+    region = host.removesuffix("-docker.pkg.dev")
+    return f"projects/{project}/locations/{region}/repositories/{repository}"
 
 
 def s3_policy(environment: Environment, writes: bool) -> dict[str, Any]:

@@ -22,7 +22,7 @@ SHAPES = {
     "pipeline_root": (rf"gs://{BUCKET}(/[^/\s]+)*", "gs://BUCKET or gs://BUCKET/FOLDER"),
     "serving_bucket": (rf"gs://{BUCKET}", "gs://BUCKET"),
     "artifact_registry": (
-        r"[a-z0-9.-]+(:\d+)?(/[a-z0-9][a-z0-9._-]*)+",
+        r"[a-z0-9.-]+(:\d+)?(/[a-z0-9][a-z0-9._-]*){2,}",
         "HOST/PROJECT/REPOSITORY, without https:// and without a tag",
     ),
     "pipeline_account": (

@@ -17,6 +17,7 @@ EXPERIMENT: Environment = msgspec.structs.replace(
     name="experiment",
     pipeline_account="experiment@retrain-local.iam.gserviceaccount.com",
     pipeline_root="gs://retrain-local-pipelines/experiments",
+    ends_at="evaluate",
 )
 ACME = Repository("acme/models", 7, 8)
 CLAIMS = {"repository_id": "7", "repository_owner_id": "8", "event_name": "push"}

@@ -13,6 +13,7 @@ EXPERIMENT: Environment = msgspec.structs.replace(
     LOCAL,
     pipeline_account="experiment@retrain-local.iam.gserviceaccount.com",
     pipeline_root="gs://retrain-local-pipelines/experiments",
+    ends_at="evaluate",
 )
 ROLE = "arn:aws:iam::123456789012:role/team/"
 KEYLESS: Environment = msgspec.structs.replace(
@@ -75,7 +76,7 @@ def test_a_branch_reads_the_data_and_writes_below_its_own_prefix_only() -> None:
 
 
 def test_a_branch_s_role_on_aws_reads_only() -> None:
-    experiment = msgspec.structs.replace(KEYLESS, pipeline_account=EXPERIMENT.pipeline_account)
+    experiment = msgspec.structs.replace(KEYLESS, ends_at="evaluate")
     [role] = grants.aws(experiment, "acme/models", "123")
     assert role.policy == grants.s3_policy(LOCAL, writes=False)
 

@@ -28,7 +28,7 @@ released = msgspec.structs.replace(settings.load().environment("local"), project
     pipeline_account="federated@test-project.iam.gserviceaccount.com", secrets=secrets,
     artifact_registry="europe-west1-docker.pkg.dev/test-project/images",
     pipeline_root="gs://federated", workload_identity_provider={PROVIDER!r})
-branches = msgspec.structs.replace(released, name="experiment", pipeline_root="gs://federated/branches",
+branches = msgspec.structs.replace(released, name="experiment", ends_at="evaluate", pipeline_root="gs://federated/branches",
     artifact_registry="europe-west1-docker.pkg.dev/test-project/branches",
     pipeline_account="experiment@test-project.iam.gserviceaccount.com")
 environments, trusted = (released, branches), federation.repository("acme/tests")

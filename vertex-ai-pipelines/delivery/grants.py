@@ -7,7 +7,6 @@ from flows.errors import InputError
 
 # The workflow files that have an account, by their stems.
 TRAIN, TICK, RELEASE, DEPLOY = WORKFLOWS = ("train", "tick", "release-pr", "deploy")
-EXPERIMENT = "experiment"  # the account of branches: it submits, and its pipelines run as it
 GITHUB = "token.actions.githubusercontent.com"  # who signs the identity tokens of workflows
 GITHUB_AUDIENCE = "sts.amazonaws.com"
 
@@ -66,7 +65,7 @@ class Role(NamedTuple):
 
 def is_experiment(environment: Environment) -> bool:
     """Whether an environment is for branches: one account is all that runs there."""
-    return environment.pipeline_account.partition("@")[0] == EXPERIMENT
+    return environment.ends_at is not None
 
 
 def account(environment: Environment, workflow: str) -> str:

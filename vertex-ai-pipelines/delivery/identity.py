@@ -13,7 +13,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/identity", description=__doc__)
     main.add_argument("workflow", metavar="WORKFLOW")
-    main.add_argument("--environment", "--env", default="local", help="(default: %(default)s)")
+    main.add_argument("--environment", "--env", default="", help="(default: settings.toml's)")
     return main
 
 

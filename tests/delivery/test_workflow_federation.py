@@ -51,7 +51,7 @@ answer = [before, [what for one in environments for what, _ in federation.lackin
 # What a job tries, with a credentials file as google-github-actions/auth writes it.
 JOB = f"""
 import json, os, tempfile, urllib.parse
-import google.auth
+import google.auth, requests
 from google.api_core.exceptions import Forbidden
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession, Request
@@ -96,6 +96,7 @@ def jobs(who):
     return f"{{len(list(client.list_pipeline_jobs(parent=place)))}} jobs"
 accounts = ["workflow-train", "workflow-tick", "workflow-release-pr", "workflow-deploy", "experiment"]
 answer = {{one: tried(lambda: credentials(one).refresh(Request())) for one in accounts}}
+answer["machine"] = requests.get("http://metadata.google.internal/").status_code
 answer["audience"] = tried(lambda: credentials(accounts[0], "sts.amazonaws.com").refresh(Request()))
 for one in accounts:
     if answer[one] == "done":
@@ -172,9 +173,10 @@ DENIED = re.compile(r"code\W+403.*iam\.serviceAccounts\.getAccessToken\W+ denied
 
 def became(tried: Tried) -> list[str]:
     """The accounts that a job could be; the others were refused by name."""
-    accounts = [name for name in tried if name != "audience" and not name.startswith("can ")]
+    accounts = [name for name in tried if name.startswith(("workflow-", "experiment"))]
     refused = [name for name in accounts if tried[name] != "done"]
     assert all(DENIED.search(tried[name]) for name in refused), tried
+    assert tried["machine"] == 404  # on no machine of Google's
     assert "invalid_grant: The audience in ID Token [sts.amazonaws.com]" in tried["audience"]
     return [name for name in accounts if name not in refused]
 

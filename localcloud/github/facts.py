@@ -19,7 +19,7 @@ UNKNOWN_TO_ACT = (
 
 def facts(run: Run, where: Repository) -> dict[str, str]:
     """What GitHub tells of a run, by the variables' names without GITHUB_."""
-    ref = run["ref"]
+    ref, commit = run["ref"], run.get("sha") or run["head_sha"]
     found = {
         "ACTOR": run["actor"],
         "ACTOR_ID": account_id(run["actor"]),
@@ -37,10 +37,10 @@ def facts(run: Run, where: Repository) -> dict[str, str]:
         "RUN_ATTEMPT": run["attempt"],
         "RUN_ID": run["id"],
         "RUN_NUMBER": run["run_number"],
-        "SHA": run["head_sha"],
+        "SHA": commit,
         "WORKFLOW": run["name"],
         "WORKFLOW_REF": f"{where.full_name}/{run['path']}@{ref}",
-        "WORKFLOW_SHA": run["head_sha"],
+        "WORKFLOW_SHA": commit,
     }
     return {name: str(value) for name, value in found.items()}
 

@@ -144,7 +144,7 @@ def _context(run: Run, environment: str) -> str:
 def _called(run: Run, where: Repository, path: str) -> dict[str, str]:
     """The workflow file that has the job: another one than the run's where it is called."""
     named = f"{where.full_name}/{path}@{run['ref']}"
-    return {"job_workflow_ref": named, "job_workflow_sha": run["head_sha"]}
+    return {"job_workflow_ref": named, "job_workflow_sha": facts(run, where)["SHA"]}
 
 
 def _hash(text: str) -> str:

@@ -15,17 +15,14 @@ from typing import Any
 
 import yaml
 
+from localcloud.github.permissions import DEFAULT, granted
 from localcloud.github.repository import Repository
 from localcloud.github.runs import Run
 from localcloud.github.shapes import WEB
+from localcloud.github.workflow_yaml import load
 
 FOLDER = ".github/workflows"
 STANDINS = Path(__file__).with_name("standins")
-DEFAULT = {"contents": "read", "packages": "read"}  # what a new repository's token may do
-SCOPES = (
-    "actions attestations checks contents deployments discussions id-token issues models packages"
-    " pages pull-requests security-events statuses"
-)
 CACHE = "actions/cache@"
 SAVE = (
     f"run: bash '{STANDINS / 'actions' / 'cache' / 'save.sh'}'"  # what the real action does at the end
@@ -84,6 +81,7 @@ class Preparation:
 
     def __init__(self, where: Repository, run: Run, facts: Mapping[str, str], give: Give) -> None:
         self._where, self._run, self._facts, self._give = where, run, facts, give
+        self._commit = run.get("sha") or run["head_sha"]  # of a pull request: its merge
 
     def write(self, folder: Path) -> Prepared:
         """Do it. Raises StartupError for what the local GitHub cannot run."""
@@ -91,7 +89,7 @@ class Preparation:
         (folder / FOLDER).mkdir(parents=True)
         for name in ("objects", "refs"):
             (folder / ".git" / name).mkdir(parents=True)
-        (folder / ".git" / "HEAD").write_text(f"{self._run['head_sha']}\n")
+        (folder / ".git" / "HEAD").write_text(f"{self._commit}\n")
         (folder / ".git" / "config").write_text(CONFIG.format(f"{WEB}/{self._where.full_name}"))
         made.file = self._file(made, self._run["path"], "", None)
         return made
@@ -99,16 +97,16 @@ class Preparation:
     def _file(self, made: Prepared, path: str, above: str, most: Mapping[str, str] | None) -> str:
         """One file for one caller; `most` is what the caller grants. Returns where it stands."""
         text = self._text(path)
-        root, content = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
+        root, content = yaml.compose(text, yaml.SafeLoader), load(text.encode())
         jobs = content.get("jobs") if isinstance(content, dict) else None
         if root is None or not isinstance(jobs, dict):
             raise StartupError(f"{path} has no jobs")
-        self._narrow(root)
+        _narrow(root, "workflow_call" if above else self._run["event"])
         _fill(root, self._facts)
         nodes = _get(root, "jobs")
         for index, (key, job) in enumerate(jobs.items()):
             given = job.get("permissions", content.get("permissions"))
-            allowed = _granted(given, DEFAULT if most is None else most)
+            allowed = granted(given, DEFAULT if most is None else most)
             planned = Planned(f"{above}{key}", path, job, allowed, "uses" in job)
             name, node = nodes.value[index]
             nodes.value[index] = (name, self._job(made, planned, copy.deepcopy(node)))
@@ -118,19 +116,8 @@ class Preparation:
         )
         return target
 
-    def _narrow(self, root: yaml.Node) -> None:
-        """Leave out what act does nothing with, and may not know; of the events, all but this run's."""
-        _drop(root, FOREIGN)
-        given = _get(root, "on")
-        kept = given.value if isinstance(given, yaml.MappingNode) else []
-        kept = [pair for pair in kept if pair[0].value in WITH_INPUTS]
-        if self._run["event"] not in [key.value for key, _ in kept]:
-            kept = [*kept, (_scalar(self._run["event"]), yaml.ScalarNode("tag:yaml.org,2002:null", ""))]
-        _drop(root, ("on",))
-        root.value.append((_scalar("on"), yaml.MappingNode("tag:yaml.org,2002:map", kept)))
-
     def _text(self, path: str) -> str:
-        entry = self._where.entry(self._run["head_sha"], path)
+        entry = self._where.entry(self._commit, path)
         if entry is None:
             raise StartupError(f"{path} does not exist at this commit")
         return self._where.blob(entry.sha).decode()
@@ -183,9 +170,9 @@ class Preparation:
 
     def _inner(self, folder: str) -> Iterator[str]:
         for name in ("action.yml", "action.yaml"):
-            entry = self._where.entry(self._run["head_sha"], f"{folder}/{name}")
+            entry = self._where.entry(self._commit, f"{folder}/{name}")
             if entry:
-                runs = (yaml.safe_load(self._where.blob(entry.sha)) or {}).get("runs") or {}
+                runs = (load(self._where.blob(entry.sha)) or {}).get("runs") or {}
                 yield from (str(step.get("uses") or "") for step in runs.get("steps") or [])
 
 
@@ -196,15 +183,6 @@ def _defaults(step: dict[str, Any]) -> dict[str, str]:
     found = {name: str((options or {}).get("default", "")) for name, options in inputs.items()}
     given = step.get("with") or {}
     return {name: text for name, text in found.items() if "github.token" in text and name not in given}
-
-
-def _granted(given: Any, otherwise: Mapping[str, str]) -> dict[str, str]:
-    """A job's permissions, by GitHub's names; `otherwise` where the file has none."""
-    if given is None:
-        return dict(otherwise)
-    if isinstance(given, str):
-        return dict.fromkeys(SCOPES.split(), given.removesuffix("-all"))
-    return {str(name): str(level) for name, level in given.items()}
 
 
 def _mark(job: Planned) -> str:
@@ -223,6 +201,18 @@ def _get(node: yaml.Node, name: str) -> yaml.Node:
 
 def _scalar(text: str) -> yaml.ScalarNode:
     return yaml.ScalarNode("tag:yaml.org,2002:str", text, style='"')
+
+
+def _narrow(root: yaml.Node, event: str) -> None:
+    """Leave out what act does nothing with, and may not know; of the events, all but this run's."""
+    _drop(root, FOREIGN)
+    given = _get(root, "on")
+    kept = given.value if isinstance(given, yaml.MappingNode) else []
+    kept = [pair for pair in kept if pair[0].value in WITH_INPUTS]
+    if event not in [key.value for key, _ in kept]:
+        kept = [*kept, (_scalar(event), yaml.ScalarNode("tag:yaml.org,2002:null", ""))]
+    _drop(root, ("on",))
+    root.value.append((_scalar("on"), yaml.MappingNode("tag:yaml.org,2002:map", kept)))
 
 
 def _drop(node: yaml.Node, names: Container[str]) -> None:

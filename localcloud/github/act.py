@@ -22,6 +22,7 @@ LABELS = (
     " ubuntu-26.04-arm ubuntu-24.04-arm ubuntu-22.04-arm"
 )
 FLAGS = "--json --verbose --rm --no-skip-checkout --no-cache-server --pull=false --action-offline-mode"
+PROXIES, NOBODY = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), "http://127.0.0.1:9"
 NAMELESS = ("env-file", "var-file", "input-file")  # act reads those of its folder where none is named
 
 Event = dict[str, Any]
@@ -29,7 +30,7 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class Order:
-    """What act is to do, and as whom; `secrets` are masked in all that it prints."""
+    """What act is to do, and as whom; `variables` are what steps find, `secrets` what is masked."""
 
     event: str
     actor: str
@@ -46,9 +47,7 @@ class Act:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def events(
-        self, prepared: Prepared, order: Order, environment: Mapping[str, str]
-    ) -> Iterator[Event]:
+    def events(self, prepared: Prepared, order: Order) -> Iterator[Event]:
         """Start it; what it reports, until it ends and nothing of it is left."""
         with self._lock:
             if self._stopped:
@@ -56,7 +55,7 @@ class Act:
             self._process = subprocess.Popen(
                 self._command(prepared, order),
                 cwd=self.folder,
-                env={**environment, "XDG_CACHE_HOME": str(self.folder / "act")},
+                env=self._environment(order),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -70,6 +69,11 @@ class Act:
                 yield from map(_event, process.stdout)
         finally:
             self._end()
+
+    def _environment(self, order: Order) -> dict[str, str]:
+        """act's own: steps inherit it, and it asks its makers for news, which nobody answers here."""
+        own = {name: value for name, value in order.variables.items() if name in ("HOME", "PATH")}
+        return {**own, **dict.fromkeys(PROXIES, NOBODY), "XDG_CACHE_HOME": str(self.folder / "act")}
 
     def _end(self) -> None:
         self._signal(signal.SIGKILL)
@@ -128,7 +132,7 @@ def _event(line: str) -> Event:
     try:
         found = json.loads(line)
     except ValueError:
-        return {"msg": line, "level": "error"}
+        return {"msg": line, "level": "debug" if line.startswith("time=") else "error"}
     return found if isinstance(found, dict) else {"msg": line, "level": "error"}
 
 

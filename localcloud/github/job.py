@@ -80,12 +80,12 @@ class Job:
         progress = Progress(self.run, setting.jobs, prepared.jobs, partial(self._say, log))
         progress.on_late = lambda leg: end_all(self.folder, f"{MARK}={self._mark(leg)}\0")
         self._progress = progress
-        environment = setting.job_environment(self.run) | {"HOME": str(self.folder / "home")}
+        order = self._order(setting.job_environment(self.run))
         timer = threading.Timer(setting.timeout, self.stop, ["timed_out"])
         timer.daemon = True
         timer.start()
         try:
-            for event in self._act.events(prepared, self._order(), environment):
+            for event in self._act.events(prepared, order):
                 if "job" in event:
                     progress.take(event)
                 elif event["level"] == "error" and not event["msg"].startswith("Error: Job '"):
@@ -131,8 +131,9 @@ class Job:
     def _mark(self, leg: Leg) -> str:
         return legs.mark(self.run, leg.plan, legs.matrix_text(leg.matrix))
 
-    def _order(self) -> Order:
-        known = facts.variables(self.run, self.where)
+    def _order(self, environment: Mapping[str, str]) -> Order:
+        home = {"HOME": str(self.folder / "home")}
+        known = {**environment, **facts.variables(self.run, self.where), **home}
         return Order(self.run["event"], self.run["actor"], known, self._secrets)
 
     def _say(self, log: BinaryIO, leg: Leg, text: str) -> None:

@@ -1,11 +1,14 @@
 """Whole workflows, run by act: jobs and steps as GitHub's API shows them, whatever becomes of them."""
 
+import io
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from github.WorkflowJob import WorkflowJob
 from github.WorkflowRun import WorkflowRun
 
@@ -158,7 +161,7 @@ def test_what_steps_are_told(site: Site) -> None:
     told = log(site, run)
     assert told.count(f"one | {run.id} {number} {where}") == 2, told
     assert "ACTIONS_ID_TOKEN" not in told
-    assert os.environ.get("PYTEST_CURRENT_TEST", "none") not in told, "the caller's environment leaks"
+    assert os.environ["PYTEST_CURRENT_TEST"] not in told, "the caller's environment leaks"
 
 
 def test_tokens_do_what_the_job_may_and_are_not_shown(site: Site) -> None:
@@ -195,6 +198,8 @@ def test_a_job_checks_out_only_what_it_may_read(site: Site) -> None:
     without = kept.replace(CHECKOUT, f"{CHECKOUT}\n        with: {{persist-credentials: false}}")
     refused = ran(site, without, head="permissions: {contents: read}")
     assert [conclusion for _, conclusion in steps(refused.jobs()[0])] == ["success", "failure"]
+    commit = site.client().get_repo("acme/models").get_commit(refused.head_sha)
+    assert [(one.name, one.conclusion) for one in commit.get_check_runs()] == [("one", "failure")]
 
 
 def test_checking_out_something_else(site: Site) -> None:
@@ -236,6 +241,12 @@ def test_caches_and_artifacts_go_from_job_to_job(site: Site) -> None:
 """
     run = ran(site, text)
     assert run.conclusion == "success", log(site, run)
+    (artifact,) = run.get_artifacts()
+    assert (artifact.name, artifact.workflow_run.id) == ("out", run.id)
+    headers = {"authorization": f"token {site.token}"}
+    data = requests.get(artifact.archive_download_url, headers=headers, timeout=5).content
+    with zipfile.ZipFile(io.BytesIO(data)) as found:
+        assert found.read("file") == b"made\n"
 
 
 def test_a_failed_job_leaves_no_cache(site: Site) -> None:

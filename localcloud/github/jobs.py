@@ -1,14 +1,16 @@
 """What is kept of a run's jobs and their steps, and how they are shown."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localcloud.github.call import API
 from localcloud.github.errors import not_found
 from localcloud.github.repository import Repository, timestamp
-from localcloud.github.runs import Run
 from localcloud.github.shapes import WEB, account, node_id
 from localcloud.store import Store
+
+if TYPE_CHECKING:
+    from localcloud.github.runs import Run
 
 MOST = 1000  # jobs of an attempt, and attempts of a run, as the numbers leave room for
 Job = dict[str, Any]
@@ -22,7 +24,7 @@ class Jobs:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def create(self, run: Run, fields: Mapping[str, Any]) -> Job:
+    def create(self, run: "Run", fields: Mapping[str, Any]) -> Job:
         """A job of a run's present attempt; `fields` has key, name, labels and steps."""
         first = (run["id"] * MOST + run["attempt"]) * MOST
         now = timestamp()
@@ -40,7 +42,18 @@ class Jobs:
         self._store.put("github-job", _key(job["repository"], job["id"]), job)
         return job
 
-    def of(self, run: Run, attempt: int | None = None) -> list[Job]:
+    def end(self, run: "Run") -> None:
+        """A run has ended: what it left unended, where its local cloud died, is cancelled."""
+        for job in self.of(run, run["attempt"]):
+            if job["status"] != "completed":
+                for step in job["steps"]:
+                    conclusion = {"in_progress": "cancelled", "pending": "skipped"}
+                    ended = conclusion.get(step["status"], step["conclusion"])
+                    step |= {"status": "completed", "conclusion": ended}
+                ended_at = {"conclusion": "cancelled", "completed_at": timestamp()}
+                self.save({**job, "status": "completed", **ended_at})
+
+    def of(self, run: "Run", attempt: int | None = None) -> list[Job]:
         """A run's jobs, in the order in which they began; of one attempt where it is named."""
         middle = f"{run['id']:012d}" + ("" if attempt is None else f"{attempt:03d}")
         prefix = f"{run['repository'].lower()}/{middle}"
@@ -66,7 +79,7 @@ def _key(repository: str, number: int) -> str:
     return f"{repository.lower()}/{number:018d}"
 
 
-def show_job(where: Repository, run: Run, job: Job) -> dict[str, Any]:
+def show_job(where: Repository, run: "Run", job: Job) -> dict[str, Any]:
     """A job as GitHub shows it."""
     api, number = f"{API}/repos/{where.full_name}", job["id"]
     runner = {"runner_id": 1, "runner_name": "local", "runner_group_id": 1, "runner_group_name": "local"}

@@ -8,6 +8,7 @@ from localcloud.cloud import Cloud
 from localcloud.github import shapes
 from localcloud.github.call import API
 from localcloud.github.errors import not_found
+from localcloud.github.jobs import Jobs
 from localcloud.github.repository import Repository, timestamp
 from localcloud.github.shapes import WEB, account, node_id
 from localcloud.github.workflows import Workflow, workflow_id
@@ -67,7 +68,8 @@ class Runs:
         return run
 
     def finish(self, run: Run, conclusion: str, summary: str = "") -> Run:
-        """A run's end."""
+        """A run's end, and that of its jobs."""
+        Jobs(self.store).end(run)
         ended = {"status": "completed", "conclusion": conclusion, "summary": summary}
         return self.save({**run, **ended})
 

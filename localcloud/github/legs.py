@@ -31,6 +31,7 @@ class Leg:
     failed: bool = False  # by a step of its own: act tells the worst of a whole matrix
     forgiven: bool = False
     late: bool = False
+    closing: str = ""  # a step's last line, which act may tell before others of it
 
     @property
     def running(self) -> bool:

@@ -140,6 +140,9 @@ class Progress:
     def _note(self, leg: Leg, event: Event) -> None:
         """The lines of its log that an event is worth."""
         msg, command = event["msg"].rstrip("\r\n"), event.get("command")
+        if leg.closing and not event.get("raw_output") and ("jobResult" in event or BEGINS.match(msg)):
+            self._say(leg, leg.closing)
+            leg.closing = ""
         if event.get("raw_output"):
             self._say(leg, msg)
         elif command in SHOWN:
@@ -150,10 +153,10 @@ class Progress:
             self._say(leg, f"##[error]No runner has the label of this job: {leg.record['labels']}")
         elif event.get("level") == "error":
             code = EXIT.search(msg)
-            self._say(
-                leg,
-                f"##[error]Process completed with exit code {code[1]}." if code else f"##[error]{msg}",
-            )
+            if code:
+                leg.closing = f"##[error]Process completed with exit code {code[1]}."
+            else:
+                self._say(leg, f"##[error]{msg}")
         elif event.get("stage") == "Main" and (begins := BEGINS.match(msg)):
             first = begins[1].strip().partition("\n")[0]
             inner = len(event["stepID"]) > 1 and "$GITHUB_ACTION_PATH/" not in first

@@ -67,7 +67,7 @@ class Runner:
         """End a new run that GitHub would not start; its log says why."""
         for fault in faults:
             self._note(run, fault)
-        return self.runs.finish({**run, "jobs": [], "faults": faults}, REFUSED)
+        return self.runs.finish({**run, "faults": faults}, REFUSED)
 
     def again(self, run: Run, by: str) -> None:
         """The next attempt of a run that has ended, as `by` wants it. Raises GitHubError (403)."""

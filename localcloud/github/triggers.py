@@ -1,6 +1,5 @@
 """What starts workflow runs: pushes, pull requests, the button and the clock."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,7 +67,7 @@ class Triggers:
             sha=commit,
             head_sha=commit,
             payload=lambda: {**shown, **common(where, actor)},
-            fields={"inputs": inputs, "flags": _flags(workflow)},
+            fields={"inputs": inputs},
         )
         run = self._start(where, workflow, event, [])
         self.runner.pump()
@@ -109,7 +108,7 @@ class Triggers:
         if not faults:
             faults = [*startup.unknown_labels(workflow), *calls.faults(workflow, reader)]
         with self.runner.lock:
-            run = self.runner.runs.create(where, _shown(workflow, faults), _fields(event))
+            run = self.runner.runs.create(where, workflow, _fields(event))
             try:
                 run |= {} if faults else _settled(where, run, workflow, reader)
             except ExpressionError as error:
@@ -142,12 +141,6 @@ def _read(where: Repository, path: str, blob: str) -> tuple[Workflow, list[str]]
     return found, startup.faults(found)
 
 
-def _shown(workflow: Workflow, faults: list[str]) -> Workflow:
-    """Of a refused one, no more than its name."""
-    name = workflow.content.get("name")
-    return replace(workflow, content={"name": name} if name else {}) if faults else workflow
-
-
 def _fields(event: Event) -> Run:
     return {
         "event": event.name,
@@ -160,7 +153,6 @@ def _fields(event: Event) -> Run:
         "concurrency": None,
         "locks": [],
         "inputs": {},
-        "flags": [],
         **({"display_title": event.title} if event.title else {}),
         **event.fields,
     }
@@ -192,10 +184,6 @@ def _scheduled(where: Repository, path: str, cron: Cron, at: datetime) -> Event:
         payload=lambda: shown,
         fields={"created_at": now, "now": now},
     )
-
-
-def _flags(workflow: Workflow) -> list[str]:
-    return [name for name, options in workflow.declared().items() if options.get("type") == "boolean"]
 
 
 def _ref(where: Repository, given: str) -> tuple[str, str]:

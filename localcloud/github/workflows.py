@@ -1,7 +1,6 @@
 """Workflow files: found in the repository, read, and their dispatch inputs checked."""
 
 import json
-import re
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +18,6 @@ from localcloud.github.workflow_yaml import load
 from localcloud.http import Response
 
 FOLDER = ".github/workflows"
-INPUT = re.compile(r"\$\{\{\s*inputs\.([\w-]+)\s*\}\}")
 NO_BUTTON = "Workflow does not have 'workflow_dispatch' trigger"
 
 
@@ -48,29 +46,11 @@ class Workflow:
             return dict.fromkeys(map(str, [given] if isinstance(given, str) else given))
         return given if isinstance(given, dict) else {}
 
-    @property
-    def jobs(self) -> list[str]:
-        """The names of its jobs."""
-        return [str(job.get("name") or key) for key, job in self.each_job()]
-
     def each_job(self) -> list[tuple[str, dict[str, Any]]]:
         """The jobs that are tables, with their names in the file."""
         jobs = self.content.get("jobs")
         found = jobs.items() if isinstance(jobs, dict) else ()
         return [(str(name), job) for name, job in found if isinstance(job, dict)]
-
-    def identity(self, inputs: dict[str, str]) -> dict[str, str] | None:
-        """The environment ("": none) of the first job that may have an identity token; else None.
-
-        Raises GitHubError (422) where it is named by more than an input.
-        """
-        for _, job in self.each_job():
-            granted = job.get("permissions", self.content.get("permissions"))
-            if granted == "write-all" or (
-                isinstance(granted, dict) and granted.get("id-token") == "write"
-            ):
-                return {"environment": _environment(job.get("environment"), inputs)}
-        return None
 
     def declared(self) -> dict[str, dict[str, Any]]:
         """The inputs of its button. Raises GitHubError (422)."""
@@ -86,14 +66,6 @@ class Workflow:
         if unknown:
             raise GitHubError(422, f"Unexpected inputs provided: {json.dumps(unknown)}")
         return {name: _value(name, options, given.get(name)) for name, options in declared.items()}
-
-
-def _environment(given: Any, inputs: dict[str, str]) -> str:
-    named = _text(given.get("name") if isinstance(given, dict) else given)
-    name = INPUT.sub(lambda found: inputs.get(found[1], ""), named)
-    if "${{" in name:
-        raise GitHubError(422, f"the local GitHub does not evaluate the environment's name: {named}")
-    return name
 
 
 def _value(name: str, options: dict[str, Any], given: Any) -> str:

@@ -31,7 +31,7 @@ def test_a_pull_request_s_run(tmp_path: Path) -> None:
     site.commit({"base.txt": "of the base\n"})
     repo = site.client().get_repo("acme/models")
     repo.create_pull(title="Add", head="side", base="main")
-    run = repo.get_workflow_runs(event="pull_request")[0]  # type: ignore[arg-type]
+    run = repo.get_workflow_runs(event="pull_request")[0]
     eventually(lambda: repo.get_workflow_run(run.id).status == "completed")
     said = (site.root / "runs" / str(run.id) / "log.txt").read_text()
     merge = site.repository.ref("refs/pull/1/merge")

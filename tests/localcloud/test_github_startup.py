@@ -26,6 +26,12 @@ jobs:
     permissions: {contents: read, id-token: write}
     steps: [{run: 'true'}]
 """
+HELD = f"""\
+on: workflow_call
+permissions: {{issues: write}}
+concurrency: "${{{{ github.workflow }}}}"
+jobs: {{inner: {{{WORK}}}}}
+"""
 CALL = "uses: ./.github/workflows/callee.yml, permissions: {{contents: read, id-token: {0}}}{1}"
 GIVEN = ", with: {size: 3}, secrets: {key: k}"
 
@@ -34,9 +40,8 @@ GIVEN = ", with: {size: 3}, secrets: {key: k}"
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(tmp_path_factory.mktemp("github"))
     site.hub.runner.room = 0
-    site.commit(
-        {".github/workflows/callee.yml": CALLEE, ".github/workflows/plain.yml": f"on: label\n{ONE}"}
-    )
+    called = {"callee": CALLEE, "held": HELD, "plain": f"on: label\n{ONE}"}
+    site.commit({f".github/workflows/{name}.yml": text for name, text in called.items()})
     yield site
     site.close()
 
@@ -155,6 +160,15 @@ STARTS = [
     (
         job(CALL.format("none", GIVEN)),
         "The nested job 'inner' is requesting 'id-token: write', but is only allowed 'id-token: none'.",
+    ),
+    (
+        job("uses: ./.github/workflows/held.yml"),
+        "The workflow is requesting 'issues: write', but is only allowed 'issues: none'.",
+    ),
+    (
+        "name: Same\nconcurrency: same\n"
+        + job("uses: ./.github/workflows/held.yml, permissions: {issues: write}"),
+        "a deadlock: the workflow and a job want concurrency group 'same'",
     ),
     (job(CALL.format("write", "")), "Input size is required, but not provided while calling."),
     (job(CALL.format("write", "")), "Secret key is required, but not provided while calling."),

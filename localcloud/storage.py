@@ -1,6 +1,7 @@
 """Cloud Storage: the JSON API as Google's own client calls it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from localcloud import google_rest, storage_batch, storage_download, uploads
 from localcloud.cloud import Cloud
 from localcloud.described import description
 from localcloud.errors import ApiError
-from localcloud.http import Handler, Request, Response, Route, Router, google_error
+from localcloud.http import Handler, Query, Request, Response, Route, Router, google_error
 from localcloud.storage_bucket_calls import BucketCalls
 from localcloud.storage_conditions import Conditions
 from localcloud.storage_copy import Copies
@@ -17,6 +18,7 @@ from localcloud.storage_grants import Grants, refuse_fields, refuse_unserved
 from localcloud.storage_list import page
 from localcloud.storage_objects import Objects, Resource, public
 from localcloud.storage_xml import MultipartUploads
+from localcloud.storage_xml_objects import XmlObjects, xml_error
 
 BUCKETS, BUCKET = "/storage/v1/b", "/storage/v1/b/{bucket}"
 OBJECTS, OBJECT = "/storage/v1/b/{bucket}/o", "/storage/v1/b/{bucket}/o/{name*}"
@@ -36,7 +38,8 @@ class Storage:
         self._buckets = BucketCalls(self._objects, self._grants)
         self._copies = Copies(self._objects, self._grants)
         self._sessions = uploads.Sessions(cloud, self._finish)
-        self._xml = MultipartUploads(cloud, self._objects, self._grants)
+        parts = MultipartUploads(cloud, self._objects, self._grants)
+        self._xml = XmlObjects(self._objects, self._grants, parts, self._start_xml)
 
     # -------------------------------------------------------------- in this process
 
@@ -108,10 +111,12 @@ class Storage:
             ("POST", UPLOADS, "", self.upload),  # the body may hold the name: it checks that itself
             ("PUT", UPLOADS, f"{of_object}.create", self._sessions.put),
             ("DELETE", UPLOADS, f"{of_object}.create", self._sessions.cancel),
+            ("GET", "/{bucket}", f"{of_object}.list", self._xml.list),
             ("GET", "/{bucket}/{name*}", f"{of_object}.get", self.download),
-            ("POST", "/{bucket}/{name*}", f"{of_object}.create", self._xml.post),
-            ("PUT", "/{bucket}/{name*}", f"{of_object}.create", self._xml.put_part),
-            ("DELETE", "/{bucket}/{name*}", "storage.multipartUploads.abort", self._xml.abort),
+            ("HEAD", "/{bucket}/{name*}", f"{of_object}.get", self.download),
+            ("POST", "/{bucket}/{name*}", "", self._xml.post),
+            ("PUT", "/{bucket}/{name*}", "", self._xml.put),
+            ("DELETE", "/{bucket}/{name*}", "", self._xml.delete),
         ]
 
     def routes(self) -> list[Route]:
@@ -123,7 +128,7 @@ class Storage:
         return google_rest.routes(description("storage"), found, AREAS)
 
     def refuse(self, request: Request, error: ApiError) -> Response:
-        """Google's error body; a download's is plain text."""
+        """Google's error body; a download's is plain text, and the XML API's is XML."""
         unless = "ifGenerationNotMatch" in request.query or "if-none-match" in request.headers
         if request.method == "GET" and error.status == 412 and unless:
             return Response(status=304)
@@ -131,7 +136,7 @@ class Storage:
             return Response(
                 error.message.encode(), error.status, {"content-type": "text/html; charset=UTF-8"}
             )
-        return google_error(request, error)
+        return google_error(request, error) if request.path.startswith(AREAS) else xml_error(error)
 
     def _checked(self, permission: str, handler: Handler, request: Request) -> Response:
         refuse_unserved(request)
@@ -182,7 +187,8 @@ class Storage:
         """objects.get with alt=media"""
         found = self._get(request)
         storage_download.check_etag(found, request.headers)
-        return storage_download.respond(found, self._objects.data(found), request.headers)
+        sent = storage_download.respond(found, self._objects.data(found), request.headers)
+        return storage_download.renamed(sent, request.query)
 
     def patch_object(self, request: Request) -> Response:
         """objects.patch and objects.update"""
@@ -214,10 +220,18 @@ class Storage:
         # A condition that fails already fails here, before any byte is sent.
         wanted = self._named(bucket, request.query, metadata)
         Conditions.of(request.query).check(self._objects.find(bucket, wanted["name"]))
-        self._grants.check_write(caller, bucket, wanted["name"])
+        return self._start(caller, request, wanted, content_type)
+
+    def _start_xml(self, request: Request, wanted: Resource) -> Response:
+        """A session that the XML API starts goes on at the address of the JSON API's."""
+        caller, path = self._grants.caller(request), UPLOADS.replace("{bucket}", wanted["bucket"])
+        return self._start(caller, replace(request, path=path, query=Query()), wanted, "")
+
+    def _start(self, caller: str, request: Request, wanted: Resource, content_type: str) -> Response:
+        self._grants.check_write(caller, wanted["bucket"], wanted["name"])
         record = {
             "caller": caller,
-            "bucket": bucket,
+            "bucket": wanted["bucket"],
             "query": dict(request.query),
             "metadata": wanted,
             "type": content_type,

@@ -3,6 +3,7 @@
 import gzip
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any
@@ -27,6 +28,13 @@ def respond(found: Resource, data: bytes, asked: Mapping[str, str]) -> Response:
     first, end = span
     headers["content-range"] = f"bytes {first}-{end - 1}/{len(data)}"
     return Response(data[first:end], status=206, headers=headers)
+
+
+def renamed(sent: Response, query: Mapping[str, str]) -> Response:
+    """The answer with the headers that a signed address asks for."""
+    names = ("content-type", "content-disposition")
+    asked = {name: query[f"response-{name}"] for name in names if f"response-{name}" in query}
+    return replace(sent, headers={**sent.headers, **asked})
 
 
 def check_etag(found: Resource, headers: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
 from localcloud.http import Query, Request
 from localcloud.storage_objects import Objects, Resource
+from localcloud.storage_signed import SIGNATURES, signer
 
 OF_PROJECT = ("storage.buckets.create", "storage.buckets.list")
 
@@ -22,7 +23,11 @@ class Grants:
         self._cloud, self._objects = cloud, objects
 
     def caller(self, request: Request) -> str:
-        """The principal of a call. Raises UNAUTHENTICATED."""
+        """The principal of a call: its token's, or who signed its address. Raises UNAUTHENTICATED."""
+        if any(name in request.query for name in SIGNATURES):
+            signed = signer(self._cloud.store, request)
+            if signed:
+                return signed
         return self._cloud.principal(request.headers.get("authorization", ""))
 
     def check(self, principal: str, permission: str, bucket: str, name: str = "") -> None:

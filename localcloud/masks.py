@@ -1,11 +1,14 @@
-"""Update masks: which fields of a resource a call changes, checked against its message."""
+"""Masks: which fields of a resource a call changes or reads, checked against its message."""
 
+import re
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor
 
 from localcloud.errors import bad_request
 from localcloud.rpc_methods import marked
+
+STRUCT = "google.protobuf.Struct"
 
 
 def updated(stored: Any, patch: Any, mask: Any) -> tuple[Any, list[str]]:
@@ -25,6 +28,23 @@ def updated(stored: Any, patch: Any, mask: Any) -> tuple[Any, list[str]]:
     for path in changed:
         _copy(path, source, made)
     return kind.wrap(made), changed
+
+
+def selected(item: Any, mask: Any) -> Any:
+    """The fields of a message that a read mask names; the message itself where it names none.
+
+    Raises INVALID_ARGUMENT.
+    """
+    paths = list(mask.paths) if mask else []
+    if not paths or paths == ["*"]:
+        return item
+    made = type(item)()
+    for path in paths:
+        if not _exists(item.DESCRIPTOR, path):
+            words = f"Invalid read_mask: '{path}' is no field of {item.DESCRIPTOR.name}."
+            raise bad_request([("read_mask", words)])
+        _copy(path, item, made)
+    return made
 
 
 def _paths(mask: Any, source: Any) -> list[str]:
@@ -48,7 +68,7 @@ def _exists(descriptor: Descriptor, path: str) -> bool:
     below = field.message_type if field is not None else None
     if not rest or below is None:
         return field is not None and not rest
-    return bool(below.GetOptions().map_entry) or _exists(below, rest)
+    return bool(below.GetOptions().map_entry) or below.full_name == STRUCT or _exists(below, rest)
 
 
 def _copy(path: str, source: Any, target: Any) -> None:
@@ -57,6 +77,8 @@ def _copy(path: str, source: Any, target: Any) -> None:
     field = source.DESCRIPTOR.fields_by_name[first]
     if field.is_repeated and field.message_type and field.message_type.GetOptions().map_entry and rest:
         _copy_key(getattr(source, first), getattr(target, first), rest)
+    elif rest and field.message_type and field.message_type.full_name == STRUCT:
+        _copy_value(getattr(source, first), getattr(target, first), rest)
     elif rest and field.message_type and not field.is_repeated:
         _copy(rest, getattr(source, first), getattr(target, first))
     else:
@@ -67,6 +89,14 @@ def _copy(path: str, source: Any, target: Any) -> None:
                 part.ClearField(other.name)
         target.ClearField(first)
         target.MergeFrom(part)
+
+
+def _copy_value(source: Any, target: Any, key: str) -> None:
+    """A table of JSON has its keys in camel case, whatever the mask is written in."""
+    camel = re.sub("_(.)", lambda found: found[1].upper(), key)
+    for name in (key, camel):
+        if name in source:
+            target.fields[name].CopyFrom(source.fields[name])
 
 
 def _copy_key(source: Any, target: Any, key: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from localcloud.errors import ApiError
 from localcloud.filters import matcher
+from localcloud.masks import selected
 from localcloud.values import Read, Resolver
 
 PAGING = ("page_size", "page_token")
@@ -28,7 +29,7 @@ def answer(
     items = [one for one in map(_raw, found) if passes(one)]
     items = ordered(items, getattr(raw, "order_by", ""), field.message_type, resolver)
     some, token = page(items, raw.page_size, raw.page_token, (largest, _fingerprint(raw)))
-    getattr(made, field.name).extend(some)
+    getattr(made, field.name).extend(selected(one, getattr(raw, "read_mask", None)) for one in some)
     made.next_page_token = token
     if "total_size" in made.DESCRIPTOR.fields_by_name:
         made.total_size = len(items)

@@ -1,6 +1,5 @@
 """Vertex AI pipeline jobs: kept as records, run by one worker process each."""
 
-import hashlib
 import json
 import shutil
 import threading
@@ -23,6 +22,7 @@ from localcloud.packages import Environments
 from localcloud.paging import answer
 from localcloud.pipeline_checks import check
 from localcloud.pipeline_events import apply_events, read_events
+from localcloud.pipeline_facts import images, output_root, placeholders
 from localcloud.pipeline_image import Image
 from localcloud.pipeline_workers import Workers
 from localcloud.registry import Registry
@@ -30,7 +30,7 @@ from localcloud.rpc import Caller, RpcHandler
 
 State = types.PipelineState
 ENDED = {State.PIPELINE_STATE_SUCCEEDED, State.PIPELINE_STATE_FAILED, State.PIPELINE_STATE_CANCELLED}
-PAGE = 100
+PAGE, BATCH = 100, 32
 # What a filter may name beside the fields of a PipelineJob.
 FILTERS: dict[str, Any] = {
     "pipeline_name": lambda job: job.pipeline_spec["pipelineInfo"]["name"],
@@ -46,6 +46,8 @@ NEEDS = {
     "ListPipelineJobs": ("aiplatform.pipelineJobs.list", "parent"),
     "CancelPipelineJob": ("aiplatform.pipelineJobs.cancel", "name"),
     "DeletePipelineJob": ("aiplatform.pipelineJobs.delete", "name"),
+    "BatchCancelPipelineJobs": ("aiplatform.pipelineJobs.cancel", "parent"),
+    "BatchDeletePipelineJobs": ("aiplatform.pipelineJobs.delete", "parent"),
 }
 
 
@@ -77,6 +79,8 @@ class Pipelines:
             "ListPipelineJobs": self.list_pipeline_jobs,
             "CancelPipelineJob": self.cancel_pipeline_job,
             "DeletePipelineJob": self.delete_pipeline_job,
+            "BatchCancelPipelineJobs": self.batch_cancel,
+            "BatchDeletePipelineJobs": self.batch_delete,
         }
         return guarded(self._cloud, handlers, NEEDS, DENIED)
 
@@ -131,24 +135,60 @@ class Pipelines:
 
     def cancel_pipeline_job(self, request: types.CancelPipelineJobRequest, _: Caller) -> empty_pb2.Empty:
         """Kill the job's processes; a job that has ended stays as it is."""
-        job = self._current(self._parent(request.name))
+        self._cancel(self._current(self._parent(request.name)))
+        return empty_pb2.Empty()
+
+    def batch_cancel(
+        self, request: types.BatchCancelPipelineJobsRequest, _: Caller
+    ) -> operations_pb2.Operation:
+        """The same for up to 32 jobs of one location."""
+        jobs = self._batch(request)
+        for job in jobs:
+            self._cancel(job)
+        named = [self._current(job.name) for job in jobs]
+        response = types.BatchCancelPipelineJobsResponse(pipeline_jobs=named)
+        return self._operations.done(request.parent, response)
+
+    def batch_delete(
+        self, request: types.BatchDeletePipelineJobsRequest, _: Caller
+    ) -> operations_pb2.Operation:
+        """Forget up to 32 jobs of one location, all or none."""
+        jobs = self._batch(request)
+        for job in jobs:
+            _check_ended(job)
+        for job in jobs:
+            self._forget(job)
+        response = types.BatchDeletePipelineJobsResponse(pipeline_jobs=jobs)
+        return self._operations.done(request.parent, response)
+
+    def _batch(self, request: Any) -> list[types.PipelineJob]:
+        """The jobs that a batch names. Raises where one is not there, or elsewhere."""
+        names = [self._parent(name) for name in request.names]
+        wrong = [
+            one for one in names if not one.startswith(f"{self._parent(request.parent)}/pipelineJobs/")
+        ]
+        if wrong or not 0 < len(names) <= BATCH:
+            words = f"A batch names 1 to {BATCH} jobs of {request.parent}"
+            raise ApiError("INVALID_ARGUMENT", f"{words}; not {', '.join(wrong) or len(names)}.")
+        return [self._current(name) for name in names]
+
+    def _cancel(self, job: types.PipelineJob) -> None:
         if job.state not in ENDED:
             self._end(job, "CANCELLED", "the job was cancelled")
-        return empty_pb2.Empty()
 
     def delete_pipeline_job(
         self, request: types.DeletePipelineJobRequest, _: Caller
     ) -> operations_pb2.Operation:
         """Forget a job that has ended."""
         job = self._current(self._parent(request.name))
-        if job.state not in ENDED:
-            raise ApiError(
-                "FAILED_PRECONDITION", f"PipelineJob {job.name} has not ended: cancel it first."
-            )
+        _check_ended(job)
+        self._forget(job)
+        return self._operations.done(job.name.rsplit("/", 2)[0])
+
+    def _forget(self, job: types.PipelineJob) -> None:
         self._store.delete("pipeline-job", job.name)
         self._shown.pop(job.name, None)
         shutil.rmtree(self.folder(job.name), ignore_errors=True)
-        return self._operations.done(job.name.rsplit("/", 2)[0])
 
     def folder(self, name: str) -> Path:
         """Where a job's events and logs are."""
@@ -193,21 +233,21 @@ class Pipelines:
         shutil.rmtree(folder, ignore_errors=True)  # of a start that was broken off
         (folder / "logs").mkdir(parents=True)
         label = self._cloud.label(f"job-{folder.name}", job.service_account)
-        images = {name: self._image(name) for name in _images(spec)}
+        found = {name: self._image(name) for name in images(spec)}
         order = {
             "spec": spec,
             "arguments": json_format.MessageToDict(types.PipelineJob.pb(job).runtime_config).get(
                 "parameterValues", {}
             ),
-            "root": _output_root(job),
-            "placeholders": _placeholders(job),
+            "root": output_root(job),
+            "placeholders": placeholders(job),
             "scope": [job.name.rpartition("/pipelineJobs/")[0], spec["pipelineInfo"]["name"]],
             "cache": str(self._cache),
             "environment": environment(self._cloud.root, self._cloud.port, label).set,
-            "images": {name: image.facts() for name, image in images.items()},
+            "images": {name: image.facts() for name, image in found.items()},
         }
         (folder / "job.json").write_text(json.dumps(order))
-        worker = self._running[job.name] = self._workers.start(folder, images.values())
+        worker = self._running[job.name] = self._workers.start(folder, found.values())
         threading.Thread(target=self._wait, args=(worker, folder), daemon=True).start()
 
     def _wait(self, worker: Process, folder: Path) -> None:
@@ -243,6 +283,11 @@ class Pipelines:
                 self._end(job, "FAILED", "the local cloud stopped while this job ran")
 
 
+def _check_ended(job: types.PipelineJob) -> None:
+    if job.state not in ENDED:
+        raise ApiError("FAILED_PRECONDITION", f"PipelineJob {job.name} has not ended: cancel it first.")
+
+
 def _clear(folder: Path) -> None:
     """Remove what the steps of a job that has ended had for themselves."""
     while found := list(folder.glob("step-*")):
@@ -252,27 +297,3 @@ def _clear(folder: Path) -> None:
 
 def _job(row: dict[str, Any]) -> types.PipelineJob:
     return types.PipelineJob.from_json(json.dumps(row), ignore_unknown_fields=True)
-
-
-def _images(spec: dict[str, Any]) -> set[str]:
-    executors = spec.get("deploymentSpec", {}).get("executors", {}).values()
-    return {e["container"]["image"] for e in executors if "container" in e}
-
-
-def _output_root(job: types.PipelineJob) -> str:
-    number, job_id = job.name.split("/")[1], job.name.rsplit("/", 1)[1]
-    return f"{job.runtime_config.gcs_output_directory.rstrip('/')}/{number}/{job_id}"
-
-
-def _placeholders(job: types.PipelineJob) -> dict[str, str]:
-    """What kfp's placeholders stand for in this job."""
-    time = f"{job.create_time:%Y-%m-%dT%H:%M:%SZ}"
-    number = str(int.from_bytes(hashlib.sha256(job.name.encode()).digest()[:7], "big"))
-    return {
-        "{{$.pipeline_job_name}}": job.name.rsplit("/", 1)[1],
-        "{{$.pipeline_job_resource_name}}": job.name,
-        "{{$.pipeline_job_uuid}}": number,
-        "{{$.pipeline_job_create_time_utc}}": time,
-        "{{$.pipeline_job_schedule_time_utc}}": time,
-        "{{$.pipeline_root}}": job.runtime_config.gcs_output_directory,
-    }

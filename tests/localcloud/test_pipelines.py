@@ -263,3 +263,28 @@ answer = [listed(order_by="create_time") == names, listed(order_by="create_time 
 """
     )
     assert (up, down, later) == (True, True, True)
+
+
+def test_jobs_are_shown_in_brief_and_ended_in_batches(program: Program) -> None:
+    answer = program(
+        SUBMIT
+        + LIGHTWEIGHT
+        + """
+@dsl.pipeline(name="batch")
+def batch():
+    say(word="x")
+
+first, second = [submit(batch) for _ in range(2)]
+client = first.api_client
+location = first.resource_name.rpartition("/pipelineJobs/")[0]
+names = [first.resource_name, second.resource_name]
+cancelled = client.batch_cancel_pipeline_jobs(parent=location, names=names).result()
+brief = aiplatform.PipelineJob.list(filter='pipeline_name="batch"', enable_simple_view=True)
+shown = brief[0].gca_resource
+answer = [len(cancelled.pipeline_jobs), len(brief), shown.service_account,
+    shown.pipeline_spec["pipelineInfo"]["name"], "root" in shown.pipeline_spec]
+client.batch_delete_pipeline_jobs(parent=location, names=names).result()
+answer += [len(aiplatform.PipelineJob.list(filter='pipeline_name="batch"'))]
+"""
+    )
+    assert answer == [2, 2, "", "batch", False, 0]

@@ -5,7 +5,7 @@ import threading
 from typing import Any
 from urllib.parse import unquote, urlencode
 
-from localcloud import aws_errors, aws_names, iam_state, s3_state
+from localcloud import aws_errors, aws_names, iam_state, s3_form, s3_state
 from localcloud.aws_documents import check_document
 from localcloud.aws_errors import refusal
 from localcloud.aws_keys import ACCOUNT, Keys
@@ -53,7 +53,8 @@ class Aws:
         serve = {"s3": self._s3, "iam": self._iam, "sts": self._sts.serve}
         return serve[_service(request)](request)
 
-    def _s3(self, request: Request) -> Response:
+    def _s3(self, sent: Request) -> Response:
+        request = s3_form.plain(sent) if s3_form.is_form(sent) else sent
         principal = authenticate(request, self._keys, bucket(request))
         _check_served(request)
         self._grants.check(principal, request, self._backend.buckets.get(bucket(request)))

@@ -12,12 +12,12 @@ from email.message import Message
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from localcloud import s3_form
 from localcloud.aws_errors import refusal
 from localcloud.aws_keys import Keys, Principal
 from localcloud.http import Request
 
 SKEW = 900  # seconds between the caller's clock and ours
-FIELD = re.compile(rb'name="([^"]+)"\r\n\r\n(.*?)\r\n', re.DOTALL)
 ALGORITHM = "AWS4-HMAC-SHA256"
 
 
@@ -43,16 +43,9 @@ def _authenticate(request: Request, keys: Keys, bucket: str) -> Principal:
     if "Signature" in query:
         key, signature = query["AWSAccessKeyId"], query["Signature"]
         return _version_2(request, keys, bucket, (key, signature, query["Expires"]))
-    if "multipart/form-data" in request.headers.get("content-type", ""):
-        return _form(form(request), keys)
+    if s3_form.is_form(request):
+        return _form(s3_form.fields(request), keys)
     raise refusal("AccessDenied")
-
-
-def form(request: Request) -> dict[str, str]:
-    """The fields of a posted form, their names in lower case."""
-    return {
-        name.decode().lower(): value.decode("latin-1") for name, value in FIELD.findall(request.body)
-    }
 
 
 def _version_4(

@@ -4,9 +4,8 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
-from localcloud import aws_names
+from localcloud import aws_names, s3_form
 from localcloud.aws_errors import refusal
-from localcloud.aws_signature import form
 from localcloud.http import Query, Request
 
 # The actions of operations, where they are named otherwise. A form that is posted has no operation.
@@ -67,7 +66,7 @@ def names(request: Request) -> list[str]:
     operation = _operation(request)
     if operation == "DeleteObjects":
         return [one.key for one in _doomed(request.body)]
-    posted = form(request).get("key") if operation == "POST" else None
+    posted = s3_form.fields(request).get("key") if s3_form.is_form(request) else None
     return [posted] if posted else []
 
 

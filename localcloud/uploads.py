@@ -87,8 +87,10 @@ class Sessions:
             return self._complete(session, record, request)
 
     def cancel(self, request: Request) -> Response:
-        """Forget the session."""
+        """Forget the session. Raises NOT_FOUND."""
         session = request.query.get("upload_id", "")
+        if self._store.get("upload", session) is None:
+            raise ApiError("NOT_FOUND", f"Upload session {session} not found.", reason="notFound")
         self._store.delete("upload", session)
         self._path(session).unlink(missing_ok=True)
         return Response(status=499)

@@ -147,3 +147,24 @@ answer += [sent.status_code, s3.get_object(Bucket="signed", Key="posted")["Body"
 answer.append(requests.get("https://signed.s3.eu-west-1.amazonaws.com/posted").status_code)
 """)
     assert answer == ["pre", "pre", 204, "form", 403]
+
+
+def test_a_form_is_what_its_sender_means(program: Program) -> None:
+    answer = program("""
+import boto3, requests
+s3 = boto3.client("s3")
+s3.create_bucket(Bucket="forms", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+kind = {"Content-Type": "text/csv"}
+form = s3.generate_presigned_post("forms", "in/${filename}", Fields=dict(kind), Conditions=[dict(kind)])
+data = b'1\\r\\n--2; name="key"\\r\\n\\r\\nx\\r\\n'
+send = lambda files, data=None: requests.post(form["url"], data=data, files=files).status_code
+answer = [send({"file": ("a b.csv", data)}, form["fields"])]
+found = s3.get_object(Bucket="forms", Key="in/a b.csv")
+answer += [found["Body"].read() == data, found["ContentType"]]
+# Some send every field as if it were a file.
+answer.append(send({**form["fields"], "file": ("c", b"c")}))
+answer.append(send({**form["fields"], "file": b"c", "key": ("", "other")}, {"key": "in/x"}))
+answer += [send({"x": b"c"}, form["fields"]), send({"file": b"c"}, {"key": "in/x"})]
+answer.append(sorted(one["Key"] for one in s3.list_objects_v2(Bucket="forms")["Contents"]))
+""")
+    assert answer == [204, True, "text/csv", 204, 400, 400, 403, ["in/a b.csv", "in/c"]]

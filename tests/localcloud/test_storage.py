@@ -632,3 +632,10 @@ def test_an_upload_in_parts_is_reached_by_its_own_address_alone(
     cloud.iam.set("projects/123456789012/buckets/data", {"bindings": [admin]})
     assert loader("DELETE", "data/x", uploadId="others").status_code == 404
     assert loader("DELETE", "data/y", uploadId="y").status_code == 204
+
+
+def test_a_session_that_is_not_there_cannot_be_cancelled(client: storage.Client, bucket: Any) -> None:
+    root = client._connection.API_BASE_URL
+    for upload in ("", "?upload_id=", "?upload_id=gone"):
+        got = client._http.delete(f"{root}/upload/storage/v1/b/data/o{upload}", timeout=5)
+        assert (got.status_code, got.json()["error"]["errors"][0]["reason"]) == (404, "notFound")

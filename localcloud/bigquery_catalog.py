@@ -219,7 +219,8 @@ class Catalog:
         before, changes = self.find(ref) or {}, changes or {}
         relation = cursor.sql(f"SELECT * FROM {ref.sql}")
         known = {one["name"]: one for one in [*before.get("fields", []), *changes.get("fields", [])]}
-        fields = [_remembered(one, known) for one in types.fields(relation)]
+        pairs = zip(types.fields(relation), map(str, relation.types), strict=True)
+        fields = [_remembered(_fine(one, kind), known) for one, kind in pairs]
         if changes.get("fields") == []:
             fields = []
         modified = max(_millis(), before.get("modified", 0) + 1)
@@ -253,6 +254,11 @@ def _size(field: Field) -> str:
     if field.get("mode") != "REPEATED" and kind in WIDTHS:
         return f"count({name}) * {WIDTHS[kind]}"
     return f"sum(strlen(CAST({name} AS VARCHAR)) + 2)"
+
+
+def _fine(field: Field, kind: str) -> Field:
+    """A table's column with this type was declared so: what a query gives is NUMERIC."""
+    return field | {"type": "BIGNUMERIC"} if kind == types.TO_DUCKDB["BIGNUMERIC"] else field
 
 
 def _remembered(field: Field, known: dict[str, Field]) -> Field:

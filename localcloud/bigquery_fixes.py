@@ -158,7 +158,7 @@ FIXES: dict[type[exp.Expr], Fix] = {
 }
 
 ONLY_UNDER: dict[type[exp.Expr], tuple[type[exp.Expr], ...]] = {
-    exp.Tuple: (exp.Select, exp.Alias, exp.Array),
+    exp.Tuple: (exp.Select, exp.Alias, exp.Array, exp.Tuple),
 }
 
 KEPT_UNDER: dict[type[exp.Expr], tuple[type[exp.Expr], ...]] = {

@@ -2,6 +2,7 @@
 # ruff: noqa: S608 (names and texts are quoted)
 
 import fnmatch
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,7 +80,10 @@ class Loader:
             schema = _matched(relation, wanted) if wanted else _detected(relation, configuration)
             sql = types.conformed(source, relation, schema)
             _check_required(cursor, sql, schema, wanted)
-        return self._runner.materialize(sql, {"writeDisposition": "WRITE_APPEND"} | configuration)
+        settings = {"writeDisposition": "WRITE_APPEND"} | configuration
+        return self._runner.materialize(
+            sql, settings | ({} if wanted else {"schema": {"fields": schema}})
+        )
 
     def _schema(self, configuration: Configuration, ref: TableRef) -> list[Field]:
         """The schema that is given, or that of the table that is added to."""
@@ -119,8 +123,15 @@ def _detected(relation: duckdb.DuckDBPyRelation, configuration: Configuration) -
     """The data's own schema; text knows only one kind of time."""
     found = types.fields(relation)
     if configuration.get("sourceFormat") == "PARQUET":
-        return found
+        pairs = zip(found, map(str, relation.types), strict=True)
+        return [one | {"type": "BIGNUMERIC"} if _is_fine(kind) else one for one, kind in pairs]
     return [one | {"type": "TIMESTAMP"} if one["type"] == "DATETIME" else one for one in found]
+
+
+def _is_fine(kind: str) -> bool:
+    """Whether a column of DuckDB's type has more decimal places than NUMERIC's nine."""
+    found = re.fullmatch(r"DECIMAL\(\d+,\s*(\d+)\)", kind)
+    return found is not None and int(found[1]) > 9
 
 
 def _source(files: list[Path], configuration: Configuration, wanted: list[Field]) -> str:

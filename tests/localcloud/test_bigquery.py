@@ -624,6 +624,10 @@ def test_job_of_a_killed_local_cloud_has_failed(tmp_path: Path) -> None:
 def test_values_without_names_and_times_of_timestamps(client: bigquery.Client) -> None:
     assert one(client, "SELECT (1, 'a')") == {"_field_1": 1, "_field_2": "a"}
     assert one(client, "SELECT [(1, 2), (3, 4)]")[1] == {"_field_1": 3, "_field_2": 4}
+    assert one(client, "SELECT (1, (2, 3))") == {
+        "_field_1": 1,
+        "_field_2": {"_field_1": 2, "_field_2": 3},
+    }
     assert ask(client, "SELECT 1 FROM UNNEST([1]) AS x WHERE (x, 2) IN ((1, 2))") == [(1,)]
     stamp = "TIMESTAMP '2017-01-01 10:11:12+00'"
     for sql in (f"SELECT TIME({stamp})", f"SELECT EXTRACT(TIME FROM {stamp})"):
@@ -666,3 +670,14 @@ def test_json_columns_take_texts_of_json(client: bigquery.Client, sales: str) ->
     table = client.create_table(bigquery.Table("acme-ml.shop.texts", fields))
     assert client.insert_rows(table, [{"j": {"a": [1]}, "r": {"j": {"b": 2}}}]) == []
     assert [tuple(row) for row in client.list_rows(table)] == [({"a": [1]}, {"j": {"b": 2}})]
+
+
+def test_no_decimal_place_of_a_file_is_lost(client: bigquery.Client, sales: str) -> None:
+    values = [Decimal("123.999999999999")]
+    file = io.BytesIO()
+    pq.write_table(pa.table({"a": pa.array(values, pa.decimal128(30, 12))}), file)
+    file.seek(0)
+    config = bigquery.LoadJobConfig(source_format="PARQUET")
+    client.load_table_from_file(file, "acme-ml.shop.fine", job_config=config).result()
+    assert client.get_table("acme-ml.shop.fine").schema[0].field_type == "BIGNUMERIC"
+    assert [tuple(row) for row in client.list_rows("acme-ml.shop.fine")] == [tuple(values)]

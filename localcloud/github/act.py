@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from localcloud.github.plain import forget, plain
 from localcloud.github.prepared import Prepared
 from localcloud.processes import marked
 
@@ -97,6 +98,7 @@ class Act:
 
     def _command(self, prepared: Prepared, order: Order) -> list[str]:
         nothing, secrets = self.folder / "nothing", self.folder / "secrets"
+        work = plain(self.folder / "act")
         nothing.touch()
         secrets.touch(mode=0o600)
         secrets.write_text("".join(f'{name}="{value}"\n' for name, value in order.secrets.items()))
@@ -104,7 +106,7 @@ class Act:
             _program(),
             order.event,
             *("-C", str(prepared.folder), "-W", prepared.file, "-a", order.actor),
-            *("-e", str(self.folder / "event.json"), "--action-cache-path", str(self.folder / "act")),
+            *("-e", str(self.folder / "event.json"), "--action-cache-path", str(work)),
             *FLAGS.split(),
             *("--secret-file", str(secrets)),
             *_each({f"--{name}": str(nothing) for name in NAMELESS}.items(), "{0}={1}"),
@@ -138,6 +140,8 @@ def _event(line: str) -> Event:
 
 def end_all(folder: Path, of: str = "") -> None:
     """Kill whatever works in a run's folder, whoever its parent is; `of` is one job's mark."""
+    if not of:
+        forget(folder / "act")
     for _ in range(50):  # what forks while it is looked for is found the next time
         found = [number for number in marked(f"{folder}/", of) if number != os.getpid()]
         for number in found:

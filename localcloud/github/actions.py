@@ -101,7 +101,13 @@ class Actions:
 
     def rerun(self, call: Call) -> Response:
         """POST: run it again, at the same commit."""
-        self.runner.again(self._found(call), call.login)
+        self.runner.again({**self._found(call), "redo": None}, call.login)
+        return Response({}, status=201)
+
+    def rerun_failed(self, call: Call) -> Response:
+        """POST: run again the jobs that did not succeed, and those that need them."""
+        run = self._found(call)
+        self.runner.again({**run, "redo": run["attempt"]}, call.login)
         return Response({}, status=201)
 
 

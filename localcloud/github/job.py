@@ -12,9 +12,11 @@ from typing import BinaryIO
 
 from localcloud.github import facts, legs
 from localcloud.github.act import Act, Order, end_all
+from localcloud.github.attempts import Before
 from localcloud.github.caches import Caches
 from localcloud.github.jobs import Jobs
 from localcloud.github.legs import Leg
+from localcloud.github.permissions import ANY
 from localcloud.github.prepared import Given, Planned, Preparation, Prepared, StartupError
 from localcloud.github.progress import Progress
 from localcloud.github.repository import Repository
@@ -31,6 +33,7 @@ class Setting:
 
     job_environment: Callable[[Run], dict[str, str]]
     token: Callable[[Run, Mapping[str, str]], str]
+    revoke: Callable[[str], None]
     identity: Callable[[Run, Planned], dict[str, str]]
     jobs: Jobs
     caches: Caches
@@ -80,6 +83,7 @@ class Job:
         progress = Progress(self.run, setting.jobs, prepared.jobs, partial(self._say, log))
         progress.on_late = lambda leg: end_all(self.folder, f"{MARK}={self._mark(leg)}\0")
         self._progress = progress
+        self._keep(progress, prepared)
         order = self._order(setting.job_environment(self.run))
         timer = threading.Timer(setting.timeout, self.stop, ["timed_out"])
         timer.daemon = True
@@ -89,10 +93,12 @@ class Job:
                 if "job" in event:
                     progress.take(event)
                 elif event["level"] == "error" and not event["msg"].startswith("Error: Job '"):
-                    log.write(event["msg"].encode())
+                    log.write(f"{event['msg'].rstrip()}\n".encode())
         finally:
             timer.cancel()
             progress.close(bool(self.stopped))
+            for token in self._secrets.values():
+                setting.revoke(token)
         return progress.conclusion
 
     def _prepared(self, setting: Setting) -> Prepared:
@@ -104,19 +110,28 @@ class Job:
         (self.folder / "event.json").write_text(json.dumps(facts.event(self.run, self.where)))
         known = facts.expressions(self.run, self.where)
         give = partial(self._give, setting)
-        made = Preparation(self.where, self.run, known, give).write(self.folder / "commit")
-        least = self._union(made.jobs.values())
-        self._secrets["GITHUB_TOKEN"] = setting.token(self.run, least)
+        redo = self.run.get("redo")
+        before = Before(setting.jobs.of(self.run, redo) if redo else [])
+        made = Preparation(self.where, self.run, known, give).write(self.folder / "commit", before)
+        most = self._union(made.jobs.values())
+        self._secrets["GITHUB_TOKEN"] = setting.token(self.run, most)
         return made
+
+    def _keep(self, progress: Progress, prepared: Prepared) -> None:
+        """What is not run again is shown again, with its log."""
+        progress.settled = prepared.settled
+        for record in prepared.kept:
+            old, new = (self._log_of(one["id"]) for one in (record, progress.keep(record)))
+            if old.exists():
+                shutil.copyfile(old, new)
 
     @staticmethod
     def _union(jobs: Iterable[Planned]) -> dict[str, str]:
         """What an action of the repository gets by itself, which act cannot tell by job."""
         found: dict[str, str] = {}
         for job in jobs:
-            found |= {
-                name: level for name, level in job.permissions.items() if found.get(name) != "write"
-            }
+            for name, level in job.permissions.items():
+                found[name] = max(level, found.get(name, "none"), key=ANY.index)
         return found
 
     def _give(self, setting: Setting, job: Planned) -> Given:
@@ -140,9 +155,12 @@ class Job:
         """Lines for a job's log, with the time as GitHub writes it, and for the run's."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
         lines = text.splitlines() or [""]
-        with (self.folder / "jobs" / f"{leg.record['id']}.txt").open("a") as file:
+        with self._log_of(leg.record["id"]).open("a") as file:
             file.writelines(f"{now} {line}\n" for line in lines)
         log.write("".join(f"{leg.record['name']} | {line}\n" for line in lines).encode())
+
+    def _log_of(self, job: int) -> Path:
+        return self.folder / "jobs" / f"{job}.txt"
 
     def stop(self, conclusion: str) -> None:
         """End it before its time, with that conclusion."""

@@ -15,10 +15,13 @@ from typing import Any
 
 import yaml
 
+from localcloud.github.attempts import Before, narrow, stand_in
+from localcloud.github.jobs import Job as Record
 from localcloud.github.permissions import DEFAULT, granted
 from localcloud.github.repository import Repository
 from localcloud.github.runs import Run
 from localcloud.github.shapes import WEB
+from localcloud.github.startup import needs
 from localcloud.github.workflow_yaml import load
 
 FOLDER = ".github/workflows"
@@ -66,6 +69,16 @@ class Given:
 Give = Callable[[Planned], Given]
 
 
+@dataclass(frozen=True)
+class Call:
+    """A workflow file as one job calls it, or the run: `most` is what the caller grants."""
+
+    path: str
+    above: str  # what its jobs' keys begin with
+    most: Mapping[str, str] | None
+    before: Before
+
+
 @dataclass
 class Prepared:
     """A folder that act can run: `file` is the run's workflow, `actions` the stand-ins by reference."""
@@ -74,16 +87,18 @@ class Prepared:
     file: str = ""
     jobs: dict[str, Planned] = field(default_factory=dict)
     actions: dict[str, Path] = field(default_factory=dict)
+    kept: list[Record] = field(default_factory=list)  # of the attempt before, not run again
+    settled: set[str] = field(default_factory=set)  # the keys of jobs that are not run again at all
 
 
 class Preparation:
-    """Writes a run's workflow, and all that it calls, into a folder."""
+    """Writes a run's workflow, and all that it calls, into a folder; what was good before may stay."""
 
     def __init__(self, where: Repository, run: Run, facts: Mapping[str, str], give: Give) -> None:
         self._where, self._run, self._facts, self._give = where, run, facts, give
         self._commit = run.get("sha") or run["head_sha"]  # of a pull request: its merge
 
-    def write(self, folder: Path) -> Prepared:
+    def write(self, folder: Path, before: Before) -> Prepared:
         """Do it. Raises StartupError for what the local GitHub cannot run."""
         made = Prepared(folder)
         (folder / FOLDER).mkdir(parents=True)
@@ -91,29 +106,29 @@ class Preparation:
             (folder / ".git" / name).mkdir(parents=True)
         (folder / ".git" / "HEAD").write_text(f"{self._commit}\n")
         (folder / ".git" / "config").write_text(CONFIG.format(f"{WEB}/{self._where.full_name}"))
-        made.file = self._file(made, self._run["path"], "", None)
+        made.file = self._file(made, Call(self._run["path"], "", None, before))
         return made
 
-    def _file(self, made: Prepared, path: str, above: str, most: Mapping[str, str] | None) -> str:
-        """One file for one caller; `most` is what the caller grants. Returns where it stands."""
-        text = self._text(path)
+    def _file(self, made: Prepared, call: Call) -> str:
+        """One file for one caller. Returns where it stands."""
+        text = self._text(call.path)
         root, content = yaml.compose(text, yaml.SafeLoader), load(text.encode())
         jobs = content.get("jobs") if isinstance(content, dict) else None
         if root is None or not isinstance(jobs, dict):
-            raise StartupError(f"{path} has no jobs")
-        _narrow(root, "workflow_call" if above else self._run["event"])
+            raise StartupError(f"{call.path} has no jobs")
+        _narrow(root, "workflow_call" if call.above else self._run["event"])
         _fill(root, self._facts)
         nodes = _get(root, "jobs")
         for index, (key, job) in enumerate(jobs.items()):
             given = job.get("permissions", content.get("permissions"))
-            allowed = granted(given, DEFAULT if most is None else most)
-            planned = Planned(f"{above}{key}", path, job, allowed, "uses" in job)
+            allowed = granted(given, DEFAULT if call.most is None else call.most)
+            planned = Planned(f"{call.above}{key}", call.path, job, allowed, "uses" in job)
+            before = call.before.behind(call.above, needs(job), jobs)
             name, node = nodes.value[index]
-            nodes.value[index] = (name, self._job(made, planned, copy.deepcopy(node)))
-        target = f"{FOLDER}/{above.replace('/', '.')}{Path(path).name}"
-        (made.folder / target).write_text(
-            yaml.serialize(root, Dumper=yaml.SafeDumper, allow_unicode=True)
-        )
+            nodes.value[index] = (name, self._job(made, planned, copy.deepcopy(node), before))
+        target = f"{FOLDER}/{call.above.replace('/', '.')}{Path(call.path).name}"
+        shown = yaml.serialize(root, Dumper=yaml.SafeDumper, allow_unicode=True)
+        (made.folder / target).write_text(shown)
         return target
 
     def _text(self, path: str) -> str:
@@ -122,24 +137,35 @@ class Preparation:
             raise StartupError(f"{path} does not exist at this commit")
         return self._where.blob(entry.sha).decode()
 
-    def _job(self, made: Prepared, job: Planned, node: yaml.Node) -> yaml.Node:
+    def _job(self, made: Prepared, job: Planned, node: yaml.Node, before: Before) -> yaml.Node:
         made.jobs[job.key] = job
         _drop(node, FOREIGN)
         if job.called:
-            target = self._file(made, self._callee(job), f"{job.key}/", job.permissions)
-            _put(node, "uses", f"./{target}")
+            call = Call(self._callee(job), f"{job.key}/", job.permissions, before)
+            _put(node, "uses", f"./{self._file(made, call)}")
+        elif before.is_good(job.key):
+            made.settled.add(job.key)
+            made.kept += before.of(job.key)
+            stand_in(node, before.of(job.key))
         else:
-            self._check(job)
-            given = self._give(job)
-            for step, its in zip(job.steps, _get(node, "steps").value if job.steps else [], strict=True):
-                self._add(made, str(step.get("uses") or ""))
-                _extend(its, "with", _defaults(step))
-            if any(name.startswith(CACHE) for name in made.actions):
-                _get(node, "steps").value.append(yaml.compose(SAVE))
-            _fill(node, given.facts)
-            _extend(node, "env", given.variables)
+            if failed := before.failed(job.key):
+                made.kept += before.of(job.key)
+                narrow(node, failed)
+            self._work(made, job, node)
         _put(node, "name", _mark(job) + str(job.content.get("name") or ""))
         return node
+
+    def _work(self, made: Prepared, job: Planned, node: yaml.Node) -> None:
+        """A job that does something: its actions, its token, its variables."""
+        self._check(job)
+        given = self._give(job)
+        for step, its in zip(job.steps, _get(node, "steps").value if job.steps else [], strict=True):
+            self._add(made, str(step.get("uses") or ""))
+            _extend(its, "with", _defaults(step))
+        if any(name.startswith(CACHE) for name in made.actions):
+            _get(node, "steps").value.append(yaml.compose(SAVE))
+        _fill(node, given.facts)
+        _extend(node, "env", given.variables)
 
     @staticmethod
     def _callee(job: Planned) -> str:

@@ -2,15 +2,16 @@
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from localcloud.github import legs
 from localcloud.github.act import Event
-from localcloud.github.jobs import Jobs
+from localcloud.github.jobs import Job, Jobs
 from localcloud.github.legs import SET_UP, Leg
 from localcloud.github.prepared import MARK, Planned
 from localcloud.github.runs import Run
+from localcloud.github.startup import needs
 
 MOST_MINUTES = 360.0  # of a job, as GitHub's
 SHOWN = ("group", "endgroup", "error", "warning", "notice")
@@ -30,15 +31,23 @@ class Progress:
         self._run, self._jobs, self._plans, self._say = run, jobs, plans, say
         self.on_late: Callable[[Leg], None] = lambda _: None
         self.legs: dict[str, Leg] = {}
+        self.settled: Container[str] = ()  # the keys of jobs that are not run again
         self._callers: dict[str, str] = {}
         self._skipped = set[str]()
         self._lock = threading.RLock()
+
+    def keep(self, record: Job) -> Job:
+        """A job of the attempt before that is not run again; returns it as one of this attempt."""
+        fields = {name: value for name, value in record.items() if name not in ("id", "attempt")}
+        leg = Leg(self._plans[record["key"]], self._jobs.create(self._run, fields), record["matrix"])
+        self.legs[f"{record['id']}"] = leg
+        return leg.record
 
     def take(self, event: Event) -> None:
         """One event."""
         marks = list(MARK.finditer(event.get("job", "")))
         plan = self._plans.get(marks[-1][1]) if marks else None
-        if plan is None:
+        if plan is None or plan.key in self.settled:
             return
         name = event["job"].strip()
         with self._lock:
@@ -125,10 +134,8 @@ class Progress:
     def _step_ended(leg: Leg, step: legs.Step, result: str) -> None:
         failed = result == "failure" and not leg.forgiven
         leg.failed, leg.forgiven = leg.failed or failed, False
-        late = failed and leg.late
-        legs.end(
-            step, "cancelled" if late else "failure" if failed else result.replace("failure", "success")
-        )
+        bad = "cancelled" if leg.late else "failure"
+        legs.end(step, bad if failed else result.replace("failure", "success"))
 
     def _end(self, leg: Leg, told: str) -> None:
         if leg.running:
@@ -189,17 +196,10 @@ class Progress:
     def _never(self, plan: Planned) -> None:
         """A job without a result: its needs' failure explains it, unless it has its own condition."""
         above = plan.key.rpartition("/")[0]
-        needs = plan.content.get("needs") or []
-        waits = [needs] if isinstance(needs, str) else needs
-        failed = {
-            key
-            for leg in self.legs.values()
-            if leg.record["conclusion"] != "success"
-            for key in _up(leg)
-        }
-        explained = "if" not in plan.content and any(
-            f"{above}/{one}".strip("/") in failed for one in waits
-        )
+        waits = {f"{above}/{one}".strip("/") for one in needs(plan.content)}
+        bad = [leg for leg in self.legs.values() if leg.record["conclusion"] != "success"]
+        failed = {key for leg in bad for key in _up(leg)}
+        explained = "if" not in plan.content and bool(waits & failed)
         leg = self._new(plan, str(plan.content.get("name") or plan.key), {})
         self.legs[plan.key] = leg
         if not explained:

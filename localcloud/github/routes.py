@@ -194,7 +194,7 @@ def _actions(to: Areas) -> list[Entry]:
         ("POST", f"{RUN}/cancel", write, to.actions.cancel),
         ("POST", f"{RUN}/force-cancel", write, to.actions.cancel),
         ("POST", f"{RUN}/rerun", write, to.actions.rerun),
-        ("POST", f"{RUN}/rerun-failed-jobs", write, to.actions.rerun),
+        ("POST", f"{RUN}/rerun-failed-jobs", write, to.actions.rerun_failed),
         ("GET", f"{REPO}/actions/jobs/{{id}}", read, to.actions.job),
         ("GET", f"{REPO}/actions/jobs/{{id}}/logs", read, to.actions.job_logs),
     ]

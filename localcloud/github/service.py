@@ -60,7 +60,7 @@ class GitHub:
         self.apps, self.runs = Registry(cloud.store, cloud.world.repository), Runs(cloud)
         identity = JobIdentity(cloud.store, self.runs, self.repositories)
         self.jobs, self.caches = Jobs(cloud.store), Caches(cloud.root / "tool-cache")
-        issued = (self._token, identity.variables)
+        issued = (self._token, self._revoke, identity.variables)
         setting = Setting(job_environment, *issued, self.jobs, self.caches, timeout)
         self.runner = Runner(self.runs, self.repositories, setting)
         tracker = Tracker(cloud.store)
@@ -122,6 +122,9 @@ class GitHub:
     def busy(self) -> bool:
         """Whether a workflow run is at work."""
         return bool(self.runs.in_status("in_progress"))
+
+    def _revoke(self, token: str) -> None:
+        self.tokens.revoke(f"Bearer {token}")
 
     def close(self) -> None:
         """End the runs in progress."""

@@ -13,6 +13,7 @@ from github.WorkflowJob import WorkflowJob
 from github.WorkflowRun import WorkflowRun
 
 from localcloud.github.act import end_all
+from localcloud.github.caches import hash_files
 from localcloud.processes import marked
 from tests.eventually import eventually
 from tests.localcloud.github_harness import Site
@@ -174,6 +175,7 @@ def test_tokens_do_what_the_job_may_and_are_not_shown(site: Site) -> None:
     steps:
       - run: |
           echo "$TOKEN"
+          echo "$TOKEN" > ../../../token
           ASK https://api.github.com/repos/acme/models/issues
   talks:
     permissions: {issues: write}
@@ -188,6 +190,10 @@ def test_tokens_do_what_the_job_may_and_are_not_shown(site: Site) -> None:
     lines = log(site, run).splitlines()
     assert {"reads | ***", "reads | 403", "talks | 200"} <= set(lines)
     assert "ghs_" not in log(site, run)
+    token = (site.root / "runs" / str(run.id) / "token").read_text().strip()
+    headers = {"authorization": f"Bearer {token}"}
+    after = requests.get(f"{site.api}/repos/acme/models", headers=headers, timeout=5)
+    assert (token[:4], after.status_code) == ("ghs_", 401), "it lives as long as the run"
 
 
 def test_a_job_checks_out_only_what_it_may_read(site: Site) -> None:
@@ -261,12 +267,18 @@ def test_a_failed_job_leaves_no_cache(site: Site) -> None:
 
 def test_a_seeded_cache_is_linked(site: Site, tmp_path: Path) -> None:
     (tmp_path / "program").write_text("mine")
-    site.hub.caches.seed("seeded", {".venv": str(tmp_path), ".local/tool": str(tmp_path)})
+    files = [tmp_path / name for name in ("z.lock", "a.toml")]
+    for file in files:
+        file.write_text(file.name)
+    key = f"seeded-{hash_files(*files)}"
+    site.hub.caches.seed(key, {".venv": str(tmp_path), ".local/tool": str(tmp_path)})
     text = f"""{ONE}
-      - {{uses: {CACHE}, with: {{path: ".venv\\n.local/tool", key: seeded}}}}
+      - uses: {CHECKOUT}
+      - uses: {CACHE}
+        with: {{path: ".venv\\n.local/tool", key: "seeded-${{{{ hashFiles('z.lock', 'a.toml') }}}}"}}
       - run: test "$(cat .venv/program .local/tool/program)" = minemine
 """
-    assert ran(site, text).conclusion == "success"
+    assert ran(site, text, {file.name: file.name for file in files}).conclusion == "success"
 
 
 def test_the_one_required_check(site: Site) -> None:
@@ -364,3 +376,36 @@ def test_each_attempt_keeps_its_jobs(site: Site) -> None:
     found: list[Any] = [(job.run_attempt, job.conclusion) for job in again.jobs("all")]
     assert found == [(1, "failure"), (2, "success")]
     assert [job.run_attempt for job in again.jobs()] == [2]
+
+
+def test_the_failed_jobs_again(site: Site) -> None:
+    again = "test $GITHUB_RUN_ATTEMPT = 2"
+    text = f"""
+  first:
+    runs-on: ubuntu-24.04
+    outputs: {{said: "${{{{ steps.it.outputs.said }}}}"}}
+    steps: [{{id: it, run: "echo said=once-$GITHUB_RUN_ATTEMPT >> $GITHUB_OUTPUT"}}]
+  each:
+    needs: first
+    strategy: {{fail-fast: false, matrix: {{one: [good, bad]}}}}
+    runs-on: ubuntu-24.04
+    steps: [{{run: "test ${{{{ matrix.one }}}} = good || {again}"}}]
+  last:
+    needs: [first, each]
+    if: always()
+    runs-on: ubuntu-24.04
+    steps: [{{run: "echo ${{{{ needs.first.outputs.said }}}} ${{{{ needs.each.result }}}}"}}]
+"""
+    run = ran(site, text)
+    assert "last | once-1 failure" in log(site, run)
+    assert run.rerun_failed_jobs()
+    run = ended(site, run)
+    assert (run.conclusion, run.run_attempt) == ("success", 2), log(site, run)
+    lines = log(site, run).splitlines()
+    assert "last | once-1 success" in lines
+    assert not [line for line in lines if line.startswith(("first", "each (good)"))]
+    names = ["each (bad)", "each (good)", "first", "last"]
+    assert sorted(conclusions(run)) == names
+    kept = next(job for job in run.jobs() if job.name == "first")
+    headers = {"authorization": f"token {site.token}"}
+    assert "Run echo said" in requests.get(f"{kept.url}/logs", headers=headers, timeout=5).text

@@ -20,6 +20,7 @@ POOL = r"//iam\.googleapis\.com/(projects/\d+/locations/global/workloadIdentityP
 FEDERATED = re.compile(
     rf"principal:{POOL}/subject/\S+|principalSet:{POOL}/(?:group/\S+|attribute\.\w+/\S+|\*)"
 )
+POOL_RECORD = "workload-identity-pool"  # the kind, in the store
 NOT_SERVED = re.compile(r"(group|domain|project(Owner|Editor|Viewer)|deleted):\S+|principal(Set)?://\S+")
 CONDITIONAL = 3  # the version of policies with conditions
 PARTS = ("title", "description", "expression")  # of a condition
@@ -30,6 +31,11 @@ class Federated(str):
     """A principal from elsewhere, "principal://…/subject/…", with the sets that it is in."""
 
     sets: tuple[str, ...] = ()
+
+    @property
+    def pool(self) -> str:
+        """The resource name of the pool that it comes by."""
+        return self.removeprefix("principal://iam.googleapis.com/").partition("/subject/")[0]
 
     @classmethod
     def of(cls, principal: str, sets: Iterable[str]) -> "Federated":
@@ -112,7 +118,7 @@ class Iam:
         """
         if principal == self._world.owner:
             return True
-        members = {*_members(principal), *EVERYONE}
+        members = {*self._members(principal), *EVERYONE}
         facts = {"resource": {"name": target or self.resource(name)}}
         return any(
             grants(one["role"], permission)
@@ -139,6 +145,15 @@ class Iam:
             )
             raise ApiError("PERMISSION_DENIED", words, reason="forbidden", details=[detail])
 
+    def _members(self, principal: str) -> tuple[str, ...]:
+        """What bindings call a principal, and the sets that it is in, while its pool may be used."""
+        if isinstance(principal, Federated):
+            pool = self._store.get(POOL_RECORD, principal.pool) or {"disabled": True}
+            used = pool.get("state") == "ACTIVE" and not pool.get("disabled")
+            return (str(principal), *principal.sets) if used else ()
+        kind = "serviceAccount" if principal.endswith("gserviceaccount.com") else "user"
+        return (f"{kind}:{principal}",)
+
     def _binding(self, given: Mapping[str, Any]) -> Policy:
         """One binding. Raises INVALID_ARGUMENT for what is not served: better than no grant."""
         role, members = str(given.get("role", "")), [*map(str, given.get("members", []))]
@@ -152,7 +167,7 @@ class Iam:
     def _check_member(self, member: str) -> None:
         federated = FEDERATED.fullmatch(member)
         pool = federated and (federated[1] or federated[2])
-        if pool and self._store.get("workload-identity-pool", pool) is None:
+        if pool and self._store.get(POOL_RECORD, pool) is None:
             raise ApiError("INVALID_ARGUMENT", f"Identity Pool does not exist ({pool}).")
         if not pool and NOT_SERVED.fullmatch(member):
             words = f"the local cloud does not serve members of this kind in IAM bindings: {member}"
@@ -166,14 +181,6 @@ def _upwards(name: str) -> Iterator[str]:
     parts = name.split("/")
     for length in range(len(parts), 0, -2):
         yield "/".join(parts[:length])
-
-
-def _members(principal: str) -> tuple[str, ...]:
-    """What bindings call a principal, and the sets that it is in."""
-    if isinstance(principal, Federated):
-        return str(principal), *principal.sets
-    kind = "serviceAccount" if principal.endswith("gserviceaccount.com") else "user"
-    return (f"{kind}:{principal}",)
 
 
 def _merged(given: Iterable[Policy]) -> list[Policy]:

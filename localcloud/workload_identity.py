@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
 from localcloud.http import Request, Response
+from localcloud.iam import POOL_RECORD
 from localcloud.paging import page
 from localcloud.workload_providers import checked
 
@@ -37,7 +38,7 @@ class Kind(NamedTuple):
 
 
 POOL_KIND = Kind(
-    "workload-identity-pool",
+    POOL_RECORD,
     "WorkloadIdentityPool",
     "workloadIdentityPools",
     "workloadIdentityPoolId",

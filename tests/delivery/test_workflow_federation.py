@@ -210,12 +210,17 @@ one = msgspec.structs.replace(released, workload_identity_provider=place)
 strangers = federation.configuration(federation.Repository("acme/tests", 1, 2)) | {{"disabled": True}}
 grant._made(grant._session(), place, "workloadIdentityPoolProviderId", strangers)
 answer = [list(federation.lacking(one, trusted))]
+grant.workflows(one, trusted)
+after = [what for what, _ in federation.lacking(one, trusted)]
 renamed = trusted._replace(name="acme/renamed")
 answer.append(list(federation.lacking(branches, trusted)) + list(federation.lacking(released, renamed)))
+answer.append(after)
 """)
     [[what, mend]] = answer[0]
     assert what.endswith("its attributeCondition, disabled is not as it has to be")
     assert "providers update-oidc" in mend
+    [left] = answer[2]  # provisioning mends it, but enables nothing that somebody disabled
+    assert left.endswith("its disabled is not as it has to be")
     wrong = [what for what, _ in answer[1]]
     assert len(wrong) == 8  # for each of four accounts, one that may not be it and one that may
     assert "acme/renamed/.github/workflows/train.yml@refs/heads/main may not be it" in wrong[0]

@@ -297,9 +297,14 @@ def test_the_exchange_reads_json_and_refuses_what_it_does_not_serve(google: Goog
 
 @pytest.mark.parametrize("name", [POOL, PROVIDER])
 def test_what_is_disabled_or_deleted_exchanges_nothing(google: Google, name: str) -> None:
+    google.grant(ACCOUNT, members())
+    before = google.federated()
     google.iam("PATCH", f"{name}?updateMask=disabled", {"disabled": True})
     assert google.exchange(google.token())[1]["error"] == "invalid_target"
+    # A token that was given before outlives its provider, but not its pool.
+    assert google.impersonate(before)[0] == (403 if name == POOL else 200)
     google.iam("PATCH", f"{name}?updateMask=disabled", {"disabled": False})
+    assert google.impersonate(before)[0] == 200
     assert google.exchange(google.token())[0] == 200
     gone = google.iam("DELETE", name)
     assert (gone["state"], gone["expireTime"] > "2026") == ("DELETED", True)

@@ -1,4 +1,4 @@
-"""A name for a folder that any shell takes as one word: act splits the paths of its scripts at spaces."""
+"""A folder's name as one word for any shell: act splits the paths of its scripts at spaces."""
 
 import hashlib
 import re

@@ -21,20 +21,16 @@ def press(workflow: str, inputs: dict[str, str]) -> Any:
 
 
 def ended_jobs(run: Any) -> Iterator[Any]:
-    """Each job of `run` as it ends, until the run has ended. Ctrl-C meanwhile cancels the run."""
+    """Each job of `run` as it ends, until the run has ended."""
     seen = set[int]()
-    try:
-        while True:
-            run.update()  # before the jobs: what is complete then, has all its jobs
-            for job in [job for job in run.jobs() if job.status == "completed" and job.id not in seen]:
-                seen.add(job.id)
-                yield job
-            if run.status == "completed":
-                return
-            time.sleep(PERIOD)
-    except KeyboardInterrupt:
-        run.cancel()
-        raise
+    while True:
+        run.update()  # before the jobs: what is complete then, has all its jobs
+        for job in [job for job in run.jobs() if job.status == "completed" and job.id not in seen]:
+            seen.add(job.id)
+            yield job
+        if run.status == "completed":
+            return
+        time.sleep(PERIOD)
 
 
 def log(job: Any) -> list[str]:

@@ -3,8 +3,11 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -82,16 +85,33 @@ def seed(commit: str) -> None:
 def submitted(run: Any) -> tuple[Jobs, str] | None:
     """The pipeline job that a run of the training workflow has started; None where it has failed."""
     jobs = Jobs(local_environment())  # takes half a second, while the workflow works
-    for job in ended_jobs(run):
-        if job.conclusion == "failure":
-            show_failed(run, job)
-        elif job.name == "image":
-            say_image(job)
+    with cancelled(run, jobs):
+        for job in ended_jobs(run):
+            if job.conclusion == "failure":
+                show_failed(run, job)
+            elif job.name == "image":
+                say_image(job)
     name = jobs.of_run(run.id)
     if run.conclusion != "success" or name is None:
         return None
     say("pipeline", name.rsplit("/", 1)[1])
     return jobs, name
+
+
+@contextmanager
+def cancelled(run: Any, jobs: Jobs) -> Iterator[None]:
+    """Ctrl-C cancels the workflow's run, and the pipeline job that it may have started by then."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would leave them running
+        run.cancel()
+        for _ in ended_jobs(run):
+            pass
+        if name := jobs.of_run(run.id):
+            with cancelling(jobs, name):
+                raise
+        raise
 
 
 def follow_job(jobs: Jobs, name: str) -> dict[str, Any]:

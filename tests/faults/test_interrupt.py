@@ -24,8 +24,8 @@ answer = [job.state.name for job in jobs.list_pipeline_jobs(parent=parent)]
 # where the first one was met), of its first look.
 # A terminal interrupts all that it has started, a person who knows a number that one alone.
 MOMENTS = [
-    ([(CREATE, "lose-reply", 1), (CREATE, "hang", 1)], os.killpg),
-    ([(GET, "hang", 2)], os.kill),
+    ([(CREATE, "lose-reply", 1), (CREATE, "hang", 1)], "run-*", os.killpg),
+    ([(GET, "hang", 2)], "owner", os.kill),
 ]
 
 
@@ -38,14 +38,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made.remove()
 
 
-@pytest.mark.parametrize(("faults", "kill"), MOMENTS)
+@pytest.mark.parametrize(("faults", "caller", "kill"), MOMENTS)
 def test_ctrl_c_cancels_the_job(
-    world: World, faults: list[tuple[str, str, int]], kill: Callable[[int, int], None]
+    world: World, faults: list[tuple[str, str, int]], caller: str, kill: Callable[[int, int], None]
 ) -> None:
     world.cloud.ask("DELETE", "/faults")
     world.arm("bigquery.jobs.insert", "hang", 1, "job-*")  # the job cannot end by itself
     for method, action, nth in faults:
-        world.arm(method, action, nth, "owner")
+        world.arm(method, action, nth, caller)
     before = len(states(world))
     process = subprocess.Popen(
         # What a shell starts in the background ignores the signal, and so do these tests there.

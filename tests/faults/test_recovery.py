@@ -15,8 +15,9 @@ pytestmark = pytest.mark.slow
 # In the order in which a run comes to them: each run gets a little further than the one before.
 STORY = [
     ("", "git.receive-pack", 1, "lost"),
-    ("owner", "registry.manifests.put", 2, "kill-cloud"),
-    ("owner", "aiplatform.CreatePipelineJob", 1, "kill-caller"),
+    ("run-*", "registry.manifests.put", 2, "kill-cloud"),
+    ("run-*", "sts.token", 1, "error"),
+    ("run-*", "aiplatform.CreatePipelineJob", 1, "kill-caller"),
     ("job-*", "s3.PutObject", 2, "kill-cloud"),
     ("run-*", "github.git/create-ref", 1, "kill-caller"),
     ("run-*", "github.pulls/create", 1, "lost"),

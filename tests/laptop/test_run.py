@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -83,15 +84,20 @@ def test_each_job_of_a_workflow_is_seen_once_as_it_ends(unhurried: None) -> None
     assert [job.id for job in button.ended_jobs(Workflow(*looks))] == [1, 2]
 
 
-def test_ctrl_c_cancels_the_workflow(unhurried: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_cancels_the_workflow_and_its_job(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    workflow = Workflow(("queued", []))
+    workflow, ended = Workflow(("queued", []), ("completed", [])), list[str]()
+    jobs: Any = SimpleNamespace(of_run=lambda number: f"jobs/{number}", cancel=ended.append)
+    monkeypatch.setattr(run, "Jobs", lambda _: jobs)
     monkeypatch.setattr(time, "sleep", interrupt)
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        list(button.ended_jobs(workflow))
+        run.submitted(workflow)
+    signal.signal(signal.SIGINT, before)
     assert workflow.cancelled
+    assert ended == ["jobs/9"]
 
 
 def test_a_failed_step_of_a_workflow_is_named(

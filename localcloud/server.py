@@ -108,6 +108,7 @@ class Server:
         door = await asyncio.start_server(
             self.proxy.handle, sock=_listen(self.cloud.port), limit=1 << 20
         )
+        self.github.start()
         async with door:
             _write_state(self.cloud.root, self.cloud.port, self.key)
             while not self.stopping.is_set() and not self._idle():

@@ -17,13 +17,21 @@ from localcloud.github.caches import Caches
 from localcloud.github.jobs import Jobs
 from localcloud.github.legs import Leg
 from localcloud.github.permissions import ANY
-from localcloud.github.prepared import Given, Planned, Preparation, Prepared, StartupError
+from localcloud.github.prepared import (
+    STANDINS,
+    Given,
+    Planned,
+    Preparation,
+    Prepared,
+    StartupError,
+)
 from localcloud.github.progress import Progress
 from localcloud.github.repository import Repository
 from localcloud.github.runs import Run
 
 WORK = ("act", "commit", "home", "nothing", "secrets")  # what is of no use once a run has ended
 NOT_STARTED = "startup_failure"
+DRAIN = STANDINS / "drain.sh"
 MARK = "ACTIONS_ORCHESTRATION_ID"  # GitHub has it too, and nobody reads it
 
 
@@ -140,7 +148,7 @@ class Job:
         for value in (token, identity.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")):
             if value:
                 self._secrets[f"LOCALCLOUD_{len(self._secrets)}"] = value
-        mark = {MARK: legs.mark(self.run, job, "${{ toJSON(matrix) }}")}
+        mark = {MARK: legs.mark(self.run, job, "${{ toJSON(matrix) }}"), "BASH_ENV": str(DRAIN)}
         return Given(identity | mark, dict.fromkeys(("github.token", "secrets.GITHUB_TOKEN"), token))
 
     def _mark(self, leg: Leg) -> str:

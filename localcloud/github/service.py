@@ -70,6 +70,9 @@ class GitHub:
         api = ApiHost(self.tokens, self.repositories, table(self._areas(tracker)))
         git = GitHost(self.repositories, self.tokens, tracker)
         self.services: list[Service] = [api, git, identity]
+
+    def start(self) -> None:
+        """Take up the runs that an earlier local cloud left: from now on, jobs reach this one."""
         self.runner.start()
 
     def _areas(self, tracker: Tracker) -> Areas:

@@ -50,7 +50,17 @@ jobs:
     steps:
       - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
       - run: ./scripts/reads
-"""
+  two:
+    needs: one
+    permissions: {id-token: write}
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: aws-actions/configure-aws-credentials@e6de054238d6b7531b4efff3b6587d9aade6a06c # v6.2.3
+        with: {aws-region: eu-west-1, role-to-assume: "arn:aws:iam::123456789012:role/ours"}
+      - env:
+          READ: boto3.client("s3").get_object(Bucket="released", Key="models/f/v/manifest.json")
+        run: PYTHON -W ignore -c "import boto3; $READ"
+""".replace("PYTHON", sys.executable)
 JOB = (
     f"#!/bin/sh\nexport PYTHONPATH={PRODUCT} PYTHONWARNINGS=ignore\nexec {sys.executable} - <<'END'\n"
     """

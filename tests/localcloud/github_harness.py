@@ -98,6 +98,7 @@ class Site:
         self._servers = [_listen(Plain(router, host)) for host in ("api.github.com", "github.com")]
         self.api, self.web = (address for address, _, _ in self._servers)
         self.token = self.hub.person_token(OWNER)
+        self.hub.start()
 
     def _environment(self, run: dict[str, Any]) -> dict[str, str]:
         base = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "MARK": f"job of {run['name']}"}

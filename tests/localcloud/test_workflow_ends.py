@@ -79,7 +79,7 @@ def test_a_killed_local_cloud_s_run_has_failed_and_its_processes_are_ended(there
     folder = there.begun()
     pid = (there.client.status() or {})["pid"]
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not is_alive(pid))
+    eventually(lambda: not is_alive(pid) and not Path(f"/proc/{pid}").exists())  # all its threads
     there.client.up(WORLD, None)
     assert marked(f"{folder}/") == []
     run = there.ask("GET", f"/actions/runs/{folder.name}")

@@ -1,0 +1,89 @@
+"""What `run` and pushes do is what the workflow files say, on the local GitHub as on GitHub."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.clone import FLOW, SHORT, WHO, Clone, clone
+
+pytestmark = pytest.mark.slow
+TRAIN = ".github/workflows/train.yml"
+ABOUT = """
+import github
+client = github.Github(auth=github.Auth.Token(os.environ["GITHUB_TOKEN"]), seconds_between_requests=0)
+where = client.get_repo(os.environ["GITHUB_REPOSITORY"])
+"""
+LISTED = (
+    ABOUT
+    + """
+answer = [[run.name, run.event, run.conclusion] for run in where.get_workflow_runs()]
+"""
+)
+# The runs of a commit, once all of them have ended, and the flows whose jobs its training run started.
+CAME = (
+    ABOUT
+    + """
+import time
+from google.cloud.aiplatform_v1 import PipelineServiceClient
+def runs():
+    return {run.name: run for run in where.get_workflow_runs(head_sha=SHA)}
+deadline = time.monotonic() + 240
+while time.monotonic() < deadline and (
+    len(runs()) < 2 or any(run.status != "completed" for run in runs().values())
+):
+    time.sleep(0.2)
+endpoint = {"api_endpoint": "europe-west1-aiplatform.googleapis.com"}
+jobs = PipelineServiceClient(client_options=endpoint)
+parent = f"projects/{os.environ['GOOGLE_CLOUD_PROJECT']}/locations/europe-west1"
+mine = f'labels.run="{runs()["train"].id}"'
+found = jobs.list_pipeline_jobs(request={"parent": parent, "filter": mine})
+answer = {
+    "runs": {name: [run.event, run.conclusion] for name, run in runs().items()},
+    "flows": sorted(job.labels["flow"] for job in found),
+}
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    """A clone both of whose flows have been trained."""
+    with clone(tmp_path_factory.mktemp("workflows")) as made:
+        made.write(f"{FLOW}/flow.toml", *SHORT)
+        for flow in ("recommender", "linnerud"):
+            ended = made.run(flow)
+            assert ended.code == 0, ended
+        yield made
+
+
+def test_a_run_is_made_of_workflow_runs(trained: Clone) -> None:
+    listed: list[Any] = trained.program(LISTED)
+    assert listed.count(["train", "workflow_dispatch", "success"]) == 2
+    assert listed.count(["release-pr", "workflow_dispatch", "success"]) == 2
+
+
+def test_a_verb_that_is_not_there_fails_the_run_in_its_step(trained: Clone) -> None:
+    with trained.edited(TRAIN, "run: ./scripts/submit", "run: ./scripts/sumbit"):
+        ended = trained.run("linnerud")
+    assert ended.code == 1, ended
+    assert ended.answer["state"] == "failed"
+    assert "failed        train.yml · submit linnerud · Submit\n" in ended.err
+    assert "./scripts/sumbit: No such file or directory" in ended.err
+
+
+def test_a_push_trains_the_flow_whose_files_changed(trained: Clone) -> None:
+    at = ("-C", str(trained.folder.parent / "elsewhere"))
+    trained.git("clone", "--quiet", "https://github.com/acme/models", at[1], inside=True)
+    for verb in ("check", "test"):  # they have their own proof; here they would prove themselves
+        (trained.folder.parent / "elsewhere" / "scripts" / verb).write_text("#!/bin/sh\n")
+    toml = trained.folder.parent / "elsewhere" / FLOW.replace("recommender", "linnerud") / "flow.toml"
+    toml.write_text(toml.read_text() + "# another thought\n")
+    trained.git(*at, *WHO, "commit", "--quiet", "--all", "--message=Another thought")
+    trained.git(*at, "push", "--quiet", "origin", "HEAD:main", inside=True)
+    commit = trained.git(*at, "rev-parse", "HEAD")
+    came = trained.program(f"SHA = '{commit}'\n{CAME}")
+    assert came == {
+        "runs": {"ci": ["push", "success"], "train": ["push", "success"]},
+        "flows": ["linnerud"],
+    }

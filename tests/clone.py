@@ -22,6 +22,15 @@ WHO = ("-c", "user.name=newcomer", "-c", "user.email=newcomer@example.com")
 SHORT = ("days = 365", "days = 60")
 
 
+QUIET = """
+import time, github
+client = github.Github(auth=github.Auth.Token(os.environ["GITHUB_TOKEN"]), seconds_between_requests=0)
+where = client.get_repo(os.environ["GITHUB_REPOSITORY"])
+while any(run.status != "completed" for run in where.get_workflow_runs()):
+    time.sleep(0.1)
+"""
+
+
 @dataclass(frozen=True, repr=False)
 class Ended:
     """How a verb ended."""
@@ -104,6 +113,10 @@ class Clone:
         ended = self.command(sys.executable, "-W", "ignore", "-c", whole, account=account)
         assert ended.code == 0, ended
         return json.loads(ended.out.splitlines()[-1])
+
+    def settle(self) -> None:
+        """Wait for the workflows: a pull request's checks go on after the run that made it."""
+        self.program(QUIET)
 
     def git(self, *arguments: str, inside: bool = False) -> str:
         """git on the user's own repository; `inside`: it reaches the local GitHub."""

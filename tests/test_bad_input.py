@@ -234,6 +234,7 @@ class TestSecret:
         assert ended.code == 0, ended
         pull = ended.answer["pull_request"]
         assert (pull["number"], pull["created"]) == (before[0][0], False)
+        trained.settle()
         assert places(trained.folder / ".local", values(trained)) == []
 
 

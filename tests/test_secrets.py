@@ -18,6 +18,7 @@ KEY_ID = "AKIA" + "0123456789ABCDEF"
 def test_a_run_leaves_no_secret_behind(newcomer: Clone, first: Ended) -> None:
     assert first.code == 0, first
     assert newcomer.verb("compile").code == 0
+    newcomer.settle()
     secret = values(newcomer)
     assert len(secret) > 50, "two App keys of some 26 lines, AWS keys, the owner's"
     root = newcomer.folder / ".local"

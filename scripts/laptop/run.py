@@ -93,6 +93,8 @@ def submitted(run: Any) -> tuple[Jobs, str] | None:
                 say_image(job)
     name = jobs.of_run(run.id)
     if run.conclusion != "success" or name is None:
+        what = "started no pipeline job" if run.conclusion == "success" else run.conclusion
+        say("failed", f"{TRAIN}: {what} · ./scripts/localcloud logs run-{run.id}")
         return None
     say("pipeline", name.rsplit("/", 1)[1])
     return jobs, name
@@ -131,12 +133,11 @@ def say_image(job: Any) -> None:
 
 
 def show_failed(run: Any, job: Any) -> None:
-    """Which step of which workflow has failed, the last lines of its job, and where the others are."""
+    """Which step of which workflow has failed, and the last lines of its job."""
     step = next((step.name for step in job.steps if step.conclusion == "failure"), "")
     say("failed", f"{run.path.rpartition('/')[2]} · {job.name} · {step}")
     for line in log(job)[-TAIL:]:
         print(f"              {line}", file=sys.stderr)
-    say("", f"./scripts/localcloud logs run-{run.id}")
 
 
 def failed(flow: str, commit: str) -> dict[str, Any]:

@@ -110,7 +110,20 @@ def test_a_failed_step_of_a_workflow_is_named(
     assert shown.startswith("failed        train.yml · submit linnerud · Submit\n")
     assert "line 29\n" in shown
     assert "line 1\n" not in shown
-    assert shown.endswith("./scripts/localcloud logs run-9\n")
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "told"),
+    [("startup_failure", "startup_failure"), ("success", "started no pipeline job")],
+)
+def test_a_workflow_that_started_nothing_says_where_to_look(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], conclusion: str, told: str
+) -> None:
+    workflow = Workflow(("completed", []))
+    workflow.conclusion = conclusion
+    monkeypatch.setattr(run, "Jobs", lambda _: SimpleNamespace(of_run=lambda _: None))
+    assert run.submitted(workflow) is None
+    assert f"train.yml: {told} · ./scripts/localcloud logs run-9\n" in capsys.readouterr().err
 
 
 def test_a_run_without_a_pipeline_job_has_the_contracts_keys(monkeypatch: pytest.MonkeyPatch) -> None:

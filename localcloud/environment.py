@@ -96,7 +96,7 @@ def environment(
         "AWS_SHARED_CREDENTIALS_FILE": NOTHING,
         "AWS_EC2_METADATA_DISABLED": "true",
         "CLOUDSDK_CONFIG": str(empty),
-        "GIT_CONFIG_GLOBAL": NOTHING,
+        "GIT_CONFIG_GLOBAL": str(empty / ".gitconfig"),  # git replaces what it writes, a device too
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
         "NETRC": NOTHING,

@@ -89,6 +89,7 @@ class Job:
     def _run(self, setting: Setting, log: BinaryIO) -> str:
         prepared = self._prepared(setting)
         progress = Progress(self.run, setting.jobs, prepared.jobs, partial(self._say, log))
+        progress.hidden = self._secrets.values()
         progress.on_late = lambda leg: end_all(self.folder, f"{MARK}={self._mark(leg)}\0")
         self._progress = progress
         self._keep(progress, prepared)
@@ -155,14 +156,15 @@ class Job:
         return legs.mark(self.run, leg.plan, legs.matrix_text(leg.matrix))
 
     def _order(self, environment: Mapping[str, str]) -> Order:
-        home = {"HOME": str(self.folder / "home")}
+        folder = self.folder / "home"
+        home = {"HOME": str(folder), "GIT_CONFIG_GLOBAL": str(folder / ".gitconfig")}
         known = {**environment, **facts.variables(self.run, self.where), **home}
         return Order(self.run["event"], self.run["actor"], known, self._secrets)
 
     def _say(self, log: BinaryIO, leg: Leg, text: str) -> None:
         """Lines for a job's log, with the time as GitHub writes it, and for the run's."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
-        lines = text.splitlines() or [""]
+        lines = leg.hidden.hide(text).splitlines() or [""]
         with self._log_of(leg.record["id"]).open("a") as file:
             file.writelines(f"{now} {line}\n" for line in lines)
         log.write("".join(f"{leg.record['name']} | {line}\n" for line in lines).encode())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from localcloud.github.act import Event
+from localcloud.github.hidden import Hidden
 from localcloud.github.jobs import Job
 from localcloud.github.prepared import MARK, Planned
 from localcloud.github.repository import timestamp
@@ -26,6 +27,7 @@ class Leg:
     plan: Planned
     record: Job
     matrix: Mapping[str, Any]
+    hidden: Hidden
     may_fail: bool = False
     timer: threading.Timer | None = None
     failed: bool = False  # by a step of its own: act tells the worst of a whole matrix

@@ -2,11 +2,12 @@
 
 import re
 import threading
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from typing import Any
 
 from localcloud.github import legs
 from localcloud.github.act import Event
+from localcloud.github.hidden import Hidden
 from localcloud.github.jobs import Job, Jobs
 from localcloud.github.legs import SET_UP, Leg
 from localcloud.github.prepared import MARK, Planned
@@ -31,6 +32,7 @@ class Progress:
         self._run, self._jobs, self._plans, self._say = run, jobs, plans, say
         self.on_late: Callable[[Leg], None] = lambda _: None
         self.legs: dict[str, Leg] = {}
+        self.hidden: Collection[str] = ()  # what all jobs hide: act hides it in its own words alone
         self.settled: Container[str] = ()  # the keys of jobs that are not run again
         self._callers: dict[str, str] = {}
         self._skipped = set[str]()
@@ -39,7 +41,7 @@ class Progress:
     def keep(self, record: Job) -> Job:
         """A job of the attempt before that is not run again; returns it as one of this attempt."""
         fields = {name: value for name, value in record.items() if name not in ("id", "attempt")}
-        leg = Leg(self._plans[record["key"]], self._jobs.create(self._run, fields), record["matrix"])
+        leg = self._leg(self._plans[record["key"]], fields)
         self.legs[f"{record['id']}"] = leg
         return leg.record
 
@@ -56,6 +58,8 @@ class Progress:
                 leg = self._first(event, plan, marks[-1])
             if leg is not None:
                 self.legs[name] = leg
+                if event.get("command") == "add-mask":
+                    leg.hidden.add(event["arg"])
                 self._note(leg, event)
                 self._change(leg, event)
 
@@ -83,7 +87,11 @@ class Progress:
             "steps": [] if plan.called else legs.steps(plan),
             "environment": "",
         }
-        return Leg(plan, self._jobs.create(self._run, fields), matrix)
+        return self._leg(plan, fields)
+
+    def _leg(self, plan: Planned, fields: Mapping[str, Any]) -> Leg:
+        record = self._jobs.create(self._run, fields)
+        return Leg(plan, record, fields["matrix"], Hidden(self.hidden))
 
     def _limit(self, leg: Leg, minutes: str) -> None:
         seconds = 60 * (float(minutes) if minutes else MOST_MINUTES)
@@ -112,10 +120,9 @@ class Progress:
         elif step and main and (begins := BEGINS.match(msg)) and not event.get("raw_output"):
             self._step_begins(leg, step, begins[1])
         elif command == "set-output" and step:
-            outputs = leg.record["outputs"].setdefault(str(event["stepID"][0]), {})
-            outputs[event["name"]] = event["arg"]
+            self._put_out(leg, str(event["stepID"][0]), event)
         elif command == "summary":
-            leg.record["summary"] += event.get("content", "")
+            leg.record["summary"] += leg.hidden.hide(event.get("content", ""))
         elif NO_RUNNER in msg:
             self._end(leg, "failure")
         elif "jobResult" in event:
@@ -123,6 +130,12 @@ class Progress:
         else:
             return
         self._jobs.save(leg.record)
+
+    @staticmethod
+    def _put_out(leg: Leg, step: str, event: Event) -> None:
+        """Keep an output for the next attempt; one that holds a secret is left out, as at GitHub."""
+        if leg.hidden.hide(event["arg"]) == event["arg"]:
+            leg.record["outputs"].setdefault(step, {})[event["name"]] = event["arg"]
 
     def _step_begins(self, leg: Leg, step: legs.Step, shown: str) -> None:
         number = step["number"] - 2

@@ -106,6 +106,10 @@ def log(site: Site, run: WorkflowRun) -> str:
     return (site.root / "runs" / str(run.id) / "log.txt").read_text()
 
 
+def record_of(site: Site, run: WorkflowRun) -> Any:
+    return site.hub.runs.get("acme/models", run.id)
+
+
 def conclusions(run: WorkflowRun) -> dict[str, str]:
     return {job.name: str(job.conclusion) for job in run.jobs()}
 
@@ -173,8 +177,14 @@ def test_tokens_do_what_the_job_may_and_are_not_shown(site: Site) -> None:
     runs-on: ubuntu-24.04
     env: {TOKEN: "${{ github.token }}"}
     steps:
-      - run: |
+      - id: says
+        run: |
           echo "$TOKEN"
+          echo "::error::it is $TOKEN"
+          echo "::notice::it was $TOKEN"
+          echo "held=$TOKEN" >> "$GITHUB_OUTPUT"
+          echo "free=of it" >> "$GITHUB_OUTPUT"
+          echo "Summary of $TOKEN" >> "$GITHUB_STEP_SUMMARY"
           echo "$TOKEN" > ../../../token
           ASK https://api.github.com/repos/acme/models/issues
   talks:
@@ -188,12 +198,43 @@ def test_tokens_do_what_the_job_may_and_are_not_shown(site: Site) -> None:
     run = ran(site, text.replace("ASK", ask), head="permissions: {}")
     assert run.conclusion == "success"
     lines = log(site, run).splitlines()
-    assert {"reads | ***", "reads | 403", "talks | 200"} <= set(lines)
+    told = {"reads | ***", "reads | ##[error]it is ***", "reads | ##[notice]it was ***"}
+    assert told | {"reads | 403", "talks | 200"} <= set(lines)
     assert "ghs_" not in log(site, run)
+    record = next(job for job in site.hub.jobs.of(record_of(site, run)) if job["name"] == "reads")
+    assert record["outputs"] == {"says": {"free": "of it"}}
+    assert record["summary"] == record_of(site, run)["summary"] == "Summary of ***\n"
     token = (site.root / "runs" / str(run.id) / "token").read_text().strip()
     headers = {"authorization": f"Bearer {token}"}
     after = requests.get(f"{site.api}/repos/acme/models", headers=headers, timeout=5)
     assert (token[:4], after.status_code) == ("ghs_", 401), "it lives as long as the run"
+
+
+def test_what_a_step_masks_is_not_shown(site: Site) -> None:
+    text = f"""{ONE}
+      - id: it
+        run: |
+          echo "::add-mask::first%0Asecond"
+          echo "::warning::neither first nor second"
+          printf 'kept<<end\\nfirst\\nsecond\\nend\\n' >> "$GITHUB_OUTPUT"
+      - run: printf 'then second\\n'
+  two: {{needs: one, runs-on: ubuntu-24.04, steps: [{{run: "echo 'the first of another job'"}}]}}
+"""
+    run = ran(site, text)
+    lines = log(site, run).splitlines()
+    assert {"one | ##[warning]neither *** nor ***", "one | then ***"} <= set(lines)
+    assert "two | the first of another job" in lines
+    assert [job["outputs"] for job in site.hub.jobs.of(record_of(site, run))] == [{}, {}]
+
+
+def test_git_s_own_configuration_is_a_file_of_the_run(site: Site) -> None:
+    text = f"""{ONE}
+      - run: |
+          test "$GIT_CONFIG_GLOBAL" = "$HOME/.gitconfig" || exit 1
+          git config --global user.name Ann
+          grep Ann "$HOME/.gitconfig"
+"""
+    assert ran(site, text).conclusion == "success"
 
 
 def test_a_job_checks_out_only_what_it_may_read(site: Site) -> None:

@@ -306,6 +306,21 @@ def test_a_failed_job_leaves_no_cache(site: Site) -> None:
         assert "Cache not found for input keys: failing" in log(site, run)
 
 
+def test_a_cache_that_cannot_be_saved_is_saved_the_next_time(site: Site) -> None:
+    text = f"""{ONE}
+      - {{uses: {CACHE}, with: {{path: tool, key: later}}}}
+      - run: mkdir -p tool/bin && echo plain > tool/bin/program
+"""
+    broken = "      - run: mkdir no && ln -s /bin/false no/mv && echo $PWD/no >> $GITHUB_PATH\n"
+    logs = []
+    for jobs in (text + broken, text, text):
+        run = ran(site, jobs)
+        assert run.conclusion == "success", log(site, run)
+        logs.append(log(site, run))
+    assert ["##[warning]Failed to save" in told for told in logs] == [True, False, False]
+    assert ["Cache restored from key: later" in told for told in logs] == [False, False, True]
+
+
 def test_a_seeded_cache_is_linked(site: Site, tmp_path: Path) -> None:
     (tmp_path / "program").write_text("mine")
     files = [tmp_path / name for name in ("z.lock", "a.toml")]

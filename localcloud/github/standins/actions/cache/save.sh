@@ -1,21 +1,26 @@
 # shellcheck shell=bash
-# The last step of a job that succeeded: what it has cached moves into the entry of its key.
+# The last step of a job that succeeded: what it has cached moves into the entry of its key. Where that
+# fails, the job stays good and the next one with the key tries again.
 set -euo pipefail
+trap '[ $? = 0 ] || echo "::warning::Failed to save: the cache is left as it was"; exit 0' EXIT
 
 [ -f "$RUNNER_TEMP/caches" ] || exit 0
 cut -f 1 "$RUNNER_TEMP/caches" | sort -u | while read -r entry; do
-  # Where another job makes it at this very moment, or has made it, that one counts.
-  if [ -e "$entry" ] || ! mkdir -p "$(dirname "$entry")" || ! mkdir "$entry.part" 2>/dev/null; then continue; fi
+  # Where another job has made it, that one counts.
+  if [ -e "$entry" ]; then continue; fi
+  mkdir -p "$(dirname "$entry")"
+  made=$(mktemp -d "$RUNNER_TEMP/entry.XXXXXX") # what is not finished ends with the run's folder
   while IFS=$'\t' read -r to path kept; do
-    part=$entry.part${kept#"$entry"}
+    part=$made${kept#"$entry"}
     if [ "$to" != "$entry" ] || [ ! -e "$path" ]; then continue; fi
     mkdir -p "$(dirname "$part")"
     mv "$path" "$part"
     # Its programs name the workspace, which is gone then: at GitHub, every job has the same.
-    find "$part" -path '*/bin/*' -type f -size -64k -exec grep -lI "$GITHUB_WORKSPACE/" {} + |
+    { find "$part" -path '*/bin/*' -type f -size -64k -exec grep -lI "$GITHUB_WORKSPACE/" {} + || true; } |
       while read -r program; do
         sed -i.made "1,2s|$GITHUB_WORKSPACE/|$entry/|" "$program" && rm "$program.made"
       done
   done <"$RUNNER_TEMP/caches"
-  mv "$entry.part" "$entry"
+  chmod 755 "$made" # mktemp's is its owner's alone
+  if [ ! -e "$entry" ]; then mv "$made" "$entry"; fi
 done

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from localcloud.github.runs import Run
 WORK = ("act", "commit", "home", "nothing", "secrets")  # what is of no use once a run has ended
 NOT_STARTED = "startup_failure"
 DRAIN = STANDINS / "drain.sh"
+PYTHON = "LOCALCLOUD_PYTHON"  # what the stand-ins are run with: the PATH's may be any, or none
 MARK = "ACTIONS_ORCHESTRATION_ID"  # GitHub has it too, and nobody reads it
 
 
@@ -158,7 +160,7 @@ class Job:
     def _order(self, environment: Mapping[str, str]) -> Order:
         folder = self.folder / "home"
         home = {"HOME": str(folder), "GIT_CONFIG_GLOBAL": str(folder / ".gitconfig")}
-        known = {**environment, **facts.variables(self.run, self.where), **home}
+        known = {**environment, **facts.variables(self.run, self.where), **home, PYTHON: sys.executable}
         return Order(self.run["event"], self.run["actor"], known, self._secrets)
 
     def _say(self, log: BinaryIO, leg: Leg, text: str) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
 CACHE = "actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae"
 UPLOAD = "actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f"
 DOWNLOAD = "actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c"
+LOGIN = "docker/login-action@74a5d142397b4f367a81961eba4e8cd7edddf772"
+PYTHON = "actions/setup-python@5fda3b95a4ea91299a34e894583c3862153e4b97"
 GREEN = "re-actors/alls-green@05ac9388f0aebcb5727afa17fcccfecd6f8ec5fe"
 GRAPH = """
   plan:
@@ -319,6 +322,32 @@ def test_a_cache_that_cannot_be_saved_is_saved_the_next_time(site: Site) -> None
         logs.append(log(site, run))
     assert ["##[warning]Failed to save" in told for told in logs] == [True, False, False]
     assert ["Cache restored from key: later" in told for told in logs] == [False, False, True]
+
+
+def test_stand_ins_need_no_python_of_the_path(site: Site) -> None:
+    said = "python-version }} ${{ steps.other.outputs.python-path"
+    text = f"""{ONE}
+      - run: |
+          mkdir bin
+          printf '#!/bin/sh\\nexit 1' > bin/python3
+          printf '#!/bin/sh\\necho 3.99.7 /none' > bin/python3.99
+          chmod +x bin/*
+          echo "$PWD/bin" >> "$GITHUB_PATH"
+      - {{uses: {UPLOAD}, with: {{name: bin, path: bin}}}}
+      - {{uses: {DOWNLOAD}, with: {{name: bin, path: again}}}}
+      - {{uses: {GREEN}, with: {{jobs: '{{"one": {{"result": "success"}}}}'}}}}
+      - {{uses: {LOGIN}, with: {{registry: acme.test, username: ann}}}}
+      - {{uses: {PYTHON}, id: near, with: {{python-version: "3.99.1", update-environment: false}}}}
+      - {{uses: {PYTHON}, id: other, with: {{python-version: "3.98.1"}}}}
+      - run: echo "found ${{{{ steps.near.outputs.{said} }}}}"
+      - run: python3 -c 'import sys; print("runs", sys.prefix)'
+"""
+    run = ran(site, text)
+    assert run.conclusion == "success", log(site, run)
+    lines = log(site, run).splitlines()
+    base = Path(sys.base_prefix).resolve()
+    assert f"one | runs {base}" in lines
+    assert [line for line in lines if line.startswith(f"one | found 3.99.7 {base}/")]
 
 
 def test_a_seeded_cache_is_linked(site: Site, tmp_path: Path) -> None:

@@ -22,5 +22,6 @@ cut -f 1 "$RUNNER_TEMP/caches" | sort -u | while read -r entry; do
       done
   done <"$RUNNER_TEMP/caches"
   chmod 755 "$made" # mktemp's is its owner's alone
-  if [ ! -e "$entry" ]; then mv "$made" "$entry"; fi
+  # Not mv, which moves into an entry that is there by now.
+  "$LOCALCLOUD_PYTHON" -c 'import os, sys; os.rename(*sys.argv[1:])' "$made" "$entry" || [ -e "$entry" ]
 done

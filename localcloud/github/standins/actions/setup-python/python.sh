@@ -1,9 +1,12 @@
 # shellcheck shell=bash
-# Find a Python that runs: the one wanted, or another one of this machine.
+# Find a Python that runs: the one wanted, one that differs in its last part, or the local cloud's.
 set -euo pipefail
 
-code='import platform, sys; print(platform.python_version(), sys.executable)'
-facts=$("python$WANTED" -c "$code" 2>/dev/null || python3 -c "$code")
+ask() { "$1" -c "import platform, sys; print(platform.python_version(), sys.$2)" 2>/dev/null; }
+minor=$(cut -d . -f 1,2 <<<"$WANTED")
+# Of the local cloud's the one below its environment: what a job installs is not for that.
+facts=$(ask "python$WANTED" executable || ask "python$minor" executable ||
+  ask "$LOCALCLOUD_PYTHON" _base_executable)
 version=${facts%% *} path=${facts#* }
 case $version in
 "$WANTED" | "$WANTED".*) ;;

@@ -252,6 +252,28 @@ def test_a_job_checks_out_only_what_it_may_read(site: Site) -> None:
     assert [(one.name, one.conclusion) for one in commit.get_check_runs()] == [("one", "failure")]
 
 
+def test_a_checkout_s_token_is_on_no_command_line(site: Site) -> None:
+    text = f"""{ONE}
+      - run: |
+          mkdir "$HOME/bin"
+          printf '#!/bin/sh\\necho "$*" >> ~/told\\nexec "%s" "$@"' "$(which git)" > "$HOME/bin/git"
+          chmod +x "$HOME/bin/git"
+          echo "$HOME/bin" >> "$GITHUB_PATH"
+      - uses: {CHECKOUT}
+      - uses: {CHECKOUT}
+      - run: |
+          git fetch --quiet
+          test "$(git config --get-all http.https://github.com/.extraheader | wc -l)" -eq 1
+          grep fetch "$HOME/told"
+          ! grep -iE 'authorization|ghs_|basic' "$HOME/told"
+      - uses: {CHECKOUT}
+        with: {{persist-credentials: false}}
+      - run: "! git config --get-regexp extraheader"
+"""
+    run = ran(site, text, head="permissions: {contents: read}")
+    assert run.conclusion == "success", log(site, run)
+
+
 def test_checking_out_something_else(site: Site) -> None:
     other = site.commit({"other.txt": "other"}, "side")
     text = f"""{ONE}

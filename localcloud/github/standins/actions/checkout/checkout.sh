@@ -14,11 +14,13 @@ cd "$GITHUB_WORKSPACE/$TO"
 git config gc.auto 0
 git remote remove origin 2>/dev/null || true
 git remote add origin "$GITHUB_SERVER_URL/$REPOSITORY"
+# Never on a command line, which every process of the machine can read.
 header="http.$GITHUB_SERVER_URL/.extraheader"
-basic=$(printf 'x-access-token:%s' "$TOKEN" | base64 | tr -d '\n')
-echo "::add-mask::$basic"
+git config --unset-all "$header" || true # an earlier checkout's
 if [ -n "$TOKEN" ]; then
-  git config "$header" "AUTHORIZATION: basic $basic"
+  basic=$(printf 'x-access-token:%s' "$TOKEN" | base64 | tr -d '\n')
+  echo "::add-mask::$basic"
+  export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=$header GIT_CONFIG_VALUE_0="AUTHORIZATION: basic $basic"
 fi
 
 if [ -z "$REF" ] && [ -z "$commit" ]; then # another repository's own branch
@@ -57,7 +59,9 @@ refs/heads/*) git checkout --quiet --force -B "${REF#refs/heads/}" "$kept" ;;
 *) git checkout --quiet --force --detach "$kept" ;;
 esac
 if [ "$CLEAN" = true ]; then git clean -ffdx --quiet; fi
-if [ "$PERSIST" != true ] && [ -n "$TOKEN" ]; then git config --unset-all "$header"; fi
+if [ "$PERSIST" = true ] && [ -n "$TOKEN" ]; then
+  printf '[http "%s/"]\n\textraheader = %s\n' "$GITHUB_SERVER_URL" "$GIT_CONFIG_VALUE_0" >>.git/config
+fi
 echo "ref=$REF" >>"$GITHUB_OUTPUT"
 echo "commit=$(git rev-parse HEAD)" >>"$GITHUB_OUTPUT"
 git log -1 --format='%H %s'

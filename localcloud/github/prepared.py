@@ -160,7 +160,7 @@ class Preparation:
         self._check(job)
         given = self._give(job)
         for step, its in zip(job.steps, _get(node, "steps").value if job.steps else [], strict=True):
-            self._add(made, str(step.get("uses") or ""))
+            self._add(made, step)
             _extend(its, "with", _defaults(step))
         if any(name.startswith(CACHE) for name in made.actions):
             _get(node, "steps").value.append(yaml.compose(SAVE))
@@ -182,8 +182,9 @@ class Preparation:
             if job.content.get(key):
                 raise StartupError(f"job '{job.key}' wants {key}: the local GitHub runs no containers")
 
-    def _add(self, made: Prepared, uses: str) -> None:
+    def _add(self, made: Prepared, step: dict[str, Any]) -> None:
         """Find what stands in for an action, and for those that an action of the repository uses."""
+        uses = str(step.get("uses") or "")
         if uses.startswith("./"):
             for inner in self._inner(uses.removeprefix("./").strip("/")):
                 self._add(made, inner)
@@ -191,22 +192,30 @@ class Preparation:
             name, _, version = uses.partition("@")
             if not (STANDINS / name / "action.yml").exists() or not version:
                 raise StartupError(f"the local GitHub has nothing that stands in for the action {uses}")
+            known = {one.lower() for one in _inputs(step)}
+            for given in step.get("with") or {}:
+                if str(given).lower() not in known:
+                    raise StartupError(f"what stands in for the action {uses} knows no input '{given}'")
             owner, repository = name.split("/")[:2]
             made.actions[f"{owner}/{repository}@{version}"] = STANDINS / owner / repository
 
-    def _inner(self, folder: str) -> Iterator[str]:
+    def _inner(self, folder: str) -> Iterator[dict[str, Any]]:
         for name in ("action.yml", "action.yaml"):
             entry = self._where.entry(self._commit, f"{folder}/{name}")
             if entry:
                 runs = (load(self._where.blob(entry.sha)) or {}).get("runs") or {}
-                yield from (str(step.get("uses") or "") for step in runs.get("steps") or [])
+                yield from runs.get("steps") or []
+
+
+def _inputs(step: dict[str, Any]) -> dict[str, Any]:
+    """The inputs of a step's action, as its stand-in declares them."""
+    action = STANDINS / str(step.get("uses") or "").partition("@")[0] / "action.yml"
+    return yaml.safe_load(action.read_text()).get("inputs") or {} if action.is_file() else {}
 
 
 def _defaults(step: dict[str, Any]) -> dict[str, str]:
     """The inputs of an action that are the job's token where the step does not say otherwise."""
-    action = STANDINS / str(step.get("uses") or "").partition("@")[0] / "action.yml"
-    inputs = yaml.safe_load(action.read_text()).get("inputs") or {} if action.is_file() else {}
-    found = {name: str((options or {}).get("default", "")) for name, options in inputs.items()}
+    found = {name: str((options or {}).get("default", "")) for name, options in _inputs(step).items()}
     given = step.get("with") or {}
     return {name: text for name, text in found.items() if "github.token" in text and name not in given}
 

@@ -321,6 +321,22 @@ def test_caches_and_artifacts_go_from_job_to_job(site: Site) -> None:
         assert found.read("file") == b"made\n"
 
 
+def test_which_files_are_uploaded(site: Site) -> None:
+    text = f"""{ONE}
+      - run: |
+          mkdir -p out/deep/left out/.git
+          touch out/deep/a.txt out/deep/b.log out/deep/left/c.txt out/.git/d.txt
+      - uses: {UPLOAD}
+        with: {{name: some, path: "${{{{ github.workspace }}}}/out/**/*.txt\\n!out/deep/left"}}
+      - {{uses: {UPLOAD}, with: {{name: folder, path: "./out/\\n!**/*.txt"}}}}
+"""
+    run = ran(site, text)
+    assert run.conclusion == "success", log(site, run)
+    folder = site.root / "tool-cache" / "artifacts" / str(run.id)
+    found = {path.stem: zipfile.ZipFile(path).namelist() for path in folder.iterdir()}
+    assert found == {"some": ["deep/a.txt"], "folder": ["deep/b.log"]}
+
+
 def test_a_failed_job_leaves_no_cache(site: Site) -> None:
     text = f"""{ONE}
       - {{uses: {CACHE}, with: {{path: .venv, key: failing}}}}
@@ -407,6 +423,8 @@ def test_the_one_required_check(site: Site) -> None:
     ("jobs", "words"),
     [
         (ONE + "      - uses: some/body@0123456789", "nothing that stands in for the action some/body"),
+        (ONE + f"      - {{uses: {CHECKOUT}, with: {{lfs: true}}}}", "knows no input 'lfs'"),
+        (ONE + "      - uses: ./.github/asks", "knows no input 'run-id'"),
         (ONE + "      - uses: ./.github/own", "nothing that stands in for the action other/body"),
         (
             ONE.replace("    steps", "    container: node\n    steps") + "      - run: ls",
@@ -416,7 +434,8 @@ def test_the_one_required_check(site: Site) -> None:
 )
 def test_what_cannot_be_run_does_not_start(site: Site, jobs: str, words: str) -> None:
     own = "runs: {using: composite, steps: [{uses: other/body@v1}]}"
-    run = ran(site, jobs, {".github/own/action.yml": own})
+    asks = f"runs: {{using: composite, steps: [{{uses: {DOWNLOAD}, with: {{run-id: 1}}}}]}}"
+    run = ran(site, jobs, {".github/own/action.yml": own, ".github/asks/action.yml": asks})
     assert run.conclusion == "startup_failure"
     assert words in log(site, run)
     assert run.jobs().totalCount == 0

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import suppress
 from typing import Any
 
 from localcloud.github.errors import GitHubError
@@ -110,14 +111,20 @@ class Runner:
         thread.start()
 
     def _work(self, job: Job) -> None:
-        try:
+        conclusion = "failure"  # where there is no folder, no log or no room on the disk
+        with suppress(Exception):
             conclusion = job.work(self.setting)
-        except OSError:  # no folder, no log: still this run's failure, and the next one's turn
-            conclusion = "failure"
         with self.lock:
-            self.runs.finish(job.run, "failure" if conclusion == STOPPED else conclusion, job.summary())
-            del self._active[job.run["id"]]
-        self.pump()
+            try:
+                conclusion = "failure" if conclusion == STOPPED else conclusion
+                self.runs.finish(job.run, conclusion, job.summary())
+            finally:  # whatever became of it, it is the next one's turn
+                del self._active[job.run["id"]]
+                self.pump()
+
+    def busy(self) -> bool:
+        """Whether a run is at work."""
+        return bool(self._active)
 
     def cancel(self, run: Run) -> bool:
         """End a run; False where it has ended already."""
@@ -127,6 +134,8 @@ class Runner:
                 self.runs.finish(present, "cancelled")
             elif run["id"] in self._active:
                 self._active[run["id"]][0].stop("cancelled")
+            elif present["status"] == "in_progress":  # its end could not be written down
+                self.runs.finish(present, "cancelled")
             else:
                 return False
         self.pump()

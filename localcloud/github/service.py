@@ -124,7 +124,7 @@ class GitHub:
 
     def busy(self) -> bool:
         """Whether a workflow run is at work."""
-        return bool(self.runs.in_status("in_progress"))
+        return self.runner.busy()
 
     def _revoke(self, token: str) -> None:
         self.tokens.revoke(f"Bearer {token}")

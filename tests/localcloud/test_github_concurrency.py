@@ -1,11 +1,13 @@
 """Concurrency groups: which runs wait, which take another's place, and which run side by side."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from localcloud.github import runner
+from localcloud.github.job import Job
 from localcloud.github.runs import Run
 from tests.eventually import eventually
 from tests.localcloud.github_harness import OWNER, Site
@@ -147,3 +149,35 @@ def test_what_waits_outlives_the_local_cloud(tmp_path: Path) -> None:
     new = Site(tmp_path / "cloud")
     assert Queue(new).states(first, second) == ["failure", "in_progress"]
     new.close()
+
+
+def full(*_: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_a_full_disk_fails_a_run_and_the_next_one_has_its_turn(
+    site: Site, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "work", full)
+        queue.become((queue.press("single"), "failure"))
+    first, second = queue.press("single"), queue.press("other")
+    queue.become((first, "in_progress"), (second, "pending"))
+    queue.end(first)
+    queue.become((second, "in_progress"))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_end_that_cannot_be_written_down_holds_up_nothing(
+    site: Site, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = queue.press("single"), queue.press("other")
+    with monkeypatch.context() as patch:
+        patch.setattr(site.hub.runs, "finish", full)
+        assert site.hub.runner.cancel(queue.run(first))
+        queue.become((second, "in_progress"))
+        assert site.hub.runner.cancel(queue.run(second))
+        eventually(lambda: not site.hub.busy())
+    assert queue.states(first, second) == ["in_progress", "in_progress"]
+    queue.end(first)
+    assert queue.states(first) == ["cancelled"]

@@ -65,15 +65,23 @@ class Tokens:
         """A personal access token: it may do everything and does not expire."""
         return self._issue("ghp_", {"login": login})
 
-    def installation(self, app: str, permissions: Mapping[str, str], repositories: list[str]) -> str:
-        """An installation's token: an hour, these permissions, these repositories."""
+    def installation(
+        self, app: str, permissions: Mapping[str, str], repositories: list[str], run: int = 0
+    ) -> str:
+        """An installation's token: an hour, these permissions, these repositories; of a run's jobs."""
         names = [name.lower() for name in repositories]
-        record = {"login": f"{app}[bot]", "app": app, "permissions": dict(permissions)}
+        record = {"login": f"{app}[bot]", "app": app, "permissions": dict(permissions), "run": run}
         return self._issue("ghs_", {**record, "repositories": names, "expires": time.time() + LIFE})
 
     def revoke(self, authorization: str) -> None:
         """End a token before its time."""
         self.store.delete("github-token", _hash(secret_of(authorization)))
+
+    def revoke_of(self, run: int) -> None:
+        """End the tokens of a run's jobs."""
+        for key, record in self.store.list("github-token"):
+            if record.get("run") == run:
+                self.store.delete("github-token", key)
 
     def _issue(self, prefix: str, record: dict[str, Any]) -> str:
         token = prefix + secrets.token_urlsafe(27).replace("-", "A").replace("_", "B")

@@ -43,7 +43,7 @@ class Setting:
 
     job_environment: Callable[[Run], dict[str, str]]
     token: Callable[[Run, Mapping[str, str]], str]
-    revoke: Callable[[str], None]
+    revoke: Callable[[Run], None]
     identity: Callable[[Run, Planned], dict[str, str]]
     jobs: Jobs
     caches: Caches
@@ -66,7 +66,7 @@ class Job:
 
     def work(self, setting: Setting) -> str:
         """Do it; returns the conclusion."""
-        self._clear()
+        clear(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log.txt").open("wb", buffering=0) as log:
             try:
@@ -78,15 +78,11 @@ class Job:
                 log.write(f"{type(error).__name__}: {error}\n".encode())
                 conclusion = "failure"
             finally:
-                self._clear()
+                clear(self.folder)
+                setting.revoke(self.run)
             if self.stopped:
                 log.write(f"The run was ended: {self.stopped}.\n".encode())
         return self.stopped or conclusion
-
-    def _clear(self) -> None:
-        for name in WORK:
-            path = self.folder / name
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _run(self, setting: Setting, log: BinaryIO) -> str:
         prepared = self._prepared(setting)
@@ -108,8 +104,6 @@ class Job:
         finally:
             timer.cancel()
             progress.close(bool(self.stopped))
-            for token in self._secrets.values():
-                setting.revoke(token)
         return progress.conclusion
 
     def _prepared(self, setting: Setting) -> Prepared:
@@ -186,6 +180,14 @@ class Job:
         return self._progress.summary if self._progress else ""
 
 
+def clear(folder: Path) -> None:
+    """Take away what a run needs only while it works: its secrets and its workspaces."""
+    for name in WORK:
+        path = folder / name
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 def end_orphan(folder: Path) -> None:
-    """Kill what a local cloud that was killed itself has left at work in a run's folder."""
+    """End and take away what a local cloud that was killed itself has left in a run's folder."""
     end_all(folder)
+    clear(folder)

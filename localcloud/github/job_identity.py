@@ -68,6 +68,12 @@ class JobIdentity:
         address = f"https://{DOOR}/idtoken/{run['id']}/{run['attempt']}?api-version=2.0"
         return {"ACTIONS_ID_TOKEN_REQUEST_URL": address, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": token}
 
+    def forget(self, run: int) -> None:
+        """A run has ended: nobody asks for it any more."""
+        for key, asker in self._store.list("github-id-token"):
+            if asker["run"] == run:
+                self._store.delete("github-id-token", key)
+
     def configuration(self, _request: Request) -> Response:
         """What OpenID Connect asks of an issuer."""
         return Response(

@@ -36,6 +36,7 @@ class Runner:
         """Take up what an earlier local cloud left: fail what it was at, run what it had queued."""
         for run in self.runs.in_status("in_progress"):
             end_orphan(self.runs.folder(run))
+            self.setting.revoke(run)
             self._note(run, f"The run was ended: {STOPPED}.")
             self.runs.finish(run, "failure")
         left = [run for status in WAITING for run in self.runs.in_status(status)]

@@ -58,9 +58,9 @@ class GitHub:
         self.cloud = cloud
         self.repositories, self.tokens = Repositories(cloud), Tokens(cloud.store)
         self.apps, self.runs = Registry(cloud.store, cloud.world.repository), Runs(cloud)
-        identity = JobIdentity(cloud.store, self.runs, self.repositories)
+        self._identity = JobIdentity(cloud.store, self.runs, self.repositories)
         self.jobs, self.caches = Jobs(cloud.store), Caches(cloud.root / "tool-cache")
-        issued = (self._token, self._revoke, identity.variables)
+        issued = (self._token, self._revoke, self._identity.variables)
         setting = Setting(job_environment, *issued, self.jobs, self.caches, timeout)
         self.runner = Runner(self.runs, self.repositories, setting)
         tracker = Tracker(cloud.store)
@@ -69,7 +69,7 @@ class GitHub:
         self.repositories.on_push += [Follower(tracker), self.triggers]
         api = ApiHost(self.tokens, self.repositories, table(self._areas(tracker)))
         git = GitHost(self.repositories, self.tokens, tracker)
-        self.services: list[Service] = [api, git, identity]
+        self.services: list[Service] = [api, git, self._identity]
 
     def start(self) -> None:
         """Take up the runs that an earlier local cloud left: from now on, jobs reach this one."""
@@ -110,24 +110,25 @@ class GitHub:
         """A person's token, which may do everything."""
         return self.tokens.person(login)
 
-    def job_token(self, permissions: Mapping[str, str], repository: str = "") -> str:
+    def job_token(self, permissions: Mapping[str, str], repository: str = "", run: int = 0) -> str:
         """What a workflow job's own GITHUB_TOKEN is: an hour of github-actions[bot]."""
         asked = {name.replace("-", "_"): level for name, level in permissions.items()}
         granted = {
             name: level for name, level in asked.items() if name != "id_token" and level != "none"
         }
         names = [repository or self.cloud.world.repository]
-        return self.tokens.installation(BOT, {"metadata": "read", **granted}, names)
+        return self.tokens.installation(BOT, {"metadata": "read", **granted}, names, run)
 
     def _token(self, run: Run, permissions: Mapping[str, str]) -> str:
-        return self.job_token(permissions, run["repository"])
+        return self.job_token(permissions, run["repository"], run["id"])
 
     def busy(self) -> bool:
         """Whether a workflow run is at work."""
         return self.runner.busy()
 
-    def _revoke(self, token: str) -> None:
-        self.tokens.revoke(f"Bearer {token}")
+    def _revoke(self, run: Run) -> None:
+        self.tokens.revoke_of(run["id"])
+        self._identity.forget(run["id"])
 
     def close(self) -> None:
         """End the runs in progress."""

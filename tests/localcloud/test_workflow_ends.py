@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.conftest import WORLD
 from tests.eventually import eventually
 
 CACHE = "actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae"
+LEFT = ["begun", "event.json", "jobs", "log.txt"]  # of a run's folder, once it has ended
 WAITS = f"""\
 name: Waits
 on: workflow_dispatch
@@ -77,20 +79,25 @@ def there(tmp_path: Path) -> Iterator[There]:
 
 def test_a_killed_local_cloud_s_run_has_failed_and_its_processes_are_ended(there: There) -> None:
     folder = there.begun()
+    token = re.findall(r'GITHUB_TOKEN="(.+)"', (folder / "secrets").read_text())[-1]
     pid = (there.client.status() or {})["pid"]
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not is_alive(pid) and not Path(f"/proc/{pid}").exists())  # all its threads
     there.client.up(WORLD, None)
     assert marked(f"{folder}/") == []
+    assert sorted(path.name for path in folder.iterdir()) == LEFT
     run = there.ask("GET", f"/actions/runs/{folder.name}")
     assert (run["status"], run["conclusion"]) == ("completed", "failure")
     assert "the local cloud stopped" in (folder / "log.txt").read_text()
     [job] = there.ask("GET", f"/actions/runs/{folder.name}/jobs")["jobs"]
     assert (job["status"], job["conclusion"]) == ("completed", "cancelled")
+    there.session.headers["authorization"] = f"Bearer {token}"
+    answer = there.session.get(f"https://api.github.com/repos/{WORLD.repository}", timeout=30)
+    assert (answer.status_code, answer.json()["message"]) == (401, "Bad credentials")
 
 
 def test_a_stopped_local_cloud_leaves_nothing_at_work(there: There) -> None:
     folder = there.begun()
     there.client.down()
     assert marked(f"{folder}/") == []
-    assert sorted(path.name for path in folder.iterdir()) == ["begun", "event.json", "jobs", "log.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == LEFT

@@ -441,6 +441,16 @@ def test_what_cannot_be_run_does_not_start(site: Site, jobs: str, words: str) ->
     assert run.jobs().totalCount == 0
 
 
+@pytest.mark.parametrize("second", ["run: 'true'", "uses: some/body@0123456789"])
+def test_a_run_s_tokens_end_with_it_also_where_it_did_not_start(site: Site, second: str) -> None:
+    text = "\n  one: {runs-on: ubuntu-24.04, steps: [{run: 'true'}], permissions: {id-token: write}}"
+    run = ran(site, f"{text}\n  two: {{runs-on: ubuntu-24.04, steps: [{{{second}}}]}}")
+    assert run.conclusion == ("success" if second.startswith("run") else "startup_failure")
+    kept = [record for _, record in site.cloud.store.list("github-token")]
+    assert [record["login"] for record in kept if "run" in record] == []
+    assert site.cloud.store.list("github-id-token") == []
+
+
 def test_a_label_that_no_runner_has_is_a_failure(site: Site) -> None:
     text = f"{ONE}      - run: echo label=nowhere >> $GITHUB_OUTPUT\n        id: it\n"
     text = text.replace("    steps", "    outputs: {label: '${{ steps.it.outputs.label }}'}\n    steps")

@@ -68,10 +68,11 @@ class Tokens:
     def installation(
         self, app: str, permissions: Mapping[str, str], repositories: list[str], run: int = 0
     ) -> str:
-        """An installation's token: an hour, these permissions, these repositories; of a run's jobs."""
+        """An installation's token for these repositories: an hour's, or as long as a run's jobs."""
         names = [name.lower() for name in repositories]
-        record = {"login": f"{app}[bot]", "app": app, "permissions": dict(permissions), "run": run}
-        return self._issue("ghs_", {**record, "repositories": names, "expires": time.time() + LIFE})
+        record = {"login": f"{app}[bot]", "app": app, "permissions": dict(permissions)}
+        end = {"run": run} if run else {"expires": time.time() + LIFE}
+        return self._issue("ghs_", {**record, "repositories": names, **end})
 
     def revoke(self, authorization: str) -> None:
         """End a token before its time."""

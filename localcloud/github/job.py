@@ -31,6 +31,7 @@ from localcloud.github.repository import Repository
 from localcloud.github.runs import Run
 
 WORK = ("act", "commit", "home", "nothing", "secrets")  # what is of no use once a run has ended
+LONGEST = 35 * 86400.0  # seconds of a run, as GitHub's; its jobs' own limits are in its file
 NOT_STARTED = "startup_failure"
 DRAIN = STANDINS / "drain.sh"
 PYTHON = "LOCALCLOUD_PYTHON"  # what the stand-ins are run with: the PATH's may be any, or none
@@ -47,7 +48,7 @@ class Setting:
     identity: Callable[[Run, Planned], dict[str, str]]
     jobs: Jobs
     caches: Caches
-    timeout: float = 3600
+    timeout: float
 
 
 @dataclass

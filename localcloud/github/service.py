@@ -25,7 +25,7 @@ from localcloud.github.git import GitError
 from localcloud.github.gitdata import Refs
 from localcloud.github.identity import ACTOR, Identity, Tokens
 from localcloud.github.issues import Comments, Issues, Labels
-from localcloud.github.job import Setting
+from localcloud.github.job import LONGEST, Setting
 from localcloud.github.job_identity import JobIdentity
 from localcloud.github.jobs import Jobs
 from localcloud.github.merging import Merging
@@ -53,7 +53,7 @@ class GitHub:
         self,
         cloud: Cloud,
         job_environment: Callable[[dict[str, Any]], dict[str, str]],
-        timeout: float = 3600,
+        timeout: float = LONGEST,
     ) -> None:
         self.cloud = cloud
         self.repositories, self.tokens = Repositories(cloud), Tokens(cloud.store)
@@ -111,7 +111,7 @@ class GitHub:
         return self.tokens.person(login)
 
     def job_token(self, permissions: Mapping[str, str], repository: str = "", run: int = 0) -> str:
-        """What a workflow job's own GITHUB_TOKEN is: an hour of github-actions[bot]."""
+        """What a workflow job's own GITHUB_TOKEN is: github-actions[bot]'s, while the run lasts."""
         asked = {name.replace("-", "_"): level for name, level in permissions.items()}
         granted = {
             name: level for name, level in asked.items() if name != "id_token" and level != "none"

@@ -12,8 +12,11 @@ from github import GithubException, UnknownObjectException
 from github.Repository import Repository
 from github.WorkflowRun import WorkflowRun
 
+from localcloud.cloud import Cloud
+from localcloud.github import GitHub
+from localcloud.github.progress import MOST_MINUTES
 from tests.eventually import eventually
-from tests.localcloud.github_harness import OWNER, Site
+from tests.localcloud.github_harness import OWNER, WORLD, Site
 
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
 TRAIN = f"""\
@@ -217,6 +220,12 @@ def test_a_timeout(tmp_path: Path) -> None:
     repo = site.client().get_repo("acme/models")
     assert finished(repo, press(repo, "slow")).conclusion == "timed_out"
     site.close()
+
+
+def test_no_run_ends_before_its_jobs_may(tmp_path: Path) -> None:
+    cloud = Cloud(tmp_path, WORLD)
+    assert GitHub(cloud, lambda _: {}).runner.setting.timeout > 60 * MOST_MINUTES
+    cloud.store.close()
 
 
 def test_after_a_stop(tmp_path: Path) -> None:

@@ -118,9 +118,12 @@ def test_registering_again_rotates_the_key(shared: Site) -> None:
     assert "PRIVATE" not in str(shared.cloud.store.list("github-app"))
 
 
-def test_tokens_expire(shared: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    token = shared.hub.job_token({"contents": "read"})
-    assert ask(shared, token, path="/repos/acme/models").status_code == 200
+def test_tokens_expire_but_not_those_of_a_run(shared: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    hour, run = (shared.hub.job_token({"contents": "read"}, run=number) for number in (0, 7))
+    assert ask(shared, hour, path="/repos/acme/models").status_code == 200
     later = time.time() + 3601
     monkeypatch.setattr("localcloud.github.identity.time.time", lambda: later)
-    assert ask(shared, token, path="/repos/acme/models").status_code == 401
+    assert ask(shared, hour, path="/repos/acme/models").status_code == 401
+    assert ask(shared, run, path="/repos/acme/models").status_code == 200
+    shared.hub.tokens.revoke_of(7)
+    assert ask(shared, run, path="/repos/acme/models").status_code == 401

@@ -139,11 +139,14 @@ def _event(line: str) -> Event:
 
 
 def end_all(folder: Path, of: str = "") -> None:
-    """Kill whatever works in a run's folder, whoever its parent is; `of` is one job's mark."""
+    """Kill whatever works in a run's folder, whoever its parent is; `of` is one job's mark.
+
+    Its HOME or XDG_CACHE_HOME tells it, which nobody else has there: a person's PWD may be.
+    """
     if not of:
         forget(folder / "act")
     for _ in range(50):  # what forks while it is looked for is found the next time
-        found = [number for number in marked(f"{folder}/", of) if number != os.getpid()]
+        found = [number for number in marked(f"HOME={folder}/", of) if number != os.getpid()]
         for number in found:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(number, signal.SIGKILL)

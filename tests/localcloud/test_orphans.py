@@ -9,20 +9,22 @@ from localcloud.github.job import end_orphan
 from tests.eventually import eventually
 
 
+def sleeper(**environment: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True)
+
+
 def test_a_run_s_processes_are_killed_and_no_others(tmp_path: Path) -> None:
-    # A process of its own session in the run's folder, and one whose folder's name begins like it.
-    own, other = (
-        subprocess.Popen(
-            ["sleep", "60"], env={"HOME": str(tmp_path / name / "home")}, start_new_session=True
-        )
-        for name in ("1", "12")
-    )
-    end_orphan(tmp_path / "1")
-    assert own.wait() == -signal.SIGKILL
-    assert other.poll() is None
-    other.kill()
-    other.wait()
-    end_orphan(tmp_path / "1")
+    run, home = tmp_path / "1", str(tmp_path)
+    own = [sleeper(HOME=f"{run}/home"), sleeper(HOME=home, XDG_CACHE_HOME=f"{run}/act")]
+    # Of a run whose folder's name begins like it, and of a person who looks into the folder.
+    others = [sleeper(HOME=f"{run}2/home"), sleeper(HOME=home, PWD=f"{run}/jobs", LOG=f"{run}/log.txt")]
+    end_orphan(run)
+    assert [one.wait() for one in own] == [-signal.SIGKILL] * 2
+    assert [one.poll() for one in others] == [None, None]
+    for one in others:
+        one.kill()
+        one.wait()
+    end_orphan(run)
     end_orphan(tmp_path / "never")
 
 

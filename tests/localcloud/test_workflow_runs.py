@@ -497,7 +497,8 @@ def test_a_cancelled_run_leaves_no_process(site: Site) -> None:
 
 
 def test_what_a_good_run_leaves_at_work_is_ended(site: Site) -> None:
-    run = ran(site, f'{ONE}      - run: "(exec setsid sleep 60 >/dev/null 2>&1) & echo left"')
+    left = "(HOME=/ exec setsid sleep 60 >/dev/null 2>&1) & echo left"
+    run = ran(site, f'{ONE}      - run: "{left}"')
     assert run.conclusion == "success"
     assert marked(f"{site.root}/runs/{run.id}/") == []
     end_all(site.root / "runs" / str(run.id))

@@ -3,7 +3,9 @@
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from localcloud.errors import ApiError
@@ -15,6 +17,7 @@ class Caches:
     def __init__(self, root: Path) -> None:
         self.root = root  # every job's RUNNER_TOOL_CACHE
         self._entries = root / "cache"
+        self._lock = threading.Lock()  # two may seed a key at once
 
     def seed(self, key: str, paths: Mapping[str, str]) -> None:
         """An entry whose paths are links to folders of this machine, in place of what it was."""
@@ -22,18 +25,26 @@ class Caches:
         if not key or wrong:
             raise ApiError("INVALID_ARGUMENT", f"a key and relative paths are needed: {wrong or key!r}")
         entry = self._entries / _hash(key)
-        part = self._entries / f"{entry.name}.{os.urandom(4).hex()}"
+        with self._lock:
+            if _links(entry) != dict(paths):
+                self._replace(entry, paths)
+
+    def _replace(self, entry: Path, paths: Mapping[str, str]) -> None:
+        """Make the entry beside its place, and put it there as a whole."""
+        part, old = (entry.with_name(f"{entry.name}.{os.urandom(4).hex()}") for _ in range(2))
         for path, target in paths.items():
             (part / path).parent.mkdir(parents=True, exist_ok=True)
             (part / path).symlink_to(target)
-        shutil.rmtree(entry, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            entry.rename(old)
         part.rename(entry)
+        shutil.rmtree(old, ignore_errors=True)
 
 
-def hash_files(*files: Path) -> str:
-    """What the expression hashFiles gives for these files, in the order in which it names them."""
-    each = (hashlib.sha256(file.read_bytes()).digest() for file in files)
-    return hashlib.sha256(b"".join(each)).hexdigest()
+def _links(entry: Path) -> dict[str, str]:
+    """The paths of an entry that are links, and where each leads."""
+    found = [path for path in entry.rglob("*") if path.is_symlink()]
+    return {str(path.relative_to(entry)): str(path.readlink()) for path in found}
 
 
 def _hash(text: str) -> str:

@@ -1,5 +1,6 @@
 """Whole workflows, run by act: jobs and steps as GitHub's API shows them, whatever becomes of them."""
 
+import hashlib
 import io
 import os
 import sys
@@ -14,7 +15,6 @@ from github.WorkflowJob import WorkflowJob
 from github.WorkflowRun import WorkflowRun
 
 from localcloud.github.act import end_all
-from localcloud.github.caches import hash_files
 from localcloud.processes import marked
 from tests.eventually import eventually
 from tests.localcloud.github_harness import Site
@@ -386,6 +386,12 @@ def test_stand_ins_need_no_python_of_the_path(site: Site) -> None:
     base = Path(sys.base_prefix).resolve()
     assert f"one | runs {base}" in lines
     assert [line for line in lines if line.startswith(f"one | found 3.99.7 {base}/")]
+
+
+def hash_files(*files: Path) -> str:
+    """What the expression hashFiles gives for these files, in the order in which it names them."""
+    each = (hashlib.sha256(file.read_bytes()).digest() for file in files)
+    return hashlib.sha256(b"".join(each)).hexdigest()
 
 
 def test_a_seeded_cache_is_linked(site: Site, tmp_path: Path) -> None:

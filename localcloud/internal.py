@@ -95,9 +95,10 @@ class Internal:
         return Response(self._server.github.register_app(request.params["name"], request.json()))
 
     def tick(self, request: Request) -> Response:
-        """Put the local GitHub's clock forward to `at`: the runs that this starts."""
-        at = moment(str(request.json().get("at")))
-        runs = self._server.github.triggers.tick(at)
+        """Put the local GitHub's clock forward to `at`, or to now: the runs that this starts."""
+        given, triggers = request.json().get("at"), self._server.github.triggers
+        at = moment(str(given)) if given else triggers.now()
+        runs = triggers.tick(at)
         return Response({"at": at.strftime(TIME), "runs": [_brief(run) for run in runs]})
 
     def run(self, request: Request) -> Response:

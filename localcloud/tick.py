@@ -3,7 +3,6 @@
 import argparse
 import json
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from localcloud.client import Client
@@ -14,15 +13,17 @@ PERIOD = 0.1  # seconds between two looks at the runs
 def arguments(tick: argparse.ArgumentParser) -> None:
     """The verb's options."""
     tick.add_argument(
-        "--at", default="", metavar="TIME", help="such as 2026-11-23T03:00:00+09:00 (default: now)"
+        "--at",
+        default="",
+        metavar="TIME",
+        help="such as 2026-11-23T03:00:00+09:00 (default: now, or the last one if that is later)",
     )
     tick.add_argument("--json", action="store_true", help="print one JSON object: at, runs")
 
 
 def tick(client: Client, given: argparse.Namespace) -> int:
     """Start what is due, wait for its end and say how each ended; 1 where one failed."""
-    at = given.at or datetime.now(UTC).isoformat()
-    begun = client.ask("POST", "/tick", {"at": at})
+    begun = client.ask("POST", "/tick", {"at": given.at})
     runs = [_ended(client, run) for run in begun["runs"]]
     found = {"at": begun["at"], "runs": runs}
     print(json.dumps(found) if given.json else _text(found))

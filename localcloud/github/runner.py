@@ -50,9 +50,9 @@ class Runner:
             file.write(f"{text}\n")
 
     def admit(self, run: Run) -> Run:
-        """Let a new run into its concurrency group: it takes the place of those that it replaces."""
+        """Let a queued run into its concurrency group: it takes the place of those that it replaces."""
         with self.lock:
-            run, entered = self.runs.save(run), run["concurrency"] or {}
+            entered = run["concurrency"] or {}
             others = [one for one in self._waiting() if _same(one, run)]
             self._queue.append(_key(run))
             if entered.get("queue") == "max":

@@ -1,5 +1,6 @@
 """What starts workflow runs: pushes, pull requests, the button and the clock."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,8 @@ from localcloud.github.runs import Run
 from localcloud.github.schedule import TIME, Cron, crons, due, wrong
 from localcloud.github.tracker import Record, Tracker
 from localcloud.github.workflows import Workflow, files, parsed, read
+
+Start = tuple[Repository, Workflow, Event, list[str]]  # a run's, and why GitHub refuses the file
 
 BOT = "github-actions[bot]"  # what its token does starts no runs, but by the button
 FIRST = 86400  # seconds before the first tick in which what fell due is still run
@@ -73,49 +76,66 @@ class Triggers:
         self.runner.pump()
         return run
 
+    def now(self) -> datetime:
+        """What the clock shows: the time, or where its hand stands if that is later."""
+        now, last = datetime.now(UTC).replace(microsecond=0), self._hand()
+        return max(now, last) if last else now
+
+    def _hand(self) -> datetime | None:
+        known = self.repositories.store.get("github-clock", "hand")
+        return datetime.fromisoformat(known["at"]) if known else None
+
     def tick(self, at: datetime) -> list[Run]:
         """Put the clock's hand forward, and run once what fell due since. Raises INVALID_ARGUMENT."""
         store = self.repositories.store
-        known = store.get("github-clock", "hand")
-        last = datetime.fromisoformat(known["at"]) if known else None
-        if last and at < last:
-            raise ApiError(
-                "INVALID_ARGUMENT", f"the clock stands at {last:{TIME}} and goes forward only"
-            )
-        after = last or datetime.fromtimestamp(at.timestamp() - FIRST, UTC)
         with self.repositories.writing:
-            store.put("github-clock", "hand", {"at": at.isoformat()})
-            found = [self._due(where, (after, at)) for where in self.repositories.list() if where.head]
+            last = self._hand()
+            if last and at < last:
+                raise ApiError(
+                    "INVALID_ARGUMENT", f"the clock stands at {last:{TIME}} and goes forward only"
+                )
+            after = last or datetime.fromtimestamp(at.timestamp() - FIRST, UTC)
+            heads = [where for where in self.repositories.list() if where.head]
+            fallen = [one for where in heads for one in self._due(where, (after, at))]
+            with self.runner.lock:
+                with store.transaction():  # what fell due is there to be run, or falls due again
+                    store.put("github-clock", "hand", {"at": at.isoformat()})
+                    made = [self._made(*one) for one in fallen]
+                found = [self._entered(*one) for one in made]
         self.runner.pump()
-        return [run for runs in found for run in runs]
+        return found
 
-    def _due(self, where: Repository, span: tuple[datetime, datetime]) -> list[Run]:
-        runs = []
+    def _due(self, where: Repository, span: tuple[datetime, datetime]) -> Iterator[Start]:
         for path, blob in files(where, where.head).items():
             workflow, faults = _read(where, path, blob)
             for cron in crons(workflow):
                 if not wrong(cron) and due(cron, *span):
-                    event = _scheduled(where, path, cron, span[1])
-                    runs.append(self._start(where, workflow, event, faults))
-        return runs
+                    yield where, workflow, _scheduled(where, path, cron, span[1]), faults
 
     def _start(self, where: Repository, workflow: Workflow, event: Event, faults: list[str]) -> Run:
         """A run of the event: queued, or ended at once where GitHub would refuse to start it."""
+        with self.runner.lock:
+            return self._entered(*self._made(where, workflow, event, faults))
+
+    def _made(
+        self, where: Repository, workflow: Workflow, event: Event, faults: list[str]
+    ) -> tuple[Run, list[str]]:
+        """A new run, kept as what waits for its turn, and why GitHub would refuse to start it."""
 
         def reader(uses: str) -> Workflow | None:
             return self._used(where, event.sha, uses)
 
         if not faults:
             faults = [*startup.unknown_labels(workflow), *calls.faults(workflow, reader)]
-        with self.runner.lock:
-            run = self.runner.runs.create(where, workflow, _fields(event))
-            try:
-                run |= {} if faults else _settled(where, run, workflow, reader)
-            except ExpressionError as error:
-                faults = [str(error)]
-            if not faults:
-                return self.runner.admit(run)
-            return self.runner.refuse(run, [f"{workflow.path}: {fault}" for fault in faults])
+        run = self.runner.runs.create(where, workflow, _fields(event))
+        try:
+            run |= {} if faults else _settled(where, run, workflow, reader)
+        except ExpressionError as error:
+            faults = [str(error)]
+        return self.runner.runs.save(run), [f"{workflow.path}: {fault}" for fault in faults]
+
+    def _entered(self, run: Run, faults: list[str]) -> Run:
+        return self.runner.refuse(run, faults) if faults else self.runner.admit(run)
 
     def _used(self, where: Repository, commit: str, uses: str) -> Workflow | None:
         """The reusable workflow of that name; an unreadable one is an empty one."""

@@ -1,6 +1,8 @@
 """The clock: which scheduled workflows a tick starts, and the verb that waits for them."""
 
+import itertools
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from localcloud.__main__ import main
 from localcloud.client import Client, free_port
 from localcloud.errors import ApiError
+from localcloud.github.runs import Run
 from localcloud.github.schedule import Cron, due, moment, wrong
 from tests.conftest import WORLD
 from tests.localcloud.github_harness import Site
@@ -112,6 +115,32 @@ def test_a_tick_starts_what_is_due_once(site: Site) -> None:
         names(site, MONDAY)
 
 
+def test_the_clock_shows_the_later_of_its_hand_and_the_time(site: Site) -> None:
+    before = at("2020-01-01T00:00:00Z")
+    site.hub.triggers.tick(before)
+    assert site.hub.triggers.now() > before
+    site.hub.triggers.tick(at("2226-01-01T00:00:00Z"))
+    assert site.hub.triggers.now() == at("2226-01-01T00:00:00Z")
+
+
+def test_a_tick_that_is_broken_off_is_as_if_it_had_not_been(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, made = site.hub.runs.create, itertools.count()
+
+    def once(*given: Any) -> Run:
+        if next(made):
+            raise sqlite3.OperationalError("database or disk is full")
+        return create(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site.hub.runs, "create", once)
+        with pytest.raises(sqlite3.OperationalError):
+            names(site, MONDAY)
+    assert site.hub.runs.of(site.repository) == []
+    assert names(site, MONDAY) == ["monday", "often", "twice", "twice"]
+
+
 def test_the_clock_outlives_the_local_cloud(tmp_path: Path) -> None:
     first = Site(tmp_path / "cloud")
     first.hub.runner.room = 0
@@ -146,6 +175,10 @@ def test_the_verb(
         said = capsys.readouterr().out
         assert "often       startup_failure" in said
         assert "no runner has the label 'ubuntu-8.04'" in said
+        assert main([*flags, "2226-01-01T00:00:00Z"]) == 1
+        capsys.readouterr()
+        assert main(flags[:-1]) == 0
+        assert capsys.readouterr().out == "tick          2226-01-01T00:00:00Z · nothing is due\n"
         for time, message in (("soon", "'soon' is no time"), ("2026-11-23T03:00", "has no time zone")):
             assert main([*flags, time]) == 2
             assert message in capsys.readouterr().err

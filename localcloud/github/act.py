@@ -15,13 +15,10 @@ from typing import Any
 
 from localcloud.github.plain import forget, plain
 from localcloud.github.prepared import Prepared
+from localcloud.github.startup import LABELS
 from localcloud.processes import marked
 
 GRACE = 2.0  # seconds between SIGTERM and SIGKILL
-LABELS = (
-    "ubuntu-latest ubuntu-26.04 ubuntu-24.04 ubuntu-22.04 ubuntu-slim self-hosted linux x64 arm64"
-    " ubuntu-26.04-arm ubuntu-24.04-arm ubuntu-22.04-arm"
-)
 FLAGS = "--json --verbose --rm --no-skip-checkout --no-cache-server --pull=false --action-offline-mode"
 PROXIES, NOBODY = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), "http://127.0.0.1:9"
 NAMELESS = ("env-file", "var-file", "input-file")  # act reads those of its folder where none is named
@@ -110,7 +107,7 @@ class Act:
             *FLAGS.split(),
             *("--secret-file", str(secrets)),
             *_each({f"--{name}": str(nothing) for name in NAMELESS}.items(), "{0}={1}"),
-            *_pairs("-P", dict.fromkeys(LABELS.split(), "-self-hosted")),
+            *_pairs("-P", dict.fromkeys(sorted(LABELS), "-self-hosted")),
             *_pairs("--env", order.variables),
             *_pairs("--local-repository", prepared.actions),
         ]

@@ -14,7 +14,7 @@ from localcloud.github.prepared import MARK, Planned
 from localcloud.github.runs import Run
 from localcloud.github.startup import needs
 
-MOST_MINUTES = 360.0  # of a job, as GitHub's
+MOST_MINUTES = 360  # of a job, as GitHub's
 SHOWN = ("group", "endgroup", "error", "warning", "notice")
 EXIT = re.compile(r"exit(?:ed with)? (?:status|code) (\d+)$")
 NO_RUNNER = "Skipping unsupported platform"
@@ -94,8 +94,8 @@ class Progress:
         return Leg(plan, record, fields["matrix"], Hidden(self.hidden))
 
     def _limit(self, leg: Leg, minutes: str) -> None:
-        seconds = 60 * (float(minutes) if minutes else MOST_MINUTES)
-        leg.timer = threading.Timer(seconds, self._late, [leg, minutes])
+        minutes = minutes or f"{MOST_MINUTES}"
+        leg.timer = threading.Timer(60 * float(minutes), self._late, [leg, minutes])
         leg.timer.daemon = True
         leg.timer.start()
 

@@ -135,7 +135,7 @@ def show_run(where: Repository, run: Run) -> dict[str, Any]:
         "referenced_workflows": [],
         "pull_requests": [],
         "actor": account(run["actor"]),
-        "triggering_actor": account(run["actor"]),
+        "triggering_actor": account(run.get("triggering_actor") or run["actor"]),
         "head_commit": {
             "message": commit["message"],
             **{

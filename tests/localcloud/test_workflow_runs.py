@@ -490,6 +490,13 @@ def test_a_job_s_time_is_up(site: Site) -> None:
     assert "exceeded the maximum execution time of 0.02 minutes" in log(site, run)
 
 
+def test_a_job_without_a_limit_has_github_s(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localcloud.github.progress.MOST_MINUTES", 0.02)
+    run = ran(site, ONE + "      - run: sleep 60")
+    assert run.conclusion == "cancelled"
+    assert "exceeded the maximum execution time of 0.02 minutes" in log(site, run)
+
+
 def test_a_cancelled_run_leaves_no_process(site: Site) -> None:
     escapes = "(trap '' TERM HUP; exec setsid sleep 60) & nohup sleep 60 & touch ../../../begun; wait"
     run = began(site, f'{ONE}      - {{name: Wait, run: "{escapes}"}}')

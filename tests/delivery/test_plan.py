@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from delivery import plan, required
+from delivery.hardening_conditions import NO_APP_AGAIN
 from flows.errors import InputError, RetrainError
 from tests.clone import ROOT
 
@@ -93,6 +94,7 @@ def test_the_verb_prints_outputs_without_set_up(repository: Path) -> None:
     everything = dict.fromkeys(plan.JOBS, "true") | {"environments": '["local"]'}
     assert outputs(repository) == everything
     assert outputs(repository, "--base", "0" * 40) == everything
+    assert outputs(repository, "--base=-h") == everything  # a value is no request for help
 
 
 def needs(plan_outputs: dict[str, str], **results: str) -> str:
@@ -146,5 +148,5 @@ def test_ci_has_the_planner_s_jobs_and_no_others() -> None:
     assert set(jobs) == {"plan", *plan.JOBS, "required"}
     assert set(jobs["plan"]["outputs"]) == set(plan.JOBS)
     for job in plan.JOBS:
-        assert jobs[job]["if"] == f"needs.plan.outputs.{job} == 'true'"
+        assert jobs[job]["if"] == f"needs.plan.outputs.{job} == 'true' && {NO_APP_AGAIN}"
         assert jobs["plan"]["outputs"][job] == f"${{{{ steps.plan.outputs.{job} }}}}"

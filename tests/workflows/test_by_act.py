@@ -103,6 +103,19 @@ def test_apps_press_no_button_and_repeat_no_run(site: Site) -> None:
     assert (jobs(repeated)["plan"], jobs(repeated)["required"]) == ("skipped", "failure")
 
 
+def test_apps_repeat_no_job_of_a_run(site: Site) -> None:
+    """The jobs that succeeded stay as they are, so each of the others refuses by itself."""
+    site.commit({"scripts/check": "#!/bin/sh\nexit 1\n"})
+    bad = ended(site, "ci.yml")
+    site.commit({"scripts/check": SAYS})
+    app = site.app_client("notify", actions="write").get_repo("acme/models")
+    assert app.get_workflow_run(bad.id).rerun_failed_jobs()
+    repeated = ended(site, "ci.yml", bad.id)
+    found = jobs(repeated)
+    assert (found["plan"], found["check"], found["required"]) == ("success", "skipped", "failure")
+    assert repeated.run_attempt == 2
+
+
 def test_a_branch_becomes_no_account_but_the_experiments(site: Site, tmp_path: Path) -> None:
     site.commit({"notes.txt": "a branch"}, branch="idea")
     train = repository(site).get_workflow("train.yml")

@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 
 from delivery import hardening
+from delivery.hardening_conditions import NO_APP, NO_APP_AGAIN, terms
 from delivery.hardening_steps import ACTIONS
 from delivery.workflow_file import WorkflowFile, files, read
 from flows.errors import InputError
 from tests.clone import ROOT
 
-CI, DEPLOY, RELEASE, SETUP = (
+CI, DEPLOY, RELEASE, TRAIN, SETUP = (
     ".github/workflows/ci.yml",
     ".github/workflows/deploy.yml",
     ".github/workflows/release-pr.yml",
+    ".github/workflows/train.yml",
     ".github/actions/setup/action.yml",
 )
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
@@ -101,12 +103,47 @@ BREAKS = {
         "id-token: write",
         "gives a pull request an identity",
     ),
+    "an identity by a condition that is always true": (
+        RELEASE,
+        "github.ref == 'refs/heads/main'",
+        "github.ref == 'refs/heads/main' || true",
+        "id-token: write",
+        "job 'propose' becomes an account on any branch",
+    ),
     "an App that starts it": (
         CI,
-        " || !endsWith(github.triggering_actor || github.actor, '[bot]')",
+        f" || {NO_APP}",
         "",
         "plan:",
         "job 'plan' lets an App start it",
+    ),
+    "an App that repeats a job behind others": (
+        TRAIN,
+        f"'[]'\n      && {NO_APP_AGAIN}",
+        "'[]'",
+        "submit:",
+        "job 'submit' lets an App start it",
+    ),
+    "an App that starts a job whatever came before": (
+        TRAIN,
+        "if: needs.image",
+        "if: always() && needs.image",
+        "submit:",
+        "job 'submit' lets an App start it",
+    ),
+    "an App that presses a button": (
+        TRAIN,
+        f"(github.event_name == 'push' && github.run_attempt == 1\n      || {NO_APP})",
+        NO_APP_AGAIN,
+        "image:",
+        "job 'image' lets an App start it",
+    ),
+    "a refusal of Apps that refuses none": (
+        TRAIN,
+        f"'[]'\n      && {NO_APP_AGAIN}",
+        f"'[]'\n      && {NO_APP_AGAIN} || true",
+        "submit:",
+        "job 'submit' lets an App start it",
     ),
     "another's group": (
         RELEASE,
@@ -237,6 +274,20 @@ BREAKS = {
         '"${{ inputs.manifest }}"',
         "run: ./scripts/release-pr",
         "a shell line holds an expression",
+    ),
+    "a value that may be an option": (
+        RELEASE,
+        '--sha256="$SHA256"',
+        '--sha256 "$SHA256"',
+        "run: ./scripts/release-pr",
+        '"$SHA256" may be read as an option',
+    ),
+    "a value that may be several words": (
+        TRAIN,
+        '--overrides="$OVERRIDES"',
+        "--overrides=$OVERRIDES",
+        "run: ./scripts/submit",
+        "--overrides=$OVERRIDES may be read as an option",
     ),
     "a secret of GitHub's": (
         RELEASE,
@@ -372,6 +423,19 @@ def test_check_says_file_and_line(copied: Path) -> None:
     assert re.search(
         r"^step rules .* -m delivery\.hardening$", (ROOT / "scripts/check").read_text(), re.M
     )
+
+
+@pytest.mark.parametrize(
+    ("condition", "parts"),
+    [
+        ("a &&\n b", ["a", "b"]),
+        ("(a && b || c) && d", ["(a && b || c)", "d"]),
+        ("a && b || c", ["a && b || c"]),
+        ("x == '|| (' && b", ["x == '|| ('", "b"]),
+    ],
+)
+def test_a_condition_has_the_parts_that_must_all_hold(condition: str, parts: list[str]) -> None:
+    assert terms(condition) == parts
 
 
 def test_every_known_action_is_used() -> None:

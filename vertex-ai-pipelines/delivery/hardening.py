@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from delivery import hardening_jobs, hardening_steps
+from delivery import hardening_conditions, hardening_jobs, hardening_steps
 from delivery.command import run
 from delivery.settings import ROOT
 from delivery.workflow_file import WorkflowFile, files, read
@@ -56,14 +56,15 @@ def rules(root: Path, others: list[WorkflowFile]) -> list[Rule]:
         hardening_jobs.nothing_is_lost_in_a_queue,
         hardening_jobs.runners_are_known,
         hardening_jobs.jobs_end,
-        hardening_jobs.identity_is_mains,
-        hardening_jobs.no_app_starts_it,
+        hardening_conditions.identity_is_mains,
+        hardening_conditions.no_app_starts_it,
         hardening_jobs.required_needs_all,
         hardening_steps.everything_has_a_name,
         hardening_steps.actions_are_pinned,
         hardening_steps.checkouts_keep_no_token,
         hardening_steps.steps_are_verbs(root),
         hardening_steps.shell_lines_hold_no_expressions,
+        hardening_steps.values_are_no_options,
         hardening_steps.no_secrets,
         hardening_steps.nothing_floats,
         hardening_steps.failures_count,

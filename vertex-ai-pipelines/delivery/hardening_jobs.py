@@ -1,6 +1,5 @@
-"""Rules for workflows and their jobs: rights, identity, queues, ends."""
+"""Rules for workflows and their jobs: rights, queues, ends."""
 
-import re
 from collections.abc import Callable, Iterator
 
 from delivery.workflow_file import Node, WorkflowFile
@@ -10,13 +9,6 @@ Breaks = Iterator[tuple[int, str, str]]
 RUNNERS = {"ubuntu-24.04"}
 LONGEST = 240  # minutes a job may have
 LEVELS = {"": 0, "none": 0, "read": 1, "write": 2}
-MAIN = "github.ref == 'refs/heads/main'"
-ANYWAY = re.compile(
-    r"\b(always|failure|cancelled)\("
-)  # a job that runs though one that it needs did not
-# Apps press no button and repeat no run: the notify App's key is in the reach of a pipeline's steps.
-NO_APP = "!endsWith(github.triggering_actor || github.actor, '[bot]')"
-FOR_APPS = {"release-pr"}  # what the notify App is for
 REPLACEABLE = {"ci", "tick"}  # a newer run of these does all that one which waited would have done
 REQUIRED, ALWAYS = "required", "always()"
 
@@ -116,25 +108,6 @@ def jobs_end(file: WorkflowFile) -> Breaks:
             yield job.line, f"job '{key}' has no good time limit", mend
 
 
-def identity_is_mains(file: WorkflowFile) -> Breaks:
-    """Only what main has becomes an account; the federation's conditions demand it, too."""
-    for key, job in file.jobs.items():
-        right = job.at("permissions", "id-token")
-        if right is None or right.text != "write":
-            continue
-        if not _is_mains(file, job):
-            yield right.line, f"job '{key}' becomes an account on any branch", f"set if: {MAIN}"
-        if "pull_request" in file.triggers:
-            yield right.line, f"job '{key}' gives a pull request an identity", "move it elsewhere"
-
-
-def no_app_starts_it(file: WorkflowFile) -> Breaks:
-    """The jobs that come first refuse Apps, in every workflow that is not for one."""
-    for key, job in file.jobs.items():
-        if file.stem not in FOR_APPS and not job.at("needs") and NO_APP not in job.say("if"):
-            yield job.line, f"job '{key}' lets an App start it", f"set if: … || {NO_APP}"
-
-
 def required_needs_all(file: WorkflowFile) -> Breaks:
     """The one required job looks at every other one, however they ended."""
     if (job := file.jobs.get(REQUIRED)) is None:
@@ -151,15 +124,6 @@ def required_needs_all(file: WorkflowFile) -> Breaks:
         for key in ("paths", "paths-ignore"):
             if found := file.root.at("on", event, key):
                 yield found.line, "a change that it passes over would wait for ever", "let a job plan it"
-
-
-def _is_mains(file: WorkflowFile, job: Node) -> bool:
-    """Whether the job runs on main alone: by its own condition, or as it needs a job that does."""
-    condition, needs = job.say("if"), job.at("needs")
-    if MAIN in condition:
-        return True
-    before = [file.jobs[item.text] for item in needs.items if item.text in file.jobs] if needs else []
-    return not ANYWAY.search(condition) and any(_is_mains(file, one) for one in before)
 
 
 def _rights(job: Node) -> dict[str, str]:

@@ -18,6 +18,10 @@ ACTIONS = {
     "google-github-actions/auth": ("v3.0.0", "7c6bc770dae815cd3e89ee6cdf493a5fab2cc093"),
 }
 VERB = re.compile(r"\./scripts/([a-z][a-z-]*)((?: [^;&|`<>()\n]*)?)( >> \"\$GITHUB_OUTPUT\")?\n?")
+VALUE = re.compile(r'--[a-z][a-z0-9-]*="\$[A-Z][A-Z0-9_]*"')
+SUBJECT = re.compile(
+    r'"\$[A-Z][A-Z0-9_]*"'
+)  # what a verb is about comes first; a job of ours has named it
 LATEST = re.compile(r"\blatest\b", re.I)
 SECRETS = re.compile(r"\bsecrets\s*[.\[]")
 
@@ -76,6 +80,16 @@ def shell_lines_hold_no_expressions(file: WorkflowFile) -> Breaks:
     for run in _runs(file):
         if "${{" in run.text:
             yield run.line, "a shell line holds an expression", "pass it by env: and quote the variable"
+
+
+def values_are_no_options(file: WorkflowFile) -> Breaks:
+    """A value that comes from outside is its option's, also where it is -h: a verb would print its help."""
+    for run in _runs(file):
+        found = VERB.fullmatch(run.text)
+        for place, word in enumerate(found[2].split() if found else []):
+            named = VALUE.fullmatch(word) or (place == 0 and SUBJECT.fullmatch(word))
+            if "$" in word and not named:
+                yield run.line, f"{word} may be read as an option", 'write --option="$VARIABLE"'
 
 
 def no_secrets(file: WorkflowFile) -> Breaks:

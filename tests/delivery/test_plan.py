@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -95,6 +96,28 @@ def test_the_verb_prints_outputs_without_set_up(repository: Path) -> None:
     assert outputs(repository) == everything
     assert outputs(repository, "--base", "0" * 40) == everything
     assert outputs(repository, "--base=-h") == everything  # a value is no request for help
+
+
+def test_a_pull_request_is_what_its_merge_adds_to_main(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Main has moved on since: its files do not count, and what takes it back is no empty change."""
+    monkeypatch.setattr(plan, "ROOT", repository)
+    before = git(repository, "rev-parse", "HEAD")
+    for name in ("code.py", "more.py"):
+        (repository / name).write_text("x = 1\n")
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message=third")
+    git(repository, "checkout", "--quiet", "-b", "side")
+    git(repository, "rm", "--quiet", "code.py")
+    git(repository, "commit", "--quiet", "--message=taken back")
+    git(repository, "checkout", "--quiet", "main")
+    git(repository, "merge", "--quiet", "--no-ff", "side")
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    named = jobs["plan"]["steps"][-1]["env"]["BASE"]
+    [base] = re.findall(r"^\$\{\{ github\.event\.pull_request && '(.+?)' \|\|", named)
+    assert plan.since(base) == ["code.py"]
+    assert plan.since(before) == ["more.py"]
 
 
 def needs(plan_outputs: dict[str, str], **results: str) -> str:

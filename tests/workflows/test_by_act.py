@@ -71,6 +71,14 @@ def test_a_change_of_releases_alone_runs_their_check_alone(site: Site) -> None:
     assert repository(site).get_workflow("train.yml").get_runs()[0].head_sha != run.head_sha
 
 
+def test_a_pull_request_is_planned_by_what_it_adds(site: Site) -> None:
+    site.commit({"releases/local/side.toml": "schema = 1\n"}, branch="side")
+    site.commit({"notes.txt": "main moves on"})
+    repository(site).create_pull(title="Release", head="side", base="main")
+    found = jobs(ended(site, "ci.yml"))
+    assert (found["check"], found["releases"], found["required"]) == ("skipped", "success", "success")
+
+
 def test_a_job_that_fails_fails_what_is_required(site: Site) -> None:
     site.commit({"scripts/check": "#!/bin/sh\nexit 1\n"})
     run = ended(site, "ci.yml")

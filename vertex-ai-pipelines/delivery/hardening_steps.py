@@ -83,7 +83,7 @@ def shell_lines_hold_no_expressions(file: WorkflowFile) -> Breaks:
 
 
 def values_are_no_options(file: WorkflowFile) -> Breaks:
-    """A value that comes from outside is its option's, also where it is -h: a verb would print its help."""
+    """What comes from outside is its option's value, also where it is -h and would ask for help."""
     for run in _runs(file):
         found = VERB.fullmatch(run.text)
         for place, word in enumerate(found[2].split() if found else []):

@@ -11,7 +11,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from localcloud.errors import ApiError
 from localcloud.github.facts import facts
-from localcloud.github.identity import secret_of
+from localcloud.github.identity import account_id, secret_of
 from localcloud.github.jobs import Job, Jobs
 from localcloud.github.prepared import Planned
 from localcloud.github.repository import Repositories, Repository
@@ -24,6 +24,7 @@ from localcloud.store import Store
 HOST = "token.actions.githubusercontent.com"
 ISSUER = f"https://{HOST}"
 DOOR = "run-actions.actions.githubusercontent.com"  # where a job asks; at GitHub, one of many
+NUMBERED = "2026-07-15"  # subjects of repositories that were made since then have numbers
 EARLY, LIFE = 600, 300  # seconds before and after its making in which a token is good
 # Of what GitHub tells a job, what stands in its token too.
 CLAIMS = (
@@ -128,7 +129,7 @@ def _claims(run: Run, where: Repository, job: Job) -> dict[str, Any]:
     environment, pull = job["environment"], (run.get("payload") or {}).get("pull_request") or {}
     return {
         "jti": str(uuid.uuid4()),
-        "sub": f"repo:{where.full_name}:{_context(run, environment)}",
+        "sub": f"repo:{_subject(where)}:{_context(run, environment)}",
         **({"environment": environment} if environment else {}),
         **{name: known[name] for name in CLAIMS.split()},
         **{f"{side}_ref": pull.get(side, {}).get("ref", "") for side in ("base", "head")},
@@ -138,6 +139,13 @@ def _claims(run: Run, where: Repository, job: Job) -> dict[str, Any]:
         "exp": now + LIFE,
         "iat": now,
     }
+
+
+def _subject(where: Repository) -> str:
+    """What the subject calls the repository: a newer one by its numbers, too."""
+    if where.record["created_at"] < NUMBERED:
+        return where.full_name
+    return f"{where.owner}@{account_id(where.owner)}/{where.name}@{where.record['id']}"
 
 
 def _context(run: Run, environment: str) -> str:

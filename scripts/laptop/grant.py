@@ -7,8 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from delivery import federation, grants
-from delivery.federation import Repository
-from delivery.grants import Grant, Role
+from delivery.grants import Grant, Repository, Role
 from delivery.settings import Environment
 
 API = "https://iam.googleapis.com/v1"
@@ -134,12 +133,12 @@ def _resource(name: str, some: Iterable[Grant]) -> None:
     client.set_iam_policy(request={"resource": name, "policy": policy})
 
 
-def aws_roles(environment: Environment, repository: str) -> None:
+def aws_roles(environment: Environment, trusted: Repository) -> None:
     """The roles that steps and workflows assume by their identities, where that is the way in."""
     import boto3
 
     iam = boto3.client("iam", region_name="us-east-1")
-    for role in grants.aws(environment, repository, _number(environment)):
+    for role in grants.aws(environment, trusted, _number(environment)):
         identity_provider(iam, role)
         aws_role(iam, role)
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from delivery import federation, grants, settings
+from delivery.grants import Repository
 from delivery.settings import ROOT, Environment
 from flows import config
 from laptop import grant
@@ -50,15 +51,14 @@ def done() -> bool:
 
 def provision() -> None:
     """Make what is missing; again: nothing. Runs in the owner's environment."""
-    repository = settings.load().repository
-    trusted = federation.repository(repository)
+    trusted = federation.repository(settings.load().repository)
     for one in _here():
         _buckets(one)
         _secrets(one)
         grant.google(one)
         if one.workload_identity_provider:
             grant.workflows(one, trusted)
-        grant.aws_roles(one, repository)
+        grant.aws_roles(one, trusted)
     _tables(local_environment())
     MARK.write_text(_fingerprint())
 
@@ -72,8 +72,9 @@ def _here() -> list[Environment]:
 def _fingerprint() -> str:
     tables = {name: config.load(name).data.table for name in config.names()}
     repository = settings.load().repository
+    unasked = Repository(repository, 0, 0)  # its numbers are its name's, as long as this cloud lives
     rights = [
-        (grants.google(one), grants.s3_policy(one, writes=True), grants.aws(one, repository, ""))
+        (grants.google(one), grants.s3_policy(one, writes=True), grants.aws(one, unasked, ""))
         for one in _here()
     ]
     named = msgspec.json.encode([_here(), repository, tables, rights, VERSION])

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from delivery import federation, grants, identity
-from delivery.federation import Repository
+from delivery.grants import Repository
 from delivery.settings import Environment, load
 from flows.errors import InputError
 from localcloud import cel

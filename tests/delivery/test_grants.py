@@ -15,6 +15,7 @@ EXPERIMENT: Environment = msgspec.structs.replace(
     pipeline_root="gs://retrain-local-pipelines/experiments",
     ends_at="evaluate",
 )
+ACME = grants.Repository("acme/models", 7, 8)
 ROLE = "arn:aws:iam::123456789012:role/team/"
 KEYLESS: Environment = msgspec.structs.replace(
     LOCAL,
@@ -77,7 +78,7 @@ def test_a_branch_reads_the_data_and_writes_below_its_own_prefix_only() -> None:
 
 def test_a_branch_s_role_on_aws_reads_only() -> None:
     experiment = msgspec.structs.replace(KEYLESS, ends_at="evaluate")
-    [role] = grants.aws(experiment, "acme/models", "123")
+    [role] = grants.aws(experiment, ACME, "123")
     assert role.policy == grants.s3_policy(LOCAL, writes=False)
 
 
@@ -115,22 +116,25 @@ def test_the_role_trusts_one_account_and_one_audience() -> None:
 
 
 def test_a_workflow_s_role_trusts_one_repository_s_main() -> None:
-    [statement] = grants.github_trust(f"{ROLE}release", "acme/models")["Statement"]
+    [statement] = grants.github_trust(f"{ROLE}release", ACME)["Statement"]
     provider = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
     assert statement["Principal"] == {"Federated": provider}
     assert statement["Condition"] == {
         "StringEquals": {
             "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
-            "token.actions.githubusercontent.com:sub": "repo:acme/models:ref:refs/heads/main",
+            "token.actions.githubusercontent.com:sub": [
+                "repo:acme/models:ref:refs/heads/main",
+                "repo:acme@8/models@7:ref:refs/heads/main",
+            ],
         }
     }
 
 
 def test_only_the_steps_role_writes() -> None:
-    steps, release = grants.aws(KEYLESS, "acme/models", "123")
+    steps, release = grants.aws(KEYLESS, ACME, "123")
     assert (steps.name, release.name, release.path) == ("steps", "release", "/team/")
     assert steps.policy == grants.s3_policy(LOCAL, writes=True)
     [statement] = release.policy["Statement"]
     assert statement["Action"] == ["s3:GetObject"]
     assert statement["Resource"] == "arn:aws:s3:::retrain-local-models/models/*"
-    assert grants.aws(LOCAL, "acme/models", "123") == []
+    assert grants.aws(LOCAL, ACME, "123") == []

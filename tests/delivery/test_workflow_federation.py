@@ -20,7 +20,7 @@ SETTINGS = f"""
 sys.path.insert(0, os.path.join(os.environ["PYTHONPATH"], "..", "scripts"))
 sys.path.insert(0, os.path.join(os.environ["PYTHONPATH"], ".."))
 import msgspec
-from delivery import federation, settings
+from delivery import federation, grants, settings
 from laptop import grant
 secrets = settings.Secrets(**{{one: "federated-" + one.replace("_", "-") for one in
     ("github_notify", "github_release", "s3_writer", "s3_reader")}})
@@ -207,7 +207,7 @@ def test_what_keeps_workflows_out_or_lets_others_in_is_said(program: Program) ->
     answer = program(f"""{SETTINGS}
 place = {PROVIDER!r}.replace("providers/github", "providers/other")
 one = msgspec.structs.replace(released, workload_identity_provider=place)
-strangers = federation.configuration(federation.Repository("acme/tests", 1, 2)) | {{"disabled": True}}
+strangers = federation.configuration(grants.Repository("acme/tests", 1, 2)) | {{"disabled": True}}
 grant._made(grant._session(), place, "workloadIdentityPoolProviderId", strangers)
 answer = [list(federation.lacking(one, trusted))]
 grant.workflows(one, trusted)

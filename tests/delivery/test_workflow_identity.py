@@ -24,13 +24,15 @@ ROLES = """
 import boto3
 sys.path.insert(0, os.path.join(os.environ["PYTHONPATH"], "..", "scripts"))
 sys.path.insert(0, os.path.join(os.environ["PYTHONPATH"], ".."))
-from delivery import grants
+from delivery import federation, grants
 from laptop import grant
+ours = federation.repository("acme/tests")
 def document(actions):
     statement = {"Effect": "Allow", "Action": actions, "Resource": "arn:aws:s3:::released/models/*"}
     return {"Version": "2012-10-17", "Statement": [statement]}
 iam, s3 = boto3.client("iam"), boto3.client("s3")
-for name, repository in (("ours", "acme/tests"), ("theirs", "acme/others")):
+theirs = grants.Repository("acme/others", ours.number + 1, ours.owner)
+for name, repository in (("ours", ours), ("theirs", theirs)):
     arn = f"arn:aws:iam::123456789012:role/{name}"
     role = grants.Role(arn, grants.github_trust(arn, repository), document(["s3:GetObject"]))
     for _ in range(2):
@@ -39,6 +41,7 @@ for name, repository in (("ours", "acme/tests"), ("theirs", "acme/others")):
 s3.create_bucket(Bucket="released", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
 for key in ("models/f/v/manifest.json", "channels/local/f.json"):
     s3.put_object(Bucket="released", Key=key, Body=b"{}")
+answer = [ours.owner, ours.number]
 """
 WORKFLOW = """\
 name: reads
@@ -123,9 +126,10 @@ with zipfile.ZipFile(io.BytesIO(data)) as found:
 
 
 @pytest.fixture(scope="module")
-def roles(program: Program) -> None:
-    """Two roles for GitHub's tokens: one for this repository, one for another."""
-    program(ROLES)
+def roles(program: Program) -> tuple[int, int]:
+    """Roles for GitHub's tokens, of this repository and another one; this one's owner and number."""
+    owner, number = program(ROLES)
+    return owner, number
 
 
 @pytest.fixture
@@ -172,17 +176,21 @@ def signed(cloud: Client, **changed: Any) -> str:
     return jwt.encode(claims, keys["private"], "RS256")
 
 
-@pytest.mark.usefixtures("roles")
-def test_sts_checks_a_token_before_it_gives_keys(cloud: Client, program: Program) -> None:
+def test_sts_checks_a_token_before_it_gives_keys(
+    cloud: Client, program: Program, roles: tuple[int, int]
+) -> None:
     program(
         "import requests\nrequests.get('https://token.actions.githubusercontent.com/.well-known/jwks')"
     )
-    now = int(time.time())
+    now, (owner, number) = int(time.time()), roles
+    numbered = f"repo:acme@{owner}/tests@{number}:ref:refs/heads/main"
     unsigned = jwt.encode(
         {"iss": ISSUER, "aud": AUDIENCE, "sub": SUBJECT, "exp": now + 300}, "", algorithm="none"
     )
     tokens = {
         "good": signed(cloud),
+        "numbered": signed(cloud, sub=numbered),
+        "another of this name": signed(cloud, sub=numbered.replace(f"@{number}:", f"@{number + 1}:")),
         "audience": signed(cloud, aud="another"),
         "branch": signed(cloud, sub="repo:acme/tests:ref:refs/heads/other"),
         "repository": signed(cloud, sub="repo:acme/others:ref:refs/heads/main"),
@@ -212,10 +220,13 @@ for name, token in tokens.items():
         answer[name] = [problem["ResponseMetadata"]["HTTPStatusCode"], problem["Error"]["Code"]]
 """
     )
+    provider = f"arn:aws:iam::123456789012:oidc-provider/{HOST}"
     denied, invalid = [403, "AccessDenied"], [400, "InvalidIdentityToken"]
     assert answer == {
-        "good": [f"arn:aws:iam::123456789012:oidc-provider/{HOST}", AUDIENCE, SUBJECT],
+        "good": [provider, AUDIENCE, SUBJECT],
+        "numbered": [provider, AUDIENCE, numbered],
         **dict.fromkeys(("branch", "repository", "fork", "pull request", "environment"), denied),
+        "another of this name": denied,
         **{"audience": invalid, "as Google": invalid},
         **{"unsigned": invalid, "cut": invalid, "ended": [400, "ExpiredTokenException"]},
     }

@@ -110,8 +110,15 @@ def public_key(site: Site, token: str) -> jwt.PyJWK:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made = Site(tmp_path_factory.mktemp("github"))
     made.commit(FILES)
+    since(made, "2026-07-14T23:59:59Z")
     yield made
     made.close()
+
+
+def since(site: Site, moment: str) -> None:
+    """Let the repository be made at that moment."""
+    record = site.hub.ensure("acme", "models").record | {"created_at": moment}
+    site.cloud.store.put("github-repository", "acme/models", record)
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +182,16 @@ def test_an_environment_is_the_subject(site: Site, repo: Repository) -> None:
     claims = asking.claims()
     assert claims["environment"] == "to a:b"
     assert claims["sub"] == "repo:acme/models:environment:to a%3Ab"
+    asking.end()
+
+
+def test_a_newer_repository_s_subject_has_numbers(site: Site, repo: Repository) -> None:
+    asking = started(site, repo, "granted")
+    since(site, "2026-07-15T00:00:00Z")
+    numbered = f"repo:acme@{repo.owner.id}/models@{repo.id}:ref:refs/heads/main"
+    assert asking.claims()["sub"] == numbered
+    since(site, "2026-07-14T23:59:59Z")
+    assert asking.claims()["sub"] == "repo:acme/models:ref:refs/heads/main"
     asking.end()
 
 

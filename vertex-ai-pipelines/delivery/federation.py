@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from delivery import grants
-from delivery.grants import GITHUB, Grant
+from delivery.grants import GITHUB, Grant, Repository
 from delivery.settings import Environment
 from flows.errors import InputError
 
@@ -20,14 +20,6 @@ MAPPING = {
     "attribute.job_workflow_ref": "assertion.job_workflow_ref",
     "attribute.repository_id": "assertion.repository_id",
 }
-
-
-class Repository(NamedTuple):
-    """A repository on GitHub: its name can go to somebody else, its numbers cannot."""
-
-    name: str
-    number: int
-    owner: int
 
 
 def repository(name: str) -> Repository:

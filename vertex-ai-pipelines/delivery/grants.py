@@ -1,5 +1,6 @@
 """Who may do what in an environment: least privilege, as a table for set-up, doctor and docs."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from delivery.settings import Environment
@@ -43,6 +44,14 @@ class Grant(NamedTuple):
             "title": "own-part",
             "expression": below if self.only.endswith("/") else f"resource.name == '{self.only}'",
         }
+
+
+class Repository(NamedTuple):
+    """A repository on GitHub: its name can go to somebody else, its numbers cannot."""
+
+    name: str
+    number: int
+    owner: int
 
 
 class Role(NamedTuple):
@@ -167,7 +176,7 @@ def s3_policy(environment: Environment, writes: bool) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
-def aws(environment: Environment, repository: str, numeric_id: str) -> list[Role]:
+def aws(environment: Environment, trusted: Repository, numeric_id: str) -> list[Role]:
     """The roles on AWS, where they are the way in; `numeric_id` is the pipeline's account's."""
     if environment.s3_auth != "web-identity":
         return []
@@ -179,7 +188,7 @@ def aws(environment: Environment, repository: str, numeric_id: str) -> list[Role
         # A pipeline job's steps: read the champion, write the candidate.
         Role(str(environment.s3_role), google_trust(environment, numeric_id), writes),
         # release-pr.yml: reads the candidate and the champion.
-        Role(release_role, github_trust(release_role, repository), reads),
+        Role(release_role, github_trust(release_role, trusted), reads),
     ]
 
 
@@ -192,16 +201,20 @@ def google_trust(environment: Environment, numeric_id: str) -> dict[str, Any]:
     return _trust("accounts.google.com", "accounts.google.com", wanted)
 
 
-def github_trust(role: str, repository: str) -> dict[str, Any]:
+def github_trust(role: str, trusted: Repository) -> dict[str, Any]:
     """The trust policy of a workflows' role: GitHub's tokens of what runs on the repository's main.
 
-    GitHub must be an identity provider of the role's account: there, its ARN is what is trusted.
+    Those of a repository that was made or renamed since 2026-07-15 say its numbers, too. GitHub must be
+    an identity provider of the role's account: there, its ARN is what is trusted.
     """
-    wanted = {"aud": GITHUB_AUDIENCE, "sub": f"repo:{repository}:ref:refs/heads/main"}
+    owner, _, name = trusted.name.partition("/")
+    names = (trusted.name, f"{owner}@{trusted.owner}/{name}@{trusted.number}")
+    subjects = [f"repo:{one}:ref:refs/heads/main" for one in names]
+    wanted: dict[str, str | list[str]] = {"aud": GITHUB_AUDIENCE, "sub": subjects}
     return _trust(f"{role.partition(':role/')[0]}:oidc-provider/{GITHUB}", GITHUB, wanted)
 
 
-def _trust(federated: str, issuer: str, wanted: dict[str, str]) -> dict[str, Any]:
+def _trust(federated: str, issuer: str, wanted: Mapping[str, str | list[str]]) -> dict[str, Any]:
     statement = {
         "Effect": "Allow",
         "Principal": {"Federated": federated},

@@ -17,7 +17,8 @@ TIMEOUT = 30  # seconds a try
 MENDS = {
     "AccessDenied": (
         f"the role's trust policy must name {GITHUB_AUDIENCE} as {GITHUB}:aud, and as :sub"
-        " repo:OWNER/NAME:ref:refs/heads/main, in the same case as GitHub"
+        " repo:OWNER/NAME:ref:refs/heads/main and repo:OWNER@ID/NAME@ID:ref:refs/heads/main, in the"
+        " same case as GitHub"
     ),
     "InvalidIdentityToken": (
         f"does the role's account have the identity provider https://{GITHUB}, with the audience"

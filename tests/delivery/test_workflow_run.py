@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from delivery import submit, workflow_run
+from delivery import patience, submit, workflow_run
 from flows.errors import InputError, RetrainError
 from localcloud.errors import ApiError
 from localcloud.http import Request, Response, Route
@@ -59,7 +59,7 @@ def test_a_github_that_stays_busy_is_named(answers: list[Response]) -> None:
     answers += [Response({}, status=503)] * 9
     with pytest.raises(RetrainError, match="workflow run 42: its time is not known: GitHub answers 503"):
         workflow_run.created_at()
-    assert len(answers) == 9 - workflow_run.TRIES
+    assert len(answers) == 9 - patience.TRIES
 
 
 @pytest.mark.parametrize("body", [{}, {"created_at": "soon"}])

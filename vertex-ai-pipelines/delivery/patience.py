@@ -1,10 +1,25 @@
 """Calls that may be repeated, of a service that is away for a moment or does not answer."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+BUSY = (429, 500, 502, 503, 504)  # answers of a service that may be asked again
+TRIES, TRY = 5, 30  # of one HTTP request that only reads, and seconds for each
 CALL, PATIENCE = 30.0, 120.0  # seconds: for one call, for a service that cannot answer just now
 T = TypeVar("T")
+
+
+def ask(url: str, token: str, accept: str, **fields: str) -> Any:
+    """The response to a GET as the bearer of `token`; a service that is busy is asked again."""
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    again = Retry(TRIES - 1, backoff_factor=0.5, status_forcelist=BUSY, raise_on_status=False)
+    with requests.Session() as session:
+        session.mount(url.partition("//")[0] + "//", HTTPAdapter(max_retries=again))
+        headers = {"Authorization": f"Bearer {token}", "Accept": accept}
+        return session.get(url, params=fields, headers=headers, timeout=TRY)
 
 
 def passing() -> tuple[type[Exception], ...]:

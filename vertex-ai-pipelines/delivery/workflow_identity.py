@@ -4,16 +4,13 @@ GitHub offers it to the steps of a job that has `id-token: write`: an address an
 """
 
 import os
-from typing import Any
 
+from delivery import patience
 from delivery.grants import GITHUB, GITHUB_AUDIENCE
 from flows import web_identity
 from flows.errors import RetrainError
 
 ADDRESS, BEARER = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
-TRIES = 4  # asking again is safe: each answer is a token of its own
-BUSY = (429, 500, 502, 503, 504)
-TIMEOUT = 30  # seconds a try
 MENDS = {
     "AccessDenied": (
         f"the role's trust policy must name {GITHUB_AUDIENCE} as {GITHUB}:aud, and as :sub"
@@ -43,7 +40,9 @@ def identity_token(audience: str) -> str:
     import requests
 
     try:
-        answer = _ask(audience)
+        # Asking again is safe: each answer is a token of its own.
+        asked = os.environ[ADDRESS], os.environ[BEARER]
+        answer = patience.ask(*asked, "application/json", audience=audience)
         answer.raise_for_status()
         return str(answer.json()["value"])
     except requests.HTTPError as error:
@@ -53,16 +52,3 @@ def identity_token(audience: str) -> str:
     raise RetrainError(
         f"GitHub gives this job no identity token for {audience}: {why}", "start the workflow again"
     )
-
-
-def _ask(audience: str) -> Any:
-    import requests
-    from requests.adapters import HTTPAdapter
-    from urllib3.util import Retry
-
-    again = Retry(TRIES - 1, backoff_factor=0.5, status_forcelist=BUSY, raise_on_status=False)
-    with requests.Session() as session:
-        session.mount("https://", HTTPAdapter(max_retries=again))
-        headers = {"Authorization": f"Bearer {os.environ[BEARER]}", "Accept": "application/json"}
-        fields = {"audience": audience}
-        return session.get(os.environ[ADDRESS], params=fields, headers=headers, timeout=TIMEOUT)

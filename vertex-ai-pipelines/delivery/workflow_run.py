@@ -7,14 +7,12 @@ import os
 from datetime import datetime
 from typing import Any
 
+from delivery import patience
 from flows.errors import InputError, RetrainError
 from flows.github import CLIENT
 
 RUN, REPOSITORY, TOKEN = "GITHUB_RUN_ID", "GITHUB_REPOSITORY", "GITHUB_TOKEN"
 API = "https://api.github.com"
-TRIES = 5  # of a call that only reads
-BUSY = (429, 500, 502, 503, 504)
-TIMEOUT = 30  # seconds a try
 
 
 def number() -> str | None:
@@ -39,7 +37,8 @@ def created_at() -> datetime | None:
         return None
     where = f"workflow run {number()}"
     try:
-        answer = _ask(f"/repos/{needed(REPOSITORY)}/actions/runs/{number()}")
+        url = f"{_api()}/repos/{needed(REPOSITORY)}/actions/runs/{number()}"
+        answer = patience.ask(url, needed(TOKEN), "application/vnd.github+json")
         answer.raise_for_status()
         return datetime.fromisoformat(answer.json()["created_at"])
     except requests.HTTPError as error:
@@ -61,7 +60,9 @@ def repository() -> Any:
     import github
     from urllib3.util import Retry
 
-    again = Retry(TRIES - 1, backoff_factor=0.5, status_forcelist=BUSY, allowed_methods=["GET"])
+    again = Retry(
+        patience.TRIES - 1, backoff_factor=0.5, status_forcelist=patience.BUSY, allowed_methods=["GET"]
+    )
     options = {**CLIENT, "base_url": _api(), "lazy": True, "retry": again}
     client = github.Github(auth=github.Auth.Token(needed(TOKEN)), **options)
     return client.get_repo(needed(REPOSITORY))
@@ -73,21 +74,6 @@ def needed(variable: str) -> str:
         return value
     mend = f"give the step `env: {{{TOKEN}: ${{{{ github.token }}}}}}`; GitHub sets the others"
     raise InputError(f"{variable} is not set", mend)
-
-
-def _ask(path: str) -> Any:
-    import requests
-    from requests.adapters import HTTPAdapter
-    from urllib3.util import Retry
-
-    again = Retry(TRIES - 1, backoff_factor=0.5, status_forcelist=BUSY, raise_on_status=False)
-    with requests.Session() as session:
-        session.mount(_api(), HTTPAdapter(max_retries=again))
-        headers = {
-            "Authorization": f"Bearer {needed(TOKEN)}",
-            "Accept": "application/vnd.github+json",
-        }
-        return session.get(_api() + path, headers=headers, timeout=TIMEOUT)
 
 
 def _api() -> str:

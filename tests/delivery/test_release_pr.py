@@ -152,6 +152,16 @@ def test_a_good_model_is_proposed(
     assert "| this run | about $" in found.body
 
 
+@pytest.mark.parametrize("given", ["train.factors=16 <b>", ""])
+def test_a_configuration_that_nobody_reviewed_is_told(world: Bucket, github: Hub, given: str) -> None:
+    spec = {**dict(world.job.pipeline_spec), "pipelineInfo": {"description": given or "The flow's"}}
+    world.job = job(pipeline_spec=spec, labels={"overridden": "yes"} if given else {})
+    assert verb() == 0
+    (found,) = github.pulls()
+    told = "**Not commit `abc1234`'s flow.toml**: this run had `train.factors=16 ?b?` instead.\n"
+    assert (told in found.body) == bool(given)
+
+
 def test_the_champion_s_numbers_stand_beside_the_candidate_s(world: Bucket, github: Hub) -> None:
     champion = manifest(CHAMPION)
     world.put(champion)

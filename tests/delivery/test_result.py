@@ -23,7 +23,8 @@ GOOD = Outcome(
 
 
 def test_a_good_end_shows_metrics_against_the_champion() -> None:
-    text = result.body(FLOW, JOB, GOOD, " train.factors=16  gate.floor=0.1")
+    flow = config.load("recommender", assignments=" train.factors=16  gate.floor=0.1")
+    text = result.body(flow, JOB, GOOD)
     assert text.splitlines()[0].startswith(
         "### recommender: [experiment-recommender-v1](https://console."
     )

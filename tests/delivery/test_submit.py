@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
+from google.cloud import aiplatform_v1 as vertex
 
-from delivery import image, pipeline, releases, settings, submit
+from delivery import compiled, image, pipeline, releases, settings, submit
+from delivery.jobs import overrides
 from delivery.settings import Environment
 from delivery.submit import Trigger
 from delivery.window import moment, window
@@ -241,9 +243,36 @@ def test_an_experiment_s_job_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPat
     ]
 
 
-def test_a_job_with_overrides_says_so() -> None:
-    assert submit.labels(" ") == {}
-    assert submit.labels("train.factors=16") == {"overridden": "yes"}
+class Created(Jobs):
+    """Jobs that keep what they are asked to start."""
+
+    def create(self, job_id: str, spec: dict[str, Any], values: Any, labels: dict[str, str]) -> None:
+        self.asked = vertex.PipelineJob(pipeline_spec=spec, labels=labels)
+
+
+@pytest.mark.parametrize("given", [" ", " train.factors=16  data.days=30"])
+def test_a_job_with_overrides_says_which(
+    root: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setattr(compiled, "spec", lambda *_, **__: {"pipelineInfo": {"description": "Own"}})
+    jobs, names = Created(), ("version", "commit", "image", "pipeline_job")
+    flow = config.load("recommender", assignments=given)
+    submit.submit(
+        cast(Any, jobs), flow, environment(), {**dict.fromkeys(names, "a/x"), "commit": COMMIT}
+    )
+    assert ("overridden" in jobs.asked.labels) == bool(given.strip())
+    assert overrides(jobs.asked) == " ".join(given.split())
+
+
+@pytest.mark.parametrize("given", ["gate.floor=0.01", "train.factors=16 gate.on_undecided=pass"])
+def test_a_gate_is_changed_by_an_experiment_alone(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setattr(submit, "Registry", lambda name: type("R", (), {"name": name}))
+    monkeypatch.setattr(image, "resolve", lambda registry, commit: "sha256:1")
+    flow, jobs = config.load("recommender", assignments=given), cast(Any, Jobs())
+    with pytest.raises(InputError, match="'local' releases what passes its gate"):
+        submit.planned(jobs, flow, environment(), TRIGGER, again=False)
+    branches = settings.load().environment("experiment")
+    assert submit.planned(jobs, flow, branches, TRIGGER, again=False)["commit"] == COMMIT
 
 
 def test_an_environment_that_does_not_train_is_refused() -> None:

@@ -107,6 +107,14 @@ class Jobs:
         patient(lambda: self._client.cancel_pipeline_job(name=name, retry=None, timeout=CALL))
 
 
+def overrides(job: Any) -> str:
+    """What a job's configuration has else than its commit's flow.toml; "" where it is the same."""
+    if OVERRIDDEN not in job.labels:
+        return ""
+    described = dict(job.pipeline_spec or {}).get("pipelineInfo") or {}
+    return str(dict(described).get("description") or "it does not say")
+
+
 def console(job: str) -> str:
     """The page for people of the job with that resource name."""
     _, project, _, region, _, name = (quote(part) for part in job.split("/"))

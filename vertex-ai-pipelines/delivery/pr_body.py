@@ -17,7 +17,10 @@ __all__ = ["Evidence", "body", "candidate_of", "title"]
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that the body tells. `champion` is main's, `costs` are lines by name."""
+    """Everything that the body tells. `champion` is main's, `costs` are lines by name.
+
+    `overrides` are what the run's configuration has else than its commit's.
+    """
 
     candidate: Candidate
     manifest: Manifest
@@ -26,6 +29,7 @@ class Evidence:
     proposed: Release
     standby: str
     costs: Mapping[str, str]
+    overrides: str = ""
 
 
 def title(candidate: Candidate) -> str:
@@ -37,6 +41,7 @@ def body(evidence: Evidence) -> str:
     """The pull request's body. Its last line is `candidate.line`'s."""
     parts = [
         merging(evidence),
+        _overridden(evidence),
         "### Candidate and champion",
         _metrics(evidence),
         _verdict(evidence),
@@ -73,6 +78,14 @@ def merging(evidence: Evidence) -> str:
     gone = current.challenger
     replaced = f" It takes the place of challenger {code(gone.version)}." if gone else ""
     return f"Merging this releases {name} {where} as challenger with {shares}.{replaced}"
+
+
+def _overridden(evidence: Evidence) -> str:
+    """That the review of flow.toml was not of this run, where it was not."""
+    if not evidence.overrides:
+        return ""
+    commit = code(evidence.manifest.commit[:7])
+    return f"**Not commit {commit}'s flow.toml**: this run had {code(evidence.overrides)} instead."
 
 
 def _metrics(evidence: Evidence) -> str:

@@ -7,7 +7,7 @@ import sys
 from delivery import access, claim, cost, metrics, proposal, settings, summary
 from delivery.candidate import Candidate, claimed
 from delivery.command import run
-from delivery.jobs import console
+from delivery.jobs import console, overrides
 from delivery.model_store import ModelStore
 from delivery.pr_body import Evidence
 from delivery.proposal import Outcome, Proposal
@@ -65,7 +65,8 @@ def release(found: Settings, environment: Environment, candidate: Candidate, wai
         champion = store.released(current.champion) if current else None
         served = cost.of_serving(serving, becomes)
         costs = {"this run": cost.of_run(job, flow)} | ({"serving": served} if served else {})
-        return Evidence(candidate, manifest, champion, current, becomes, serving.standby, costs)
+        given = overrides(job)
+        return Evidence(candidate, manifest, champion, current, becomes, serving.standby, costs, given)
 
     share = serving.ladder[0] if serving.ladder else 100
     repository = access.repository(found, environment)

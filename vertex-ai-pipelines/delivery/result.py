@@ -14,10 +14,10 @@ from flows.tables import convert
 MOST = 300  # comments of a pull request that are looked at
 
 
-def body(flow: FlowConfig, job: str, outcome: Outcome | None, overrides: str = "") -> str:
+def body(flow: FlowConfig, job: str, outcome: Outcome | None) -> str:
     """The run with its link; where it has ended, how: metrics against the champion, verdict, error."""
     title = f"### {flow.name}: [{job.rsplit('/', 1)[1]}]({console(job)})"
-    given = f"With {markdown.code(' '.join(overrides.split()))}." if overrides.strip() else ""
+    given = f"With {markdown.code(flow.assignments)}." if flow.assignments else ""
     parts = [title, given, *(_ended(flow, outcome) if outcome else ["It was started."])]
     return "\n\n".join(part for part in parts if part)
 

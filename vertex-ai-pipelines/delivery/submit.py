@@ -30,6 +30,7 @@ from delivery.jobs import OVERRIDDEN, Jobs
 from delivery.registry import Registry
 from delivery.settings import Environment
 from delivery.window import moment, window
+from flows import config
 from flows.config import FlowConfig
 from flows.errors import InputError, RetrainError
 
@@ -64,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
         "--trigger", type=moment_in, help="the trigger's time, for example 2026-11-21T08:45:00Z"
     )
     main.add_argument("--again", action="store_true", help="a new job, though this trigger has one")
-    main.add_argument("--overrides", default="", help="for this job: train.factors=16 gate.floor=0.1")
+    main.add_argument("--overrides", default="", help="for this job: train.factors=16 data.days=30")
     main.add_argument("--wait", action="store_true", help="follow the job to its end")
     main.add_argument(
         "--comment", action="store_true", help="an experiment's result to its branch's pull request"
@@ -83,12 +84,12 @@ def main(argv: list[str]) -> int:
     plan = planned(jobs, flow, environment, trigger, arguments.again)
     tells = arguments.comment and environment.ends_at is not None
     with cancelling(jobs, plan["pipeline_job"]):
-        is_new = submit(jobs, flow, environment, plan, labels(arguments.overrides))
+        is_new = submit(jobs, flow, environment, plan)
         known = "" if is_new else " · there already"
         print(f"pipeline      {plan['pipeline_job'].rsplit('/', 1)[1]}{known}", file=sys.stderr)
         is_followed = arguments.wait or tells
         outcome = follow.follow(jobs, plan["pipeline_job"]) if is_followed else None
-    shown = result.body(flow, plan["pipeline_job"], outcome, arguments.overrides)
+    shown = result.body(flow, plan["pipeline_job"], outcome)
     summary.append(shown)
     if tells:
         result.comment(flow.name, shown)
@@ -123,12 +124,13 @@ def planned(
 ) -> dict[str, Any]:
     """The run that `trigger` asks for: its job's resource name, version, commit and image.
 
-    Raises InputError for a missing image or environment.
+    Raises InputError for a missing image or environment, and for a gate that is not the commit's.
     """
     if not environment.train:
         raise InputError(
             f"settings.toml: environment '{environment.name}' does not train", "see its `train`"
         )
+    _refuse_another_gate(flow, environment)
     registry = Registry(f"{environment.artifact_registry}/{flow.image}")
     reference = f"{registry.name}@{image.resolve(registry, trigger.commit)}"
     # Experiments may share a project with what is released.
@@ -160,13 +162,11 @@ def submit(
     own = {"flow": flow.name, "environment": environment.name, "commit": plan["commit"]}
     own |= {"run": number} if (number := workflow_run.number()) else {}
     spec = compiled.spec(flow, plan["image"], ends_at=environment.ends_at)
+    if flow.assignments:  # told where people and release-pr read it: a label cannot hold them
+        own |= {OVERRIDDEN: "yes"}
+        spec["pipelineInfo"]["description"] = flow.assignments
     jobs.create(name.rsplit("/", 1)[1], spec, values, {**more, **own})
     return True
-
-
-def labels(overrides: str) -> dict[str, str]:
-    """What tells a job with `overrides` from one of the commit as it is."""
-    return {OVERRIDDEN: "yes"} if overrides.strip() else {}
 
 
 def parameters(flow: FlowConfig, environment: Environment, plan: dict[str, str]) -> dict[str, Any]:
@@ -190,6 +190,17 @@ def parameters(flow: FlowConfig, environment: Environment, plan: dict[str, str])
         "github": _github(environment),
     }
     return values | plan | pipeline.options(flow)
+
+
+def _refuse_another_gate(flow: FlowConfig, environment: Environment) -> None:
+    """What is released passes the gate that was reviewed; an experiment releases nothing."""
+    if environment.ends_at or not flow.assignments:
+        return
+    if flow.gate != config.load(flow.name).gate:
+        raise InputError(
+            f"--overrides: '{environment.name}' releases what passes its gate, so nobody changes [gate]",
+            "change it in flow.toml by a pull request, or submit to an environment with ends_at",
+        )
 
 
 def _next_attempt(jobs: Jobs, flow: FlowConfig, trigger: Trigger, prefix: str = "") -> Trigger:

@@ -74,7 +74,10 @@ class Train(Table):
 
 
 class FlowConfig(Table):
-    """A whole flow.toml; the flow's own options are checked against its `Config`."""
+    """A whole flow.toml; the flow's own options are checked against its `Config`.
+
+    `assignments` are what one run changes of it (flows.overrides); they are in the other fields already.
+    """
 
     name: str
     description: str
@@ -91,6 +94,7 @@ class FlowConfig(Table):
     resources: dict[str, Machine] = {}
     serving: Serving = Serving()
     serving_overrides: dict[str, Serving] = {}
+    assignments: str = ""
 
     def machine(self, step: str) -> Machine:
         """The machine of one step: its own entry, or the default one."""
@@ -139,7 +143,7 @@ def load(name: str, flows: Path = FLOWS, assignments: str = "") -> FlowConfig:
     raw = overrides.apply(load_toml(path), assignments)
     config = parse(name, raw, own.Config, path)
     _refuse_metric(config.gate.metric, getattr(own, "METRICS", {}), path)
-    return config
+    return msgspec.structs.replace(config, assignments=" ".join(assignments.split()))
 
 
 def parse(name: str, raw: dict[str, Any], own: type[Table], path: Path) -> FlowConfig:

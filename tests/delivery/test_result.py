@@ -90,9 +90,20 @@ def test_a_flow_has_one_comment_that_is_updated(github: Hub) -> None:
 def test_of_two_comments_at_once_one_stays(github: Hub) -> None:
     pull = github.person.get_pull(opened(github))
     result.comment("recommender", "first")
-    pull.create_issue_comment(pull.get_issue_comments()[0].body)
+    github.job.get_pull(pull.number).create_issue_comment(pull.get_issue_comments()[0].body)
     result.comment("recommender", "second")
     assert [one.body.splitlines()[0] for one in pull.get_issue_comments()] == ["second"]
+
+
+def test_a_person_s_comment_is_left_alone_whatever_it_says(github: Hub) -> None:
+    pull = github.person.get_pull(opened(github))
+    theirs = pull.create_issue_comment("<!-- retrain experiment recommender -->")
+    result.comment("recommender", "first")
+    copied = pull.create_issue_comment(pull.get_issue_comments()[1].body)
+    result.comment("recommender", "second")
+    bodies = [one.body for one in pull.get_issue_comments()]
+    assert [bodies[0], bodies[2]] == [theirs.body, copied.body]
+    assert bodies[1].startswith("second\n")
 
 
 def test_in_a_workflow_the_branch_is_the_run_s(github: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 import requests
 from github.Issue import Issue
 from github.Repository import Repository
+from github.Workflow import Workflow
 
 from delivery import components, git, image, proposing, schedule, settings, submit, tick, workflow_run
 from flows import config
@@ -214,10 +215,29 @@ def test_two_issues_that_two_ticks_opened_become_one(world: World) -> None:
 
 
 def test_people_s_own_issues_are_left_alone(world: World) -> None:
-    world.hub.person.create_issue("Mine", body="retrain", labels=["retrain"])
     world.tick(failed())
+    marked = ("retrain", world.issue().body)
+    for body in marked:
+        world.hub.person.create_issue("Mine", body=body, labels=["retrain"])
+    world.tick()
     world.tick(good())
-    assert [one.title for one in world.hub.issues()] == ["Mine"]
+    assert [(one.title, one.body) for one in world.hub.issues()] == [("Mine", one) for one in marked]
+
+
+def test_a_person_s_comment_is_not_the_tick_s(world: World) -> None:
+    world.tick(failed())
+    issue = world.issue()
+    issue.create_comment("<!-- retrain closes failed -->")
+    world.tick(good())
+    assert [one.user.type for one in issue.get_comments()] == ["User", "Bot"]
+
+
+def test_a_list_that_lags_is_no_failure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody's list of issues does not have what was just opened."""
+    with monkeypatch.context() as lagging:
+        lagging.setattr(Repository, "get_issues", lambda *_, **__: [])
+        assert world.tick(failed()) == 0
+    assert world.issue().title == "recommender in local: train failed"
 
 
 Interrupt = Callable[[type, str], None]
@@ -278,6 +298,34 @@ def test_a_candidate_without_its_pull_request_is_proposed_again(world: World) ->
         world.tick()
     assert len(world.runs()) == proposing.TRIES
     assert "started for it again, 3 of 3 times" in world.issue().body
+
+
+def test_who_closes_the_issue_does_not_start_the_count_again(world: World) -> None:
+    world.tick(proposed())
+    world.issue().edit(state="closed")
+    for _ in range(proposing.TRIES + 2):
+        end(world)
+        world.tick()
+    assert len(world.runs()) == proposing.TRIES
+    (issue,) = world.hub.issues("all")
+    assert issue.state == "closed"
+
+
+def test_a_start_is_counted_before_it_is_made(
+    world: World, monkeypatch: pytest.MonkeyPatch, interrupt: Interrupt
+) -> None:
+    """However often a tick breaks off behind it."""
+    for _ in range(proposing.TRIES + 2):
+        interrupt(Workflow, "create_dispatch")
+        world.tick(*([] if world.jobs.there else [proposed()]))
+        end(world)
+    assert len(world.runs()) == proposing.TRIES
+
+
+def test_a_start_that_cannot_be_counted_is_not_made(world: World, interrupt: Interrupt) -> None:
+    interrupt(Repository, "create_issue")
+    assert world.tick(proposed()) == 1
+    assert world.runs() == []
 
 
 def test_a_candidate_whose_pull_request_is_being_made_is_waited_for(world: World) -> None:

@@ -70,6 +70,11 @@ def repository(found: Settings, environment: Environment) -> Any:
     return github.repository(app, found.repository, RIGHTS)
 
 
+def by_app(written: Any) -> bool:
+    """Whether an App or a workflow wrote that issue or comment: our marks count in those alone."""
+    return bool(written.user and written.user.type == "Bot")
+
+
 @contextmanager
 def named(what: str, again: str = AGAIN) -> Iterator[None]:
     """GitHub's refusals and broken connections as RetrainError about `what`; `again` mends them."""

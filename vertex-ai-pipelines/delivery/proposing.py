@@ -1,9 +1,8 @@
 """A candidate whose release pull request is missing: its workflow is started again, a few times."""
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
-
-import msgspec
 
 from delivery import grants, health, markdown
 from delivery.branch import MAIN
@@ -16,26 +15,43 @@ TRIES = 3
 LOOKED_AT = 30  # newest runs of the workflow
 
 
-def again(repository: Any, candidate: Candidate, mark: Mark) -> tuple[Mark, Problem | None]:
-    """Start the release workflow for `candidate` where its pull request is missing, at most TRIES times.
+@dataclass(frozen=True)
+class Missing:
+    """A candidate's missing pull request: what is told of it, and whether its workflow is to be started.
 
-    `mark` has how often that was done. As long as any run of that workflow is at work, it waits.
+    `started` counts that start already: told before it is done, it is never done without being told.
+    """
+
+    problem: Problem
+    started: int
+    is_due: bool
+
+
+def missing(repository: Any, candidate: Candidate, mark: Mark) -> Missing | None:
+    """What to do about `candidate`'s pull request; None where there is one, or it is being made.
+
+    Its workflow is started at most TRIES times, of which `mark` tells, and never while one is at work.
     """
     if health.is_settled(repository, candidate):
-        return mark, None
+        return None
     tried = mark.started.get(candidate.version, 0)
     workflow = repository.get_workflow(WORKFLOW)
     is_busy = any(run.status != "completed" for run in islice(workflow.get_runs(), LOOKED_AT))
     if is_busy and tried == 0:
-        return mark, None
-    if not is_busy and tried < TRIES:
-        fields = {"environment": candidate.environment, "manifest": candidate.manifest}
-        workflow.create_dispatch(MAIN, {**fields, "sha256": candidate.sha256}, throw=True)
-        tried += 1
+        return None
+    is_due = not is_busy and tried < TRIES
+    tried += is_due
     text = (
         f"Version {markdown.code(candidate.version)} has passed the gate, and no pull request"
         f" proposes it. `{WORKFLOW}` was started for it again, {tried} of {TRIES} times: look at"
         f" [its runs]({workflow.html_url})."
     )
     problem = Problem(f"release-{candidate.version}", "its candidate has no pull request", text)
-    return msgspec.structs.replace(mark, started={candidate.version: tried}), problem
+    return Missing(problem, tried, is_due)
+
+
+def start(repository: Any, candidate: Candidate) -> None:
+    """Start the release workflow for `candidate`."""
+    fields = {"environment": candidate.environment, "manifest": candidate.manifest}
+    workflow = repository.get_workflow(WORKFLOW)
+    workflow.create_dispatch(MAIN, {**fields, "sha256": candidate.sha256}, throw=True)

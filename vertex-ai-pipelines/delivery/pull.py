@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from delivery import access
 from delivery.branch import MAIN, RACE, LostRaceError, message_of
 from delivery.candidate import Candidate, candidate_of
 from flows.errors import InputError
@@ -82,7 +83,8 @@ def label(pull: Any, names: Sequence[str]) -> None:
 def announce(pull: Any, candidate: Candidate, reason: str) -> None:
     """A comment, once a version, that `candidate` waits because of `reason`."""
     mark = f"<!-- retrain waiting {candidate.version} -->"
-    if any(mark in (comment.body or "") for comment in pull.get_issue_comments()):
+    ours = (one for one in pull.get_issue_comments() if access.by_app(one))
+    if any(mark in (comment.body or "") for comment in ours):
         return
     pull.create_issue_comment(
         f"A newer candidate is there, `{candidate.version}`, and waits: {reason}.\n\n"

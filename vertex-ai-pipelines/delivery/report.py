@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from delivery import markdown
+from delivery import access, markdown
 from delivery.health import Problem
 from flows.errors import InputError
 from flows.tables import Table, decode_json
@@ -46,11 +46,20 @@ class Found:
     open: Sequence[Any]
     closed: Any | None
 
+    @property
+    def mark(self) -> Mark | None:
+        """What the open issue says, or else the closed one."""
+        return mark_of(self.open[0] if self.open else self.closed)
+
 
 def find(repository: Any, mark: Mark) -> Found:
-    """The issues about that flow and environment, the open ones from the oldest on."""
+    """The issues about that flow and environment, the open ones from the oldest on.
+
+    Only what a workflow or App wrote: anybody may write a mark.
+    """
     newest = repository.get_issues(state="all", labels=[LABEL], sort="created", direction="desc")
-    own = [one for one in islice(newest, MOST) if (read := mark_of(one)) and read.is_of(mark)]
+    ours = [one for one in islice(newest, MOST) if access.by_app(one)]
+    own = [one for one in ours if (read := mark_of(one)) and read.is_of(mark)]
     opened = [one for one in reversed(own) if one.state == "open"]
     return Found(opened, next((one for one in own if one.state == "closed"), None))
 
@@ -64,30 +73,25 @@ def mark_of(issue: Any | None) -> Mark | None:
         return None
 
 
-def current(repository: Any, mark: Mark) -> Mark:
-    """What the flow's issue says now, the newest closed one's where none is open; else `mark`."""
-    found = find(repository, mark)
-    return mark_of(found.open[0] if found.open else found.closed) or mark
-
-
-def report(repository: Any, mark: Mark, problems: Sequence[Problem], well: str) -> Any | None:
+def report(
+    repository: Any, found: Found, mark: Mark, problems: Sequence[Problem], well: str
+) -> Any | None:
     """Make the flow's one issue say `problems`; without any, close it, saying `well`. The open issue.
 
-    A person who closed it has read it: the same problems do not open another one.
+    A person who closed it has read it: the same problems do not open another one, and what is counted
+    is kept in the closed one. Of two that were opened at once the next call keeps the first.
     """
-    found = find(repository, mark)
     mark = msgspec.structs.replace(mark, problems=tuple(one.key for one in problems))
     if not problems:
         for issue in found.open:
             _close(issue, msgspec.structs.replace(mark, started={}), well)
         return None
-    if not found.open and _has_read(found.closed, mark):
+    if not found.open and (there := _read_by_a_person(found.closed, mark)):
+        _keep(found.closed, msgspec.structs.replace(there, started=mark.started))
         return None
     title, body = _title(mark, problems), _body(mark, problems)
-    if not found.open:
-        repository.create_issue(title, body=body, labels=[LABEL])
-        found = find(repository, mark)  # two may have looked at once
-    first, *others = found.open
+    # A list may lag behind what was just made.
+    first, *others = found.open or [repository.create_issue(title, body=body, labels=[LABEL])]
     for other in others:
         _close(other, msgspec.structs.replace(mark, problems=()), f"The same as #{first.number}.")
     if (first.title, first.body) != (title, body):
@@ -95,17 +99,24 @@ def report(repository: Any, mark: Mark, problems: Sequence[Problem], well: str) 
     return first
 
 
-def _has_read(closed: Any | None, mark: Mark) -> bool:
-    """Whether a person closed an issue that had all these problems: one that is well has none."""
+def _read_by_a_person(closed: Any | None, mark: Mark) -> Mark | None:
+    """The mark of an issue that a person closed with all these problems: one that is well has none."""
     there = mark_of(closed)
-    return there is not None and set(mark.problems) <= set(there.problems)
+    return there if there and set(mark.problems) <= set(there.problems) else None
+
+
+def _keep(issue: Any, mark: Mark) -> None:
+    """The issue's last line says `mark`."""
+    if mark_of(issue) != mark:
+        issue.edit(body=LINE.sub(lambda _: mark.line(), issue.body))
 
 
 def _close(issue: Any, mark: Mark, words: str) -> None:
     """Say why, once, and close; a mark without problems tells it from one that a person closed."""
     there = mark_of(issue)
     last = f"<!-- retrain closes {' '.join(there.problems) if there else ''} -->"
-    if not any(last in (comment.body or "") for comment in issue.get_comments()):
+    there_is = (last in (one.body or "") for one in issue.get_comments() if access.by_app(one))
+    if not any(there_is):
         issue.create_comment(f"{words}\n\n{last}")
     issue.edit(state="closed", body=LINE.sub(lambda _: mark.line(), issue.body))
 

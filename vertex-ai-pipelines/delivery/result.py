@@ -64,9 +64,13 @@ def _metrics(flow: FlowConfig, outcome: Outcome, comparison: Comparison | None) 
 
 
 def _put(pull: Any, mark: str, shown: str) -> str:
-    """The one comment with that mark says `shown`; of two that were made at once the first one stays."""
+    """The one comment with that mark says `shown`; of two that were made at once the first one stays.
+
+    Only a workflow's own: anybody may write a mark.
+    """
     text = f"{shown}\n\n{mark}"
-    there = [one for one in islice(pull.get_issue_comments(), MOST) if mark in (one.body or "")]
+    ours = (one for one in islice(pull.get_issue_comments(), MOST) if access.by_app(one))
+    there = [one for one in ours if mark in (one.body or "")]
     if not there:
         return str(pull.create_issue_comment(text).html_url)
     if there[0].body != text:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from delivery import (
     access,
     components,
@@ -119,14 +121,19 @@ def reported(tick: Tick, name: str, problems: list[Problem], good: bool) -> Look
     """The flow's issue as its runs, its candidate and `problems` want it."""
     runs = health.newest(tick.jobs, name)
     last = runs[0] if runs else None
-    mark = report.current(tick.repository, Mark(flow=name, environment=tick.environment.name))
+    mark = Mark(flow=name, environment=tick.environment.name)
+    there = report.find(tick.repository, mark)
+    mark = there.mark or mark
     found = [*problems, health.of_run(last) if last else None]
     candidate = health.candidate(tick.environment, runs[-1]) if runs else None
-    if candidate:
-        mark, missing = proposing.again(tick.repository, candidate, mark)
-        found.append(missing)
+    missing = proposing.missing(tick.repository, candidate, mark) if candidate else None
+    if candidate and missing:
+        mark = msgspec.structs.replace(mark, started={candidate.version: missing.started})
+        found.append(missing.problem)
     wrong = [one for one in found if one]
-    issue = report.report(tick.repository, mark, wrong, _well(last))
+    issue = report.report(tick.repository, there, mark, wrong, _well(last))
+    if candidate and missing and missing.is_due:
+        proposing.start(tick.repository, candidate)  # its count is written
     words = "; ".join(one.title for one in wrong) or "well"
     say(f"{name}: {words}{f' · {issue.html_url}' if issue else ''}")
     link = f"[{words}]({issue.html_url})" if issue else words

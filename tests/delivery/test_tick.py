@@ -162,6 +162,26 @@ def test_an_issue_follows_the_newest_run(world: World) -> None:
     assert len(world.hub.issues("all")) == 1
 
 
+def overridden(made: Any) -> Any:
+    """The same run, of a configuration that is not the commit's."""
+    made.labels["overridden"] = "yes"
+    return made
+
+
+@pytest.mark.parametrize("tried", [failed, rejected])
+def test_what_somebody_tried_is_not_the_flow_s_health(world: World, tried: Callable[..., Any]) -> None:
+    world.tick(overridden(tried("alone")))
+    assert world.hub.issues() == []
+    world.tick(failed("really"), good("before"))
+    world.tick(overridden(good("tried")))
+    assert "[really](" in world.issue().body
+
+
+def test_what_somebody_made_is_proposed_like_any_other(world: World) -> None:
+    world.tick(overridden(proposed()), good())
+    assert world.issue().title == "recommender in local: its candidate has no pull request"
+
+
 def test_a_run_at_work_changes_nothing(world: World) -> None:
     world.tick(failed())
     world.tick(run("running", "RUNNING", task("get-data")))

@@ -1,12 +1,12 @@
 """What is wrong with a flow in an environment: its last run, or a candidate without a pull request."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from delivery import follow, logs, markdown, pull, releases, settings
 from delivery.candidate import Candidate, claimed
 from delivery.follow import ENDED, Outcome
-from delivery.jobs import Jobs, console
+from delivery.jobs import OVERRIDDEN, Jobs, console
 from delivery.settings import Environment
 from flows import config
 
@@ -41,12 +41,19 @@ class Run:
         return "rejected" if refused else self.outcome.state.lower()
 
 
-def newest(jobs: Jobs, flow: str) -> list[Run]:
-    """The flow's newest run that has ended, and before it the newest one that made a candidate.
+class Newest(NamedTuple):
+    """The newest run that tells of the flow's health, and the newest one that made a candidate."""
 
-    They may be one.
+    ended: Run | None = None
+    made: Run | None = None
+
+
+def newest(jobs: Jobs, flow: str) -> Newest:
+    """The flow's newest runs that have ended.
+
+    One with overrides is an attempt of somebody's: it says nothing of the flow, but what it made counts.
     """
-    found = list[Run]()
+    found = Newest()
     for listed in jobs.newest(flow, LOOKED_AT):
         if listed.state.name.removeprefix("PIPELINE_STATE_") not in ENDED:
             continue
@@ -54,9 +61,11 @@ def newest(jobs: Jobs, flow: str) -> list[Run]:
         if job is None:
             continue
         run = Run(job, follow.outcome(job))
-        if not found or run.outcome.release:
-            found.append(run)
-        if run.outcome.release:
+        if found.ended is None and OVERRIDDEN not in job.labels:
+            found = found._replace(ended=run)
+        if found.made is None and run.outcome.release:
+            found = found._replace(made=run)
+        if found.ended and found.made:
             break
     return found
 

@@ -119,13 +119,12 @@ def submitted(tick: Tick, name: str) -> list[Problem]:
 
 def reported(tick: Tick, name: str, problems: list[Problem], good: bool) -> Look:
     """The flow's issue as its runs, its candidate and `problems` want it."""
-    runs = health.newest(tick.jobs, name)
-    last = runs[0] if runs else None
+    last, made = health.newest(tick.jobs, name)
     mark = Mark(flow=name, environment=tick.environment.name)
     there = report.find(tick.repository, mark)
     mark = there.mark or mark
     found = [*problems, health.of_run(last) if last else None]
-    candidate = health.candidate(tick.environment, runs[-1]) if runs else None
+    candidate = health.candidate(tick.environment, made) if made else None
     missing = proposing.missing(tick.repository, candidate, mark) if candidate else None
     if candidate and missing:
         mark = msgspec.structs.replace(mark, started={candidate.version: missing.started})

@@ -412,16 +412,27 @@ def test_a_missed_schedule_is_told_until_its_run_is_good(
     due = schedule.Due(START - timedelta(days=3), late=True, missed=2)
     monkeypatch.setattr(schedule, "due", lambda *given: due)
     monkeypatch.setattr(git, "head", lambda root: COMMIT)
-    submitted, published = list[Any](), list[str]()
+    published = list[str]()
     monkeypatch.setattr(tick, "Registry", lambda name: name)
     monkeypatch.setattr(image, "publish", lambda *given: published.append(given[-1]))
     monkeypatch.setattr(submit, "planned", lambda *_, again: {"pipeline_job": "p/x", "version": "v1"})
-    monkeypatch.setattr(submit, "submit", lambda *given: submitted.append(given[-1]))
-    world.tick()
-    assert (submitted, published) == ([{"schedule": "20261118-084500"}], [COMMIT])
-    assert "2026-11-18T08:45:00Z, and before it 2 more" in world.issue().body
+    late = run("late", "RUNNING")
+
+    def start(*given: Any) -> None:
+        late.labels.update(given[-1])
+        world.jobs.there.insert(0, late)
+
+    monkeypatch.setattr(submit, "submit", start)
+    world.tick(good("before"))
+    assert (late.labels["schedule"], published) == ("20261118-084500", [COMMIT])
+    told = world.issue()
+    assert "2026-11-18T08:45:00Z; before it, 2 more came to nothing" in told.body
+    assert "It runs now: [late](https://console.cloud.google.com/" in told.body
     monkeypatch.setattr(schedule, "due", lambda *given: None)
-    world.tick(good())
+    world.tick()
+    assert world.issue().body == told.body, "it still runs"
+    late.state = "PIPELINE_STATE_SUCCEEDED"
+    world.tick()
     assert world.hub.issues() == []
 
 

@@ -4,7 +4,7 @@ import argparse
 import hashlib
 import sys
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -86,7 +86,8 @@ def look(tick: Tick, name: str) -> Look:
     """
     problems, good = list[Problem](), True
     try:
-        problems = submitted(tick, name)
+        submitted(tick, name)
+        problems = late(tick, name)
     except Exception as error:  # its config.py is the flow's own code
         problems, good = [_unsubmitted(name, error)], False
     try:
@@ -97,24 +98,32 @@ def look(tick: Tick, name: str) -> Look:
         return Look(name, words=markdown.text(_words(error)), good=False)
 
 
-def submitted(tick: Tick, name: str) -> list[Problem]:
-    """Submit the flow where a moment of its schedule is due, once; the moments that were missed."""
+def submitted(tick: Tick, name: str) -> None:
+    """Submit the flow where a moment of its schedule is due, once."""
     flow = components.load(name)
     due = schedule.due(flow, tick.jobs, tick.present)
     if due is None:
-        return []
+        return
     trigger = Trigger(due.moment, git.head(settings.ROOT))
     # A push that trains nothing makes no image; content that is there is only tagged.
     registry = Registry(f"{tick.environment.artifact_registry}/{flow.image}")
     image.publish(registry, settings.ROOT, flow.image, trigger.commit)
     plan = submit.planned(tick.jobs, flow, tick.environment, trigger, again=False)
-    submit.submit(tick.jobs, flow, tick.environment, plan, {schedule.LABEL: due.label})
+    submit.submit(tick.jobs, flow, tick.environment, plan, due.labels(flow))
     say(f"{name}: {moment(due.moment)} · {plan['pipeline_job'].rsplit('/', 1)[1]}")
-    if not (due.late or due.missed):
+
+
+def late(tick: Tick, name: str) -> list[Problem]:
+    """The moments that were missed, until the job that came after them has ended."""
+    job = schedule.late(name, tick.jobs)
+    if job is None:
         return []
-    also = f", and before it {due.missed} more, which are not made up for" if due.missed else ""
-    text = f"No tick came for {moment(due.moment)}{also}. It runs now: `{plan['version']}`."
-    return [Problem(f"missed-{due.label}", "its schedule was missed", text)]
+    label, missed = job.labels[schedule.LABEL], job.labels[schedule.MISSED]
+    when = moment(datetime.strptime(label, schedule.FORM).replace(tzinfo=UTC))
+    also = f"; before it, {missed} more came to nothing and are not made up for" if missed != "0" else ""
+    link = f"[{job.name.rsplit('/', 1)[1]}]({console(job.name)})"
+    text = f"No tick came in time for {when}{also}. It runs now: {link}."
+    return [Problem(f"missed-{label}", "its schedule was missed", text)]
 
 
 def reported(tick: Tick, name: str, problems: list[Problem], good: bool) -> Look:

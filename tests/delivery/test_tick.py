@@ -13,7 +13,7 @@ from github.Issue import Issue
 from github.Repository import Repository
 from github.Workflow import Workflow
 
-from delivery import components, git, image, proposing, schedule, settings, submit, tick, workflow_run
+from delivery import build, components, git, proposing, schedule, settings, submit, tick, workflow_run
 from flows import config
 from flows.errors import InputError
 from tests.delivery.evidence import VERSION, address, candidate, environment
@@ -412,9 +412,8 @@ def test_a_missed_schedule_is_told_until_its_run_is_good(
     due = schedule.Due(START - timedelta(days=3), late=True, missed=2)
     monkeypatch.setattr(schedule, "due", lambda *given: due)
     monkeypatch.setattr(git, "head", lambda root: COMMIT)
-    published = list[str]()
-    monkeypatch.setattr(tick, "Registry", lambda name: name)
-    monkeypatch.setattr(image, "publish", lambda *given: published.append(given[-1]))
+    published = list[tuple[str, str]]()
+    monkeypatch.setattr(build, "publish", lambda where, group: published.append((where.name, group)))
     monkeypatch.setattr(submit, "planned", lambda *_, again: {"pipeline_job": "p/x", "version": "v1"})
     late = run("late", "RUNNING")
 
@@ -424,7 +423,7 @@ def test_a_missed_schedule_is_told_until_its_run_is_good(
 
     monkeypatch.setattr(submit, "submit", start)
     world.tick(good("before"))
-    assert (late.labels["schedule"], published) == ("20261118-084500", [COMMIT])
+    assert (late.labels["schedule"], published) == ("20261118-084500", [("local", "base")])
     told = world.issue()
     assert "2026-11-18T08:45:00Z; before it, 2 more came to nothing" in told.body
     assert "It runs now: [late](https://console.cloud.google.com/" in told.body

@@ -11,10 +11,10 @@ import msgspec
 
 from delivery import (
     access,
+    build,
     components,
     git,
     health,
-    image,
     markdown,
     proposing,
     report,
@@ -27,7 +27,6 @@ from delivery import (
 from delivery.command import run
 from delivery.health import Problem, Run
 from delivery.jobs import Jobs, console
-from delivery.registry import Registry
 from delivery.report import Mark
 from delivery.settings import Environment
 from delivery.submit import Trigger, moment_in
@@ -106,8 +105,7 @@ def submitted(tick: Tick, name: str) -> None:
         return
     trigger = Trigger(due.moment, git.head(settings.ROOT))
     # A push that trains nothing makes no image; content that is there is only tagged.
-    registry = Registry(f"{tick.environment.artifact_registry}/{flow.image}")
-    image.publish(registry, settings.ROOT, flow.image, trigger.commit)
+    build.publish(tick.environment, flow.image)
     plan = submit.planned(tick.jobs, flow, tick.environment, trigger, again=False)
     submit.submit(tick.jobs, flow, tick.environment, plan, due.labels(flow))
     say(f"{name}: {moment(due.moment)} · {plan['pipeline_job'].rsplit('/', 1)[1]}")

@@ -171,6 +171,23 @@ def test_what_s3_says_of_the_model_store_is_told(
     assert ("aws s3 mb" in found.mend) == (status == 404)
 
 
+@pytest.mark.parametrize(
+    ("name", "project", "state"),
+    [
+        ("experiment", "acme-ml", "failed"),
+        ("experiment", "retrain-local", "failed"),
+        ("experiment", "acme-ml-experiments", "ok"),
+        ("production", "acme-ml", None),
+    ],
+)
+def test_branches_run_where_nothing_is_released(name: str, project: str, state: str | None) -> None:
+    environment = msgspec.structs.replace(settings.load().environment(name), project=project)
+    found = list(checks.apart(environment))
+    assert [one.state for one in found] == ([state] if state else [])
+    assert all(project in one.found for one in found)
+    assert checks.HERE["project"] is checks.apart
+
+
 def test_a_schedule_that_is_none_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = msgspec.structs.replace(components.load("recommender"), schedule="0 99 * * *")
     monkeypatch.setattr(components, "load", lambda name: broken)

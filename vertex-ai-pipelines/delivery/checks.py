@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from delivery import components, federation, image, releases, schedule, settings, window
+from delivery import components, federation, grants, image, releases, schedule, settings, window
 from delivery.compile import GOLDEN
 from delivery.git import head
 from delivery.jobs import Jobs
@@ -59,6 +59,22 @@ def golden(_: Environment) -> Iterator[Finding]:
             mend = "./scripts/compile --golden, then read the difference and commit it"
             shown = reviewed.relative_to(ROOT)
             yield Finding("pipeline", "failed", f"{shown} {wrong}", "the compiled pipeline", mend)
+
+
+def apart(environment: Environment) -> Iterator[Finding]:
+    """Branches run where nothing is released: Vertex AI's roles end at a project, and nowhere below."""
+    if not grants.is_experiment(environment):
+        return
+    others = [one for one in settings.load().environments.values() if not grants.is_experiment(one)]
+    shared = [one.name for one in others if one.project == environment.project]
+    for name in shared:
+        what = f"any branch may start and cancel jobs of '{name}': both are in {environment.project}"
+        mend = (
+            "name another project in settings.toml, with the tables, the secrets and a pool of its own"
+        )
+        yield Finding("project", "failed", what, "a project where nothing is released", mend)
+    if not shared:
+        yield Finding("project", "ok", f"{environment.project} · nothing is released there")
 
 
 def released(environment: Environment) -> Iterator[Finding]:
@@ -216,6 +232,7 @@ HERE: dict[str, Check] = {
     "flow": flows,
     "components": fits,
     "pipeline": golden,
+    "project": apart,
     "release": released,
     "bucket": model_store,
     "caller": caller,

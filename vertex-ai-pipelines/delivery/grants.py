@@ -122,7 +122,13 @@ def _released(environment: Environment) -> list[Grant]:
 
 
 def _experiment(environment: Environment) -> list[Grant]:
-    """A branch's account submits and is what the steps run as: it writes below its own prefix only."""
+    """A branch's account submits and is what the steps run as.
+
+    Its own prefix bounds the objects that it writes, and nothing else: roles/aiplatform.user is of the
+    whole project. There it may cancel any job, start one under any name and with any labels, write what
+    others' steps find in their cache, and by a job without an account run code as Vertex AI's own agent.
+    So nothing is released in its project, or it is no boundary: `doctor` says where that does not hold.
+    """
     own, bucket = environment.pipeline_account, environment.google_bucket
     prefix = environment.pipeline_root.removeprefix(f"gs://{bucket}").strip("/")
     if not prefix:

@@ -280,10 +280,23 @@ def test_no_python(tmp_path: Path) -> None:
     assert "python3 here is not there" in ended.err
 
 
-def set_up(folder: Path, version: str | None) -> Ended:
-    """`./scripts/setup` on a machine whose only Python says that it is `version`."""
-    for name in ("poetry.lock", "pyproject.toml"):
-        shutil.copy2(ROOT / name, folder)
+@pytest.mark.parametrize(("kept", "code"), [(sys.executable, 0), ("/nowhere/python", 2)])
+def test_an_environment_is_kept_while_its_python_is_there(tmp_path: Path, kept: str, code: int) -> None:
+    program = tmp_path / ".venv" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.symlink_to(kept)
+    stamp = run([ROOT / "scripts" / "stamp"], capture_output=True, text=True, check=True).stdout
+    (tmp_path / ".venv" / "retrain-stamp").write_text(stamp.removeprefix("stamp="))
+    ended = set_up(tmp_path, "3.10", verb="setup")
+    assert ended.code == code, ended
+    assert "setup         unchanged" in ended.out or "python3 here is 3.10" in ended.err
+
+
+def set_up(folder: Path, version: str | None, verb: str = "run") -> Ended:
+    """A verb that sets up, on a machine whose only Python says that it is `version`."""
+    for name in ("poetry.lock", "pyproject.toml", ".github/actions/setup/action.yml"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
     shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     tools = folder / "tools"
     tools.mkdir()
@@ -293,9 +306,7 @@ def set_up(folder: Path, version: str | None) -> Ended:
         (tools / "python3").write_text(f"#!/bin/sh\necho {version}\n")
         (tools / "python3").chmod(0o755)
     environment = {"PATH": str(tools), "HOME": str(folder)}
-    done = run(
-        [folder / "scripts" / "run"], env=environment, capture_output=True, text=True, check=False
-    )
+    done = run([folder / "scripts" / verb], env=environment, capture_output=True, text=True, check=False)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 

@@ -130,6 +130,9 @@ def test_the_cache_is_named_as_set_up_names_its_environment() -> None:
     """By a verb: without Node, act's hashFiles is empty, and says nothing."""
     [named] = re.findall(r"\$\((cat .* \| git hash-object --stdin)\)", script("stamp"))
     assert f"stamp=$({named})" in script("setup")
+    assert (
+        " .github/actions/setup/action.yml " in named
+    )  # it names the Python that a kept .venv points to
     assert "hashFiles" not in (GITHUB / "actions" / "setup" / "action.yml").read_text()
 
 

@@ -18,7 +18,14 @@ KINDS = {
 DENIED = {"403", "PERMISSION_DENIED"}  # where a world ends, the next one goes on
 READS = {"GET", "HEAD"}
 ASKS = ("Get", "List", "Access")  # how the names of RPCs begin that change nothing
-QUESTIONS = {"git.upload-pack", "oauth2.token"}  # POSTs that change nothing
+ACCOUNTS = "projects.serviceAccounts"
+QUESTIONS = {  # POSTs that change nothing
+    "git.upload-pack",
+    "oauth2.token",
+    "sts.token",
+    f"iam.{ACCOUNTS}.getIamPolicy",
+    f"iamcredentials.{ACCOUNTS}.generateAccessToken",
+}
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,8 @@ def seed(commit: str) -> None:
 
 def submitted(run: Any) -> tuple[Jobs, str] | None:
     """The pipeline job that a run of the training workflow has started; None where it has failed."""
-    jobs = Jobs(local_environment())  # takes half a second, while the workflow works
-    with cancelled(run, jobs):
+    with cancelled(run):
+        jobs = Jobs(local_environment())  # takes half a second, while the workflow works
         for job in ended_jobs(run):
             if job.conclusion == "failure":
                 show_failed(run, job)
@@ -101,7 +101,7 @@ def submitted(run: Any) -> tuple[Jobs, str] | None:
 
 
 @contextmanager
-def cancelled(run: Any, jobs: Jobs) -> Iterator[None]:
+def cancelled(run: Any) -> Iterator[None]:
     """Ctrl-C cancels the workflow's run, and the pipeline job that it may have started by then."""
     try:
         yield
@@ -110,6 +110,7 @@ def cancelled(run: Any, jobs: Jobs) -> Iterator[None]:
         run.cancel()
         for _ in ended_jobs(run):
             pass
+        jobs = Jobs(local_environment())
         if name := jobs.of_run(run.id):
             with cancelling(jobs, name):
                 raise

@@ -12,7 +12,7 @@ from localcloud.client import Client, free_port
 from tests.clone import Clone, Ended
 
 FLOW, FLOWS = "linnerud", "vertex-ai-pipelines/flows"
-LIMIT = 400.0  # seconds: no run may take longer, whatever happens to it
+LIMIT = 900.0  # seconds: no run may take longer, whatever happens to it
 TIMED_OUT = 124
 
 
@@ -127,7 +127,10 @@ def provisioned(folder: Path) -> World:
 
 
 def _only(world: Clone) -> None:
-    """Without the other flows, whose sample data would be loaded into every world."""
+    """Without the other flows, whose sample data would be loaded into every world, and without ci.yml,
+    which looks at the pull request when the run is over.
+    """
+    (world.folder / ".github/workflows/ci.yml").unlink()
     for flow in sorted((world.folder / FLOWS).glob("*/flow.toml")):
         if flow.parent.name != FLOW:
             shutil.rmtree(flow.parent)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from delivery import access, declared, markdown, settings, summary
+from delivery import access, declared, git, markdown, settings, summary, vouched, workflow_run
 from delivery.command import run
 from delivery.declared import Declared
 from delivery.model_store import ModelStore
@@ -21,7 +21,12 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/deploy", description=__doc__)
     main.add_argument("--environment", "--env", help="one environment (default: all that have releases)")
-    main.add_argument("--check", action="store_true", help="by the files alone")
+    main.add_argument("--check", action="store_true", help="without the model store")
+    main.add_argument(
+        "--base",
+        metavar="COMMIT",
+        help="with --check: what is new since then must have been seen by release-pr.yml",
+    )
     main.add_argument("--json", action="store_true", help="print one JSON object last")
     return main
 
@@ -35,6 +40,8 @@ def main(argv: list[str]) -> int:
     good, wrong = read(ROOT, found, arguments.environment)
     if not arguments.check:
         wrong += list(problems(good, found))
+    elif arguments.base:
+        wrong += list(unseen(ROOT, good, arguments.base, found))
     for error in wrong:
         print(f"error: {error}", file=sys.stderr)
     if not wrong:
@@ -64,6 +71,14 @@ def problems(good: list[Declared], found: Settings) -> Iterator[RetrainError]:
         for one in good:
             if one.environment == environment:
                 yield from declared.problems(one, store)
+
+
+def unseen(root: Path, good: list[Declared], base: str, found: Settings) -> Iterator[RetrainError]:
+    """Every model that is newly declared since the commit `base`, and that nobody has looked at."""
+    if not git.knows(root, base):
+        raise InputError(f"this checkout does not have the commit '{base}'", "fetch the whole history")
+    with access.named(f"the runs of {vouched.WORKFLOW}", "start this job again"):
+        yield from vouched.problems(good, vouched.known(root, base, list(found.environments)))
 
 
 def show(releases: list[Declared]) -> None:

@@ -40,6 +40,11 @@ def changed(root: Path, old: str, new: str) -> list[str]:
     return [name for name in (found or "").split("\0") if name]
 
 
+def history(root: Path, commit: str, paths: list[str]) -> list[str]:
+    """The commits up to `commit` that changed one of the files, newest first."""
+    return (_git(root, "log", "--format=%H", commit, "--", *paths) or "").split()
+
+
 def text(root: Path, commit: str, path: str) -> str | None:
     """A file as it was in a commit; None where it was not there."""
     return _git(root, "show", f"{commit}:{path}")

@@ -1,0 +1,151 @@
+"""What a pull request declares anew must have been seen by release-pr.yml; what main declared, need not."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from delivery import deploy, releases, vouched, workflow_run
+from delivery.releases import Release
+from flows.errors import RetrainError
+from tests.clone import ROOT
+from tests.delivery import evidence
+
+FILE = "releases/local/recommender.toml"
+BOTH = evidence.evidence().proposed  # champion and challenger
+CHAMPION = Release(champion=evidence.at(BOTH.champion, 100))
+TITLES = [vouched.title("local", one.manifest, one.sha256) for one in BOTH.entries]
+Ask = Callable[[], tuple[int, str]]
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The runs of release-pr.yml on main, as GitHub lists them."""
+    found: list[Any] = []
+    workflow = SimpleNamespace(get_runs=lambda **wanted: found if wanted == MAIN_ALONE else [])
+    repository = SimpleNamespace(get_workflow={"release-pr.yml": workflow}.__getitem__)
+    monkeypatch.setattr(workflow_run, "repository", lambda: repository)
+    return found
+
+
+MAIN_ALONE = {"branch": "main", "event": "workflow_dispatch"}
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository whose main has declared the champion, then something else, and nothing now."""
+    monkeypatch.setattr(deploy, "ROOT", tmp_path)
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    commit(tmp_path, releases.write(CHAMPION))
+    commit(tmp_path, "no longer valid")
+    (tmp_path / FILE).unlink()
+    git(tmp_path, "commit", "--quiet", "--all", "--message=Nothing")
+    return tmp_path
+
+
+def commit(root: Path, text: str) -> None:
+    write(root, text)
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message=A release")
+
+
+def write(root: Path, text: str) -> None:
+    (root / FILE).parent.mkdir(parents=True, exist_ok=True)
+    (root / FILE).write_text(text)
+
+
+def git(root: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.com")
+    subprocess.run(["git", *who, *arguments], cwd=root, check=True)
+
+
+def ended(title: str, conclusion: str | None = "success") -> Any:
+    return SimpleNamespace(display_title=title, conclusion=conclusion)
+
+
+@pytest.fixture
+def ask(clone: Path, capsys: pytest.CaptureFixture[str]) -> Ask:
+    def asked() -> tuple[int, str]:
+        return deploy.main(["--check", "--base=HEAD"]), capsys.readouterr().err
+
+    return asked
+
+
+@pytest.fixture
+def nobody_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> None:
+        raise AssertionError("GitHub was asked")
+
+    monkeypatch.setattr(workflow_run, "repository", refused)
+
+
+@pytest.mark.usefixtures("nobody_asked")
+def test_what_main_has_declared_once_needs_no_second_look(clone: Path, ask: Ask) -> None:
+    write(clone, releases.write(CHAMPION))
+    assert ask() == (0, "")
+
+
+def test_what_a_run_has_seen_is_good(clone: Path, runs: list[Any], ask: Ask) -> None:
+    write(clone, releases.write(BOTH))
+    runs += [ended(TITLES[1], "failure"), ended(TITLES[1])]
+    assert ask() == (0, "")
+
+
+@pytest.mark.parametrize("conclusion", ["failure", "cancelled", "no run at all"])
+def test_what_no_run_has_seen_is_refused(
+    clone: Path, runs: list[Any], ask: Ask, conclusion: str
+) -> None:
+    write(clone, releases.write(BOTH))
+    runs += [ended(TITLES[0]), ended(TITLES[1] + "0"), ended(TITLES[1], conclusion)]
+    code, said = ask()
+    assert code == 2
+    assert f"error: {FILE} [challenger]: no run of release-pr.yml on main has seen" in said
+    assert "[champion]" not in said
+
+
+@pytest.mark.parametrize("key", ["sha256", "manifest", "image", "version"])
+def test_a_declared_model_under_another_name_is_new(
+    clone: Path, runs: list[Any], ask: Ask, key: str
+) -> None:
+    old, new = getattr(CHAMPION.champion, key), getattr(BOTH.entries[1], key)
+    text = releases.write(CHAMPION).replace(old, new)
+    if key in ("version", "manifest"):  # they name each other
+        text = releases.write(CHAMPION).replace(CHAMPION.champion.version, BOTH.entries[1].version)
+    write(clone, text)
+    code, said = ask()
+    assert (code, old == new) == (2, False)
+    assert "[champion]: no run of release-pr.yml" in said
+
+
+def test_a_run_at_work_is_waited_for(
+    clone: Path, runs: list[Any], ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(clone, releases.write(BOTH))
+    runs.append(ended(TITLES[1], None))
+    monkeypatch.setattr(vouched.time, "sleep", lambda _: runs.append(runs.pop() and ended(TITLES[1])))
+    assert ask() == (0, "")
+
+
+def test_a_run_that_never_ends_is_no_answer(
+    clone: Path, runs: list[Any], ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(clone, releases.write(BOTH))
+    runs.append(ended(TITLES[1], None))
+    monkeypatch.setattr(vouched, "WAIT", 0.0)
+    assert ask()[0] == 2
+
+
+def test_a_base_that_is_not_here_is_refused(clone: Path) -> None:
+    write(clone, releases.write(BOTH))
+    with pytest.raises(RetrainError, match="does not have the commit"):
+        deploy.main(["--check", "--base=0000000000000000000000000000000000000000"])
+
+
+def test_the_workflow_names_its_runs_so() -> None:
+    text = (ROOT / ".github" / "workflows" / "release-pr.yml").read_text()
+    names = [f"${{{{ inputs.{name} }}}}" for name in ("environment", "manifest", "sha256")]
+    assert yaml.safe_load(text)["run-name"] == vouched.title(*names)

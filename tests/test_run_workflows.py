@@ -45,6 +45,28 @@ answer = {
 }
 """
 )
+# A release's own pull request, and one that changes a digit of the hash in it: how the jobs of ci.yml end.
+CHECKED = (
+    ABOUT
+    + """
+import time
+def judged(branch):
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        for run in where.get_workflow_runs(branch=branch, event="pull_request"):
+            if run.status == "completed":
+                return {job.name: job.conclusion for job in run.jobs()}
+        time.sleep(0.2)
+ours, theirs, file = "release/local/linnerud", "by-hand", "releases/local/linnerud.toml"
+where.create_git_ref(f"refs/heads/{theirs}", where.get_branch(ours).commit.sha)
+found = where.get_contents(file, theirs)
+text, digit = found.decoded_content.decode().split('sha256 = "')
+new = text + 'sha256 = "' + ("1" if digit[0] == "0" else "0") + digit[1:]
+where.update_file(file, "Another hash", new, found.sha, theirs)
+where.create_pull("main", theirs, title="By hand")
+answer = [judged(ours), judged(theirs)]
+"""
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +84,13 @@ def test_a_run_is_made_of_workflow_runs(trained: Clone) -> None:
     listed: list[Any] = trained.program(LISTED)
     assert listed.count(["train", "workflow_dispatch", "success"]) == 2
     assert listed.count(["release-pr", "workflow_dispatch", "success"]) == 2
+
+
+def test_what_a_pull_request_releases_must_have_been_seen(trained: Clone) -> None:
+    ours, theirs = trained.program(CHECKED)
+    left_out = dict.fromkeys(("check", "test", "build"), "skipped")
+    assert ours == {**left_out, "plan": "success", "releases": "success", "required": "success"}
+    assert theirs == {**left_out, "plan": "success", "releases": "failure", "required": "failure"}
 
 
 def test_a_verb_that_is_not_there_fails_the_run_in_its_step(trained: Clone) -> None:

@@ -87,7 +87,8 @@ class Sweep:
         again = missed if len(story) == 1 or not wrongs else story
         self._note({str(case): wrongs for case in story if case not in again}, time.monotonic() - start)
         if again and wrongs:
-            print(f"          a story of {len(story)}, to be told one by one", flush=True)
+            place = f"{story[0].call.world}, {story[0].kind}"
+            print(f"          a story of {len(story)} ({place}), to be told one by one", flush=True)
             show(wrongs)
         return again
 

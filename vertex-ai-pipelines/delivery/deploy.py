@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from delivery import access, declared, git, markdown, settings, summary, vouched, workflow_run
+from delivery import access, declared, git, markdown, settings, summary, vouched
 from delivery.command import run
 from delivery.declared import Declared
 from delivery.model_store import ModelStore

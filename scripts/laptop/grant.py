@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from delivery import federation, grants
+from delivery import federation, grants, patience
 from delivery.grants import Grant, Repository, Role
 from delivery.settings import Environment
 
@@ -42,7 +42,15 @@ def _session() -> Any:
     import google.auth
     from google.auth.transport.requests import AuthorizedSession
 
-    return AuthorizedSession(google.auth.default(scopes=SCOPES)[0])
+    session = AuthorizedSession(google.auth.default(scopes=SCOPES)[0])
+    session.mount("https://", patience.adapter())
+    return session
+
+
+def _json(answer: Any) -> dict[str, Any]:
+    """What an answer holds. Raises HTTPError."""
+    answer.raise_for_status()
+    return dict(answer.json())
 
 
 def _made(session: Any, name: str, field: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -52,19 +60,17 @@ def _made(session: Any, name: str, field: str, body: dict[str, Any]) -> dict[str
         parent, _, own = name.rpartition("/")
         _ended(session, session.post(f"{API}/{parent}?{field}={own}", json=body))
         found = session.get(f"{API}/{name}")
-    found.raise_for_status()
-    return dict(found.json())
+    return _json(found)
 
 
 def _ended(session: Any, answer: Any) -> None:
     """Wait for the end of the operation that a call answered with."""
-    answer.raise_for_status()
-    operation, deadline = answer.json(), time.monotonic() + PATIENCE
+    operation, deadline = _json(answer), time.monotonic() + PATIENCE
     while not operation.get("done"):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{operation['name']} has not ended within {PATIENCE:g} s")
         time.sleep(0.1)
-        operation = session.get(f"{API}/{operation['name']}").json()
+        operation = _json(session.get(f"{API}/{operation['name']}"))
     if "error" in operation:
         raise RuntimeError(f"{operation['name']}: {operation['error']['message']}")
 
@@ -84,17 +90,16 @@ def _account(session: Any, project: str, account: str) -> str:
     if found.status_code == 404:
         body = {"accountId": account.partition("@")[0]}
         found = session.post(f"{IAM}/{project}/serviceAccounts", json=body)
-    found.raise_for_status()
-    return str(found.json()["uniqueId"])
+    return str(_json(found)["uniqueId"])
 
 
 def _apply(session: Any, project: str, kind: str, name: str, some: list[Grant]) -> None:
     """Add to the policy of one resource what it lacks."""
     if kind == "account":
         address = f"{IAM}/{project}/serviceAccounts/{name}"
-        policy = session.post(f"{address}:getIamPolicy").json()
+        policy = _json(session.post(f"{address}:getIamPolicy"))
         policy["bindings"] = [*policy.get("bindings", []), *map(_binding, some)]
-        session.post(f"{address}:setIamPolicy", json={"policy": policy}).raise_for_status()
+        _json(session.post(f"{address}:setIamPolicy", json={"policy": policy}))
     elif kind == "bucket":
         _bucket(project, name, some)
     else:

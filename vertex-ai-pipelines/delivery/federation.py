@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from delivery import grants
+from delivery import access, grants
 from delivery.grants import GITHUB, Grant, Repository
 from delivery.settings import Environment
 from flows.errors import InputError
@@ -13,6 +13,7 @@ API = "https://iam.googleapis.com/v1"
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 TIMEOUT = 30  # seconds a call
 USER = "roles/iam.workloadIdentityUser"
+HIDDEN = (401, 403, 404)  # GitHub's answers to who may not see something
 EVENTS = ("push", "schedule", "workflow_dispatch")  # never a pull request: anybody can open one
 MAPPING = {
     # GitHub's own subject may be longer than the 127 bytes that Google takes; this names the run.
@@ -23,19 +24,26 @@ MAPPING = {
 
 
 def repository(name: str) -> Repository:
-    """The repository's numbers, asked of GitHub with GITHUB_TOKEN. Raises InputError."""
+    """The repository's numbers, asked of GitHub with GITHUB_TOKEN.
+
+    Raises InputError where it is not there for that token, RetrainError where GitHub does not answer.
+    """
     import github
 
     from flows.github import CLIENT
 
     token = os.environ.get("GITHUB_TOKEN", "")
-    try:
-        found = github.Github(auth=github.Auth.Token(token) if token else None, **CLIENT).get_repo(name)
-    except github.GithubException as error:
-        raise InputError(
-            f"GitHub does not show {name}: it says {error.status}",
-            "put a token that may read the repository into GITHUB_TOKEN, or mend settings.toml",
-        ) from None
+    auth = github.Auth.Token(token) if token else None
+    with access.named(name, "start it again"):
+        try:
+            found = github.Github(auth=auth, **CLIENT).get_repo(name)
+        except github.GithubException as error:
+            if error.status not in HIDDEN:
+                raise
+            raise InputError(
+                f"GitHub does not show {name}: it says {error.status}",
+                "put a token that may read the repository into GITHUB_TOKEN, or mend settings.toml",
+            ) from None
     return Repository(found.full_name, found.id, found.owner.id)
 
 

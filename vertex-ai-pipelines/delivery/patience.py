@@ -12,14 +12,20 @@ T = TypeVar("T")
 def ask(url: str, token: str, accept: str, **fields: str) -> Any:
     """The response to a GET as the bearer of `token`; a service that is busy is asked again."""
     import requests
+
+    with requests.Session() as session:
+        session.mount(url.partition("//")[0] + "//", adapter())
+        headers = {"Authorization": f"Bearer {token}", "Accept": accept}
+        return session.get(url, params=fields, headers=headers, timeout=TRY)
+
+
+def adapter() -> Any:
+    """For a session of `requests`: what may be repeated is asked again of a service that is busy."""
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
 
     again = Retry(TRIES - 1, backoff_factor=0.5, status_forcelist=BUSY, raise_on_status=False)
-    with requests.Session() as session:
-        session.mount(url.partition("//")[0] + "//", HTTPAdapter(max_retries=again))
-        headers = {"Authorization": f"Bearer {token}", "Accept": accept}
-        return session.get(url, params=fields, headers=headers, timeout=TRY)
+    return HTTPAdapter(max_retries=again)
 
 
 def passing() -> tuple[type[Exception], ...]:

@@ -45,7 +45,7 @@ answer = {
 }
 """
 )
-# A release's own pull request, and one that changes a digit of the hash in it: how the jobs of ci.yml end.
+# How the jobs of ci.yml end for a release pull request, and for one with another hash in it.
 CHECKED = (
     ABOUT
     + """

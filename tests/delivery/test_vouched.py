@@ -1,4 +1,4 @@
-"""What a pull request declares anew must have been seen by release-pr.yml; what main declared, not again."""
+"""What a pull request declares anew must have been seen by release-pr.yml; what main declared, not."""
 
 import subprocess
 from collections.abc import Callable

@@ -6,10 +6,12 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 ZERO = "0" * 40
 WEB_FLOW = ("GitHub", "noreply@github.com")
+HASH = re.compile(r"[0-9a-f]{40}")
 EXPRESSION = re.compile(r"[\s~^:?*\[\\]|@\{|\.\.")
 FORMAT = "%x1f".join(["%H", "%T", "%P", "%an", "%ae", "%aI", "%cn", "%ce", "%cI", "%B"])
 
@@ -78,6 +80,11 @@ def run(
     )
 
 
+@lru_cache(maxsize=1024)  # what a hash names never changes, and each run that is shown shows its commit
+def _commit_of(path: Path, sha: str) -> Commit:
+    return Git(path).log("-1", sha)[0]
+
+
 class Git:
     """A bare repository on disk."""
 
@@ -143,7 +150,7 @@ class Git:
 
     def commit(self, sha: str) -> Commit:
         """One commit."""
-        return self.log("-1", sha)[0]
+        return _commit_of(self.path, sha) if HASH.fullmatch(sha) else self.log("-1", sha)[0]
 
     def write_blob(self, data: bytes) -> str:
         """Keep a file's bytes."""

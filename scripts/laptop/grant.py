@@ -34,7 +34,7 @@ def workflows(environment: Environment, trusted: Repository) -> None:
     there = _made(session, name, "workloadIdentityPoolProviderId", wanted)
     if any(there.get(key) != value for key, value in wanted.items()):
         fields = ",".join(wanted)
-        _ended(session, session.patch(f"{API}/{name}?updateMask={fields}", json=wanted))
+        _ended(session, _call(session, "PATCH", f"{API}/{name}?updateMask={fields}", json=wanted))
     _give(session, environment, federation.users(environment, trusted))
 
 
@@ -47,6 +47,10 @@ def _session() -> Any:
     return session
 
 
+def _call(session: Any, method: str, url: str, **fields: Any) -> Any:
+    return session.request(method, url, timeout=federation.TIMEOUT, **fields)
+
+
 def _json(answer: Any) -> dict[str, Any]:
     """What an answer holds. Raises HTTPError."""
     answer.raise_for_status()
@@ -55,11 +59,11 @@ def _json(answer: Any) -> dict[str, Any]:
 
 def _made(session: Any, name: str, field: str, body: dict[str, Any]) -> dict[str, Any]:
     """The pool or provider of that name; it is made where it is not there."""
-    found = session.get(f"{API}/{name}")
+    found = _call(session, "GET", f"{API}/{name}")
     if found.status_code == 404:
         parent, _, own = name.rpartition("/")
-        _ended(session, session.post(f"{API}/{parent}?{field}={own}", json=body))
-        found = session.get(f"{API}/{name}")
+        _ended(session, _call(session, "POST", f"{API}/{parent}?{field}={own}", json=body))
+        found = _call(session, "GET", f"{API}/{name}")
     return _json(found)
 
 
@@ -70,7 +74,7 @@ def _ended(session: Any, answer: Any) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{operation['name']} has not ended within {PATIENCE:g} s")
         time.sleep(0.1)
-        operation = _json(session.get(f"{API}/{operation['name']}"))
+        operation = _json(_call(session, "GET", f"{API}/{operation['name']}"))
     if "error" in operation:
         raise RuntimeError(f"{operation['name']}: {operation['error']['message']}")
 
@@ -86,10 +90,10 @@ def _where(grant: Grant) -> tuple[str, str]:
 
 def _account(session: Any, project: str, account: str) -> str:
     """The account's numeric id; it is made where it is not there."""
-    found = session.get(f"{IAM}/{project}/serviceAccounts/{account}")
+    found = _call(session, "GET", f"{IAM}/{project}/serviceAccounts/{account}")
     if found.status_code == 404:
         body = {"accountId": account.partition("@")[0]}
-        found = session.post(f"{IAM}/{project}/serviceAccounts", json=body)
+        found = _call(session, "POST", f"{IAM}/{project}/serviceAccounts", json=body)
     return str(_json(found)["uniqueId"])
 
 
@@ -97,9 +101,9 @@ def _apply(session: Any, project: str, kind: str, name: str, some: list[Grant]) 
     """Add to the policy of one resource what it lacks."""
     if kind == "account":
         address = f"{IAM}/{project}/serviceAccounts/{name}"
-        policy = _json(session.post(f"{address}:getIamPolicy"))
+        policy = _json(_call(session, "POST", f"{address}:getIamPolicy"))
         policy["bindings"] = [*policy.get("bindings", []), *map(_binding, some)]
-        _json(session.post(f"{address}:setIamPolicy", json={"policy": policy}))
+        _json(_call(session, "POST", f"{address}:setIamPolicy", json={"policy": policy}))
     elif kind == "bucket":
         _bucket(project, name, some)
     else:

@@ -35,7 +35,7 @@ from localcloud.http import Query, Request, Response, Router, Service
 from localcloud.iam_api import IamApi
 from localcloud.iam_credentials import IamCredentials
 from localcloud.identity import Metadata, OAuth
-from localcloud.internal import HOST, Internal
+from localcloud.internal import HOST, OWNER_LABEL, Internal
 from localcloud.names import Names
 from localcloud.pipelines import Pipelines
 from localcloud.proxy import Origin, Proxy
@@ -60,7 +60,8 @@ class Server:
         self.registry = Registry(self.cloud)
         self.pipelines = Pipelines(self.cloud, self.registry)
         self.github = GitHub(self.cloud, self._job_environment)
-        self.github.ensure(*world.repository.split("/"))
+        place = self.github.ensure(*world.repository.split("/"))
+        self.github.repositories.people.join(place.owner, OWNER_LABEL)
         storage = Storage(self.cloud)
         self.bigquery = BigQuery(self.cloud, storage)
         self.rpc = Rpc(

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
-from localcloud.github.errors import GitHubError, missing, not_found
+from localcloud.github.errors import GitHubError, missing, no_rights, not_found
 from localcloud.github.identity import Identity
+from localcloud.github.people import reaches
 from localcloud.github.repository import Repository
 from localcloud.http import Request, Response
 
@@ -18,11 +19,15 @@ PER_PAGE, MOST = 30, 100
 
 @dataclass(frozen=True)
 class Call:
-    """What an API method gets: the request, who asks, and the repository in the path."""
+    """What an API method gets: the request, who asks, the repository in the path, and the role there.
+
+    An App has every role: its permissions have been looked at.
+    """
 
     request: Request
     caller: Identity
     place: Repository | None = None
+    role: str = "admin"
 
     @property
     def repository(self) -> Repository:
@@ -35,6 +40,15 @@ class Call:
     def login(self) -> str:
         """Who asks."""
         return self.caller.login
+
+    def may(self, role: str) -> bool:
+        """Whether the caller has that role in the repository, or a higher one."""
+        return reaches(self.role, role)
+
+    def only(self, author: str, role: str) -> None:
+        """Let nobody pass but the author and who has that role. Raises GitHubError (403)."""
+        if self.login != author and not self.may(role):
+            raise no_rights()
 
     @cached_property
     def body(self) -> Any:

@@ -27,6 +27,11 @@ def forbidden() -> GitHubError:
     return GitHubError(403, "Resource not accessible by integration")
 
 
+def no_rights() -> GitHubError:
+    """The person's role in the repository is too low."""
+    return GitHubError(403, "Must have admin rights to Repository.")
+
+
 def missing(field: str) -> GitHubError:
     """A field that the call needs was not sent."""
     return GitHubError(422, f'Invalid request.\n\n"{field}" wasn\'t supplied.')

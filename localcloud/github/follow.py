@@ -1,6 +1,7 @@
 """What a push does to pull requests: heads move, merged ones and empty ones close."""
 
 from localcloud.github.git import ZERO
+from localcloud.github.heads import is_head, tip
 from localcloud.github.identity import ACTOR
 from localcloud.github.repository import Repository, timestamp
 from localcloud.github.tracker import Record, Tracker
@@ -14,28 +15,29 @@ class Follower:
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
 
-    def __call__(self, where: Repository, ref: str, _before: str, after: str) -> None:
+    def __call__(self, moved: Repository, ref: str, _before: str, after: str) -> None:
         if not ref.startswith(BRANCH):
             return
         name = ref.removeprefix(BRANCH)
-        for record in self.tracker.issues(where, pulls=True):
-            if record["state"] == "open":
-                self._follow(where, record, (name, after))
+        for where in self.tracker.repositories.network(moved):
+            for record in self.tracker.issues(where, pulls=True):
+                if record["state"] == "open":
+                    self._follow(where, record, (moved, name, after))
 
-    def _follow(self, where: Repository, record: Record, moved: tuple[str, str]) -> None:
-        (name, after), pull = moved, record["pull"]
-        if name not in (pull["head_ref"], pull["base_ref"]):
-            return
-        if after == ZERO:
+    def _follow(self, where: Repository, record: Record, to: tuple[Repository, str, str]) -> None:
+        (moved, name, after), pull = to, record["pull"]
+        head = is_head(where, pull, moved, name)
+        base = (where.key, pull["base_ref"]) == (moved.key, name)
+        if (head or base) and after == ZERO:
             self.tracker.close(where, record, ACTOR.get())
-        elif name == pull["head_ref"]:
-            self._head_moved(where, record, after)
-        else:
+        elif head:
+            self._head_moved(where, record, moved)
+        elif base:
             self._base_moved(where, record, after)
 
-    def _head_moved(self, where: Repository, record: Record, after: str) -> None:
+    def _head_moved(self, where: Repository, record: Record, moved: Repository) -> None:
         pull = record["pull"]
-        pull["head_sha"] = after
+        after = pull["head_sha"] = str(tip(where, moved, pull["head_ref"]))
         keep_head(where, record)
         self.tracker.save(where, record)
         if where.is_ancestor(after, pull["base_sha"]):

@@ -9,6 +9,7 @@ from localcloud.github.tracker import Record, Tracker, show_comment, show_issue,
 from localcloud.http import Response
 
 STATES = ("open", "closed")
+SORTING = ("assignee", "assignees", "labels", "milestone")
 
 
 def in_state(records: list[Record], state: str) -> list[Record]:
@@ -55,8 +56,8 @@ class Issues:
         return self._shown(call, self._found(call))
 
     def create(self, call: Call) -> Response:
-        """POST an issue."""
-        title, data = call.need("title"), call.data
+        """POST an issue; labels and assignees of somebody who may not give any are left out."""
+        title, data = call.need("title"), _given(call)
         labels = self.tracker.known_labels(call.repository, data.get("labels") or [])
         fields = {
             "title": title,
@@ -68,7 +69,9 @@ class Issues:
 
     def update(self, call: Call) -> Response:
         """PATCH title, body, labels, assignees or state."""
-        where, record, data = call.repository, self._found(call), call.data
+        where, record = call.repository, self._found(call)
+        call.only(record["user"], "triage")
+        data = _given(call)
         record.update({key: data[key] for key in ("title", "body") if key in data})
         if data.get("labels") is not None:
             record["labels"] = self.tracker.known_labels(where, data["labels"])
@@ -91,6 +94,11 @@ class Issues:
         return self.tracker.close(call.repository, record, call.login, reason)
 
 
+def _given(call: Call) -> dict[str, Any]:
+    """What a call says, but for what only those may give who sort issues."""
+    return {key: value for key, value in call.data.items() if call.may("triage") or key not in SORTING}
+
+
 def _assignees(data: dict[str, Any]) -> list[str]:
     return [*(data.get("assignees") or filter(None, [data.get("assignee")]))]
 
@@ -107,12 +115,12 @@ class Comments:
         number = self.tracker.get(where, call.number())["number"]
         since = call.query("since")
         found = [one for one in self.tracker.comments(where, number) if one["updated_at"] >= since]
-        return page(call, found, lambda one: show_comment(where, one))
+        return page(call, found, lambda one: show_comment(self.tracker, where, one))
 
     def get(self, call: Call) -> Response:
         """GET one comment."""
         found = self.tracker.find_comment(call.repository, call.number("id"))
-        return Response(show_comment(call.repository, found))
+        return Response(show_comment(self.tracker, call.repository, found))
 
     def create(self, call: Call) -> Response:
         """POST a comment."""
@@ -120,19 +128,23 @@ class Comments:
         body = _body(call)
         comment = self.tracker.comment(call.repository, record["number"], call.login, body)
         self.tracker.save(call.repository, record)
-        return Response(show_comment(call.repository, comment), status=201)
+        return Response(show_comment(self.tracker, call.repository, comment), status=201)
 
     def update(self, call: Call) -> Response:
         """PATCH a comment's body."""
-        found = self.tracker.find_comment(call.repository, call.number("id"))
+        found = self._own(call)
         changed = {**found, "body": _body(call), "updated_at": timestamp()}
-        return Response(
-            show_comment(call.repository, self.tracker.save_comment(call.repository, changed))
-        )
+        self.tracker.save_comment(call.repository, changed)
+        return Response(show_comment(self.tracker, call.repository, changed))
+
+    def _own(self, call: Call) -> Record:
+        found = self.tracker.find_comment(call.repository, call.number("id"))
+        call.only(found["user"], "write")
+        return found
 
     def delete(self, call: Call) -> Response:
         """DELETE a comment."""
-        found = self.tracker.find_comment(call.repository, call.number("id"))
+        found = self._own(call)
         self.tracker.delete_comment(call.repository, found["id"])
         return Response(status=204)
 

@@ -5,6 +5,7 @@ from localcloud.github.call import Call
 from localcloud.github.errors import GitHubError, invalid, not_found
 from localcloud.github.follow import mark_merged
 from localcloud.github.git import WEB_FLOW, Commit, Person
+from localcloud.github.heads import label
 from localcloud.github.identity import noreply
 from localcloud.github.pulls import found_pull
 from localcloud.github.repository import Repositories, Repository
@@ -89,7 +90,7 @@ def _message(call: Call, title: str, text: str) -> str:
 
 def _merge(call: Call, record: Record) -> str:
     where, pull = call.repository, record["pull"]
-    title = f"Merge pull request #{record['number']} from {where.owner}/{pull['head_ref']}"
+    title = f"Merge pull request #{record['number']} from {label(where, pull).replace(':', '/', 1)}"
     message = _message(call, title, record["title"])
     parents = [pull["base_sha"], pull["head_sha"]]
     return where.write_commit(_tree(where, record), parents, message, _author(call), Person(*WEB_FLOW))

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from localcloud.github import shapes
+from localcloud.github import heads, shapes
 from localcloud.github.call import Call, page
 from localcloud.github.commits import changed_files
 from localcloud.github.errors import custom, invalid, not_found
 from localcloud.github.follow import keep_head
 from localcloud.github.issues import STATES, in_state, ordered
+from localcloud.github.people import reaches
 from localcloud.github.pullview import show_pull, show_whole_pull, span
 from localcloud.github.repository import Repository
 from localcloud.github.tracker import Record, Tracker
@@ -35,18 +36,12 @@ class Pulls:
         """GET pull requests, by state, head (OWNER:BRANCH) and base."""
         where = call.repository
         found = in_state(self.tracker.issues(where, pulls=True), call.query("state", "open"))
-        wanted = {"head_ref": self._head_filter(call), "base_ref": call.query("base")}
-        for field, value in wanted.items():
-            found = [one for one in found if not value or one["pull"][field] == value]
+        head, base = call.query("head"), call.query("base")
+        if ":" in head:  # GitHub ignores a head without its owner
+            found = [one for one in found if _same(heads.label(where, one["pull"]), head)]
+        found = [one for one in found if base in ("", one["pull"]["base_ref"])]
         default = "asc" if call.query("sort", "created") != "created" else "desc"
         return page(call, ordered(call, found, default), lambda one: show_pull(self.tracker, where, one))
-
-    @staticmethod
-    def _head_filter(call: Call) -> str:
-        owner, colon, branch = call.query("head").partition(":")
-        if not colon:
-            return ""  # GitHub ignores a head without its owner
-        return branch if owner.lower() == call.repository.owner.lower() else "\0"
 
     def get(self, call: Call) -> Response:
         """GET one."""
@@ -55,13 +50,14 @@ class Pulls:
     def create(self, call: Call) -> Response:
         """POST a pull request."""
         where, data = call.repository, call.data
-        head, base = _branch_name(where, call.need("head")), str(call.need("base"))
+        head, base = self._head(call), str(call.need("base"))
         title = call.need("title")
         ends = self._ends(where, head, base)
-        self._refuse_second(where, head, base)
+        self._refuse_second(where, ends)
         pull = {
             **ends,
             "draft": bool(data.get("draft")),
+            "maintainer_can_modify": bool(data.get("maintainer_can_modify")) and head[0].is_fork,
             "merged": False,
             **dict.fromkeys(("merged_at", "merged_by", "merge_commit_sha")),
             "reviewers": [],
@@ -73,28 +69,38 @@ class Pulls:
         self.tracker.tell(where, record, "opened")
         return self._whole(where, record, 201)
 
+    def _head(self, call: Call) -> tuple[Repository, str]:
+        """The head that a call names, of which the caller must be one who writes there."""
+        where, repositories = call.repository, self.tracker.repositories
+        head, branch = heads.named(repositories, where, call.need("head"))
+        if not reaches(repositories.role(head, call.caller), "write"):
+            raise custom("PullRequest", "must be a collaborator")
+        return head, branch
+
     @staticmethod
-    def _ends(where: Repository, head: str, base: str) -> dict[str, Any]:
-        shas = {"head": where.branch(head), "base": where.branch(base)}
+    def _ends(where: Repository, head: tuple[Repository, str], base: str) -> dict[str, Any]:
+        shas = {"head": heads.tip(where, *head), "base": where.branch(base)}
         for field, sha in shas.items():
             if sha is None:
                 raise invalid("PullRequest", field)
         if where.is_ancestor(str(shas["head"]), str(shas["base"])):
-            raise custom("PullRequest", f"No commits between {base} and {head}")
-        refs = {"head_ref": head, "base_ref": base}
+            raise custom("PullRequest", f"No commits between {_between(where, head, base)}")
+        refs = {"head_repo": head[0].full_name, "head_ref": head[1], "base_ref": base}
         return {**refs, "head_sha": shas["head"], "base_sha": shas["base"]}
 
-    def _is_open(self, where: Repository, head: str, base: str) -> bool:
+    def _is_open(self, where: Repository, ends: Record) -> bool:
         pulls = [one["pull"] for one in in_state(self.tracker.issues(where, pulls=True), "open")]
-        return any((pull["head_ref"], pull["base_ref"]) == (head, base) for pull in pulls)
+        wanted = (heads.label(where, ends), ends["base_ref"])
+        return any((heads.label(where, pull), pull["base_ref"]) == wanted for pull in pulls)
 
-    def _refuse_second(self, where: Repository, head: str, base: str) -> None:
-        if self._is_open(where, head, base):
-            raise custom("PullRequest", f"A pull request already exists for {where.owner}:{head}.")
+    def _refuse_second(self, where: Repository, ends: Record) -> None:
+        if self._is_open(where, ends):
+            raise custom("PullRequest", f"A pull request already exists for {heads.label(where, ends)}.")
 
     def update(self, call: Call) -> Response:
         """PATCH title, body, base or state."""
         where, record, data = call.repository, found_pull(self.tracker, call), call.data
+        call.only(record["user"], "write")
         state = data.get("state", record["state"])
         if state not in STATES:
             raise invalid("PullRequest", "state")
@@ -110,18 +116,23 @@ class Pulls:
             raise custom(
                 "PullRequest", "Cannot change the base branch of a closed pull request.", field="base"
             )
-        self._refuse_second(where, record["pull"]["head_ref"], base)
-        record["pull"].update(self._ends(where, record["pull"]["head_ref"], base))
+        ends = self._ends(where, self._head_of(where, record["pull"]), base)
+        self._refuse_second(where, ends)
+        record["pull"].update(ends)
+
+    def _head_of(self, where: Repository, pull: Record) -> tuple[Repository, str]:
+        return heads.repository(self.tracker.repositories, where, pull), pull["head_ref"]
 
     def _turn(self, call: Call, record: Record, state: str) -> None:
         if state == "closed":
             self.tracker.close(call.repository, record, call.login)
         else:
-            self._check_reopen(call.repository, record)
-            record["pull"]["base_sha"] = call.repository.branch(record["pull"]["base_ref"])
-            record["pull"]["head_sha"] = call.repository.branch(record["pull"]["head_ref"])
-            self.tracker.reopen(call.repository, record)
-            keep_head(call.repository, record)
+            where, pull = call.repository, record["pull"]
+            self._check_reopen(where, record)
+            pull["base_sha"] = where.branch(pull["base_ref"])
+            pull["head_sha"] = heads.tip(where, *self._head_of(where, pull))
+            self.tracker.reopen(where, record)
+            keep_head(where, record)
 
     def _check_reopen(self, where: Repository, record: Record) -> None:
         reason = self._why_closed(where, record["pull"])
@@ -130,19 +141,19 @@ class Pulls:
 
     def _why_closed(self, where: Repository, pull: Record) -> str:
         head, base = pull["head_ref"], pull["base_ref"]
-        tip, onto = where.branch(head), where.branch(base)
+        tip, onto = heads.tip(where, *self._head_of(where, pull)), where.branch(base)
         if pull["merged"]:
             return "The pull request is merged."
         for name, sha in ((head, tip), (base, onto)):
             if sha is None:
                 return f"The {name} branch has been deleted."
-        if self._is_open(where, head, base):
-            ends = f"from {where.owner}:{head} to {where.owner}:{base}"
+        if self._is_open(where, pull):
+            ends = f"from {heads.label(where, pull)} to {where.owner}:{base}"
             return f"There is already an open pull request {ends}."
         if not where.is_ancestor(pull["head_sha"], str(tip)):
             return f"The {head} branch was force-pushed or recreated."
         if where.is_ancestor(str(tip), str(onto)):
-            return f"There are no new commits on the {where.owner}:{head} branch."
+            return f"There are no new commits on the {heads.label(where, pull)} branch."
         return ""
 
     def files(self, call: Call) -> Response:
@@ -157,10 +168,17 @@ class Pulls:
         return page(call, found, lambda one: shapes.commit(where, one))
 
 
-def _branch_name(where: Repository, head: str) -> str:
-    owner, colon, branch = head.partition(":")
-    if not colon:
-        return head
-    if owner.lower() != where.owner.lower():
-        raise invalid("PullRequest", "head")
-    return branch
+def _between(where: Repository, head: tuple[Repository, str], base: str) -> str:
+    """Both ends in words: with their owners where these differ."""
+    there, branch = head
+    return (
+        f"{base} and {branch}"
+        if there.key == where.key
+        else f"{where.owner}:{base} and {there.owner}:{branch}"
+    )
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two of OWNER:BRANCH are the same; owners' case does not count."""
+    (owner, _, branch), (other_owner, _, other_branch) = one.partition(":"), other.partition(":")
+    return (owner.lower(), branch) == (other_owner.lower(), other_branch)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from localcloud.github import shapes
+from localcloud.github import heads, shapes
 from localcloud.github.call import API
 from localcloud.github.commits import changed_files
 from localcloud.github.repository import Repository
@@ -13,6 +13,7 @@ from localcloud.github.tracker import Record, Tracker, common
 def show_pull(tracker: Tracker, where: Repository, record: Record) -> Record:
     """A pull request as lists show it."""
     pull = record["pull"]
+    head = heads.repository(tracker.repositories, where, pull)
     return {
         **common(tracker, where, record),
         **_links(where, record["number"], pull["head_sha"]),
@@ -22,7 +23,7 @@ def show_pull(tracker: Tracker, where: Repository, record: Record) -> Record:
         "draft": pull["draft"],
         "requested_reviewers": [account(login) for login in pull["reviewers"]],
         "requested_teams": [],
-        "head": _end(where, pull["head_ref"], pull["head_sha"]),
+        "head": _end(head, pull["head_ref"], pull["head_sha"]),
         "base": _end(where, pull["base_ref"], pull["base_sha"]),
         "auto_merge": None,
     }
@@ -42,7 +43,7 @@ def show_whole_pull(tracker: Tracker, where: Repository, record: Record) -> Reco
         "mergeable_state": _state(pull, mergeable),
         "comments": len(tracker.comments(where, record["number"])),
         "review_comments": 0,
-        "maintainer_can_modify": False,
+        "maintainer_can_modify": pull.get("maintainer_can_modify", False),
         "commits": where.count(f"{pull['base_sha']}..{pull['head_sha']}"),
         "additions": sum(file["additions"] for file in files),
         "deletions": sum(file["deletions"] for file in files),

@@ -1,12 +1,15 @@
 """Accounts and repositories: who am I, get and create."""
 
+from collections.abc import Iterable
+
 from localcloud.github import shapes
 from localcloud.github.call import Call, page
 from localcloud.github.errors import GitHubError
-from localcloud.github.repository import Repositories
+from localcloud.github.repository import Repositories, Repository
 from localcloud.http import Response
 
 KEPT = ("description", "private")
+NOT_YOURS = "You need admin access to the organization before adding a repository to it."
 
 
 class Repos:
@@ -33,11 +36,12 @@ class Repos:
         return Response({"resources": {"core": core, "search": core, "graphql": core}, "rate": core})
 
     def get(self, call: Call) -> Response:
-        """GET a repository."""
-        return Response(shapes.full_repository(call.repository))
+        """GET a repository; of a fork, what it was made from too."""
+        found = shapes.full_repository(call.repository, self.repositories.origins(call.repository))
+        return Response({**found, "permissions": shapes.permissions(call.role)})
 
     def update(self, call: Call) -> Response:
-        """PATCH a repository: its description and default branch."""
+        """PATCH a repository: its description, default branch and visibility."""
         found, data = call.repository, call.data
         branch = data.get("default_branch", found.default_branch)
         if branch != found.default_branch and not found.branch(branch):
@@ -46,15 +50,23 @@ class Repos:
         found.record |= {"default_branch": branch, **{key: data[key] for key in KEPT if key in data}}
         found.raw("symbolic-ref", "HEAD", f"refs/heads/{branch}")
         self.repositories.store.put("github-repository", found.key, found.record)
-        return Response(shapes.full_repository(self.repositories.get(found.owner, found.name)))
+        changed = self.repositories.get(found.owner, found.name)
+        return Response(shapes.full_repository(changed, self.repositories.origins(changed)))
 
     def mine(self, call: Call) -> Response:
-        """GET /user/repos."""
-        return page(call, self.repositories.list(), shapes.repository)
+        """GET /user/repos: those in which the caller has a role by name."""
+        people, every = self.repositories.people, self.repositories.list()
+        found = [one for one in every if people.granted(one, call.login) != "none"]
+        return page(call, found, shapes.repository)
 
     def of(self, call: Call) -> Response:
         """GET /orgs/ORG/repos and /users/LOGIN/repos."""
-        return page(call, self.repositories.list(call.param("owner")), shapes.repository)
+        return page(call, [*self._seen(call)], shapes.repository)
+
+    def _seen(self, call: Call) -> Iterable[Repository]:
+        for one in self.repositories.list(call.param("owner")):
+            if self.repositories.role(one, call.caller) != "none":
+                yield one
 
     def create(self, call: Call) -> Response:
         """POST /user/repos."""
@@ -62,6 +74,8 @@ class Repos:
 
     def create_in(self, call: Call) -> Response:
         """POST /orgs/ORG/repos."""
+        if not self.repositories.people.owns(call.param("org"), call.login):
+            raise GitHubError(403, NOT_YOURS)
         return self._create(call, call.param("org"), "Organization")
 
     def _create(self, call: Call, owner: str, kind: str) -> Response:

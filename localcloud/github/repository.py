@@ -3,7 +3,7 @@
 import re
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 from localcloud.cloud import Cloud
 from localcloud.github.errors import GitHubError, custom, not_found
 from localcloud.github.git import EXPRESSION, ZERO, Git, GitError, run
+from localcloud.github.identity import Identity
+from localcloud.github.people import People
 
 NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
 CONFIG = """\
@@ -44,6 +46,8 @@ class Repository(Git):
         self.full_name = f"{self.owner}/{self.name}"
         self.key = self.full_name.lower()
         self.default_branch = str(record["default_branch"])
+        self.is_fork = "parent" in record
+        self.source = str(record.get("source", self.full_name)).lower()  # of which all forks are
 
     @property
     def head(self) -> str | None:
@@ -60,7 +64,7 @@ class Repositories:
 
     def __init__(self, cloud: Cloud) -> None:
         self.root = cloud.root / "git"
-        self.store = cloud.store
+        self.store, self.people = cloud.store, People(cloud.store)
         self.on_push: list[PushHook] = []
         self.writing = threading.RLock()
 
@@ -101,6 +105,22 @@ class Repositories:
         records = [record for _, record in self.store.list("github-repository", prefix)]
         return [Repository(self._path(record["owner"], record["name"]), record) for record in records]
 
+    def role(self, where: Repository, caller: Identity) -> str:
+        """What the caller may in a repository; an App may all, as its permissions say what."""
+        if caller.permissions is None:
+            return self.people.role(where, caller.login)
+        return "admin" if caller.sees(where.key) else "none"
+
+    def origins(self, where: Repository) -> dict[str, Repository]:
+        """What a fork was made from: its parent, and the source of all."""
+        names = [name for name in ("parent", "source") if name in where.record]
+        return {name: self.get(*where.record[name].split("/")) for name in names}
+
+    def network(self, where: Repository) -> Sequence[Repository]:
+        """A repository with all that are forks of the same one, oldest first."""
+        found = [one for one in self.list() if one.source == where.source]
+        return sorted(found, key=lambda one: int(one.record["id"]))
+
     def update(self, repository: Repository, ref: str, after: str, before: str | None = None) -> None:
         """Move a ref (to ZERO: delete it), only from `before` where given, and tell who listens."""
         with self.writing:
@@ -115,6 +135,9 @@ class Repositories:
             for hook in self.on_push:
                 hook(repository, ref, old.get(ref, ZERO), new.get(ref, ZERO))
         if moved:
+            repository.record |= {
+                **self.get(repository.owner, repository.name).record
+            }  # as it is by now
             repository.record["pushed_at"] = timestamp()
             self.store.put("github-repository", repository.key, repository.record)
 

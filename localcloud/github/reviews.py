@@ -8,7 +8,7 @@ from localcloud.github.pulls import found_pull
 from localcloud.github.pullview import show_pull
 from localcloud.github.repository import Repository, timestamp
 from localcloud.github.shapes import WEB, account, node_id
-from localcloud.github.tracker import Record, Tracker, association
+from localcloud.github.tracker import Record, Tracker
 from localcloud.http import Response
 
 STATES = {
@@ -29,11 +29,11 @@ class Reviews:
         """GET the reviews, oldest first."""
         where, number = call.repository, found_pull(self.tracker, call)["number"]
         found = [record for _, record in self.store.list("github-review", f"{where.key}/{number}/")]
-        return page(call, found, lambda one: _show(where, number, one))
+        return page(call, found, lambda one: self._show(where, number, one))
 
     def get(self, call: Call) -> Response:
         """GET one review."""
-        return Response(_show(call.repository, call.number(), self._found(call)))
+        return Response(self._show(call.repository, call.number(), self._found(call)))
 
     def _found(self, call: Call) -> Record:
         key = _key(call.repository, call.number(), call.number("id"))
@@ -58,7 +58,7 @@ class Reviews:
         }
         self._save(call.repository, record["number"], review)
         self.tracker.save(call.repository, record)
-        return Response(_show(call.repository, record["number"], review))
+        return Response(self._show(call.repository, record["number"], review))
 
     def _save(self, where: Repository, number: int, review: Record) -> None:
         self.store.put("github-review", _key(where, number, review["id"]), review)
@@ -73,7 +73,16 @@ class Reviews:
             )
         review["state"] = "DISMISSED"
         self._save(call.repository, call.number(), review)
-        return Response(_show(call.repository, call.number(), review))
+        return Response(self._show(call.repository, call.number(), review))
+
+    def _show(self, where: Repository, number: int, review: Record) -> Record:
+        page_url = f"{WEB}/{where.full_name}/pull/{number}#pullrequestreview-{review['id']}"
+        pull = f"{API}/repos/{where.full_name}/pulls/{number}"
+        links = {"html": {"href": page_url}, "pull_request": {"href": pull}}
+        standing = self.tracker.association(where, review["user"])
+        who = {"user": account(review["user"]), "author_association": standing}
+        urls = {"html_url": page_url, "pull_request_url": pull, "_links": links}
+        return {**review, **who, **urls, "node_id": node_id("PRR", review["id"])}
 
     def requested(self, call: Call) -> Response:
         """GET who is asked for a review."""
@@ -114,12 +123,3 @@ def _check(call: Call, record: Record, event: str) -> None:
 
 def _key(where: Repository, number: int, review: int) -> str:
     return f"{where.key}/{number}/{review:012d}"
-
-
-def _show(where: Repository, number: int, review: Record) -> Record:
-    page_url = f"{WEB}/{where.full_name}/pull/{number}#pullrequestreview-{review['id']}"
-    pull = f"{API}/repos/{where.full_name}/pulls/{number}"
-    links = {"html": {"href": page_url}, "pull_request": {"href": pull}}
-    who = {"user": account(review["user"]), "author_association": association(review["user"])}
-    urls = {"html_url": page_url, "pull_request_url": pull, "_links": links}
-    return {**review, **who, **urls, "node_id": node_id("PRR", review["id"])}

@@ -10,7 +10,9 @@ from localcloud.github.apps import Apps
 from localcloud.github.artifacts import Artifacts
 from localcloud.github.call import Call
 from localcloud.github.check_runs import CheckRuns
+from localcloud.github.collaborators import Collaborators
 from localcloud.github.contents import Contents
+from localcloud.github.forks import Forks
 from localcloud.github.issues import Comments, Issues, Labels
 from localcloud.github.merging import Merging
 from localcloud.github.pulls import Pulls
@@ -30,6 +32,20 @@ ONE_ISSUE = f"{REPO}/issues/{{number}}"
 PULL = f"{REPO}/pulls/{{number}}"
 RUN = f"{REPO}/actions/runs/{{id}}"
 FLOW = f"{REPO}/actions/workflows/{{workflow}}"
+COLLABORATOR = f"{REPO}/collaborators/{{username}}"
+
+# What whoever reads may write, or the author of what is there, which the method looks at.
+OPEN = {
+    ("POST", f"{REPO}/issues"),
+    ("PATCH", ONE_ISSUE),
+    ("POST", f"{ONE_ISSUE}/comments"),
+    ("PATCH", f"{REPO}/issues/comments/{{id}}"),
+    ("DELETE", f"{REPO}/issues/comments/{{id}}"),
+    ("POST", f"{REPO}/pulls"),
+    ("PATCH", PULL),
+    ("POST", f"{PULL}/reviews"),
+}
+SORTING = (f"{ONE_ISSUE}/labels", f"{PULL}/requested_reviewers")  # below these, who triages may write
 
 Method = Callable[[Call], Response]
 Entry = tuple[str, str, str, Method]
@@ -40,6 +56,8 @@ class Areas:
     """The parts that answer the calls."""
 
     repos: Repos
+    forks: Forks
+    collaborators: Collaborators
     refs: gitdata.Refs
     contents: Contents
     issues: Issues
@@ -58,6 +76,15 @@ class Areas:
 def table(to: Areas) -> list[Entry]:
     """Method, path, permission, and who answers."""
     return [*_accounts(to), *_git(to), *_talk(to), *_pulls(to), *_actions(to)]
+
+
+def role_for(verb: str, path: str, needs: str) -> str:
+    """The role that a person needs for a call."""
+    if not needs.endswith(":write") or (verb, path) in OPEN:
+        return "read"
+    if needs.startswith("administration:"):
+        return "admin"
+    return "triage" if path.startswith(SORTING) else "write"
 
 
 class _Nobody:
@@ -92,6 +119,12 @@ def _accounts(to: Areas) -> list[Entry]:
         ("DELETE", "/installation/token", ANY, to.apps.revoke),
         ("GET", REPO, "metadata:read", to.repos.get),
         ("PATCH", REPO, "administration:write", to.repos.update),
+        ("GET", f"{REPO}/forks", "metadata:read", to.forks.list),
+        ("POST", f"{REPO}/forks", PERSON, to.forks.create),
+        ("GET", f"{REPO}/collaborators", "metadata:read", to.collaborators.list),
+        ("GET", COLLABORATOR, "metadata:read", to.collaborators.get),
+        ("PUT", COLLABORATOR, "administration:write", to.collaborators.put),
+        ("DELETE", COLLABORATOR, "administration:write", to.collaborators.remove),
     ]
 
 

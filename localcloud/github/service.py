@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from localcloud.cloud import Cloud
-from localcloud.described import description
+from localcloud.described import Operation, description
 from localcloud.errors import ApiError
 from localcloud.github.actions import Actions
 from localcloud.github.apps import Apps, Registry
@@ -18,9 +18,11 @@ from localcloud.github.caches import Caches
 from localcloud.github.call import Call
 from localcloud.github.check_runs import CheckRuns
 from localcloud.github.checks import answered
+from localcloud.github.collaborators import Collaborators
 from localcloud.github.contents import Contents
-from localcloud.github.errors import GitHubError, forbidden, not_found, render
+from localcloud.github.errors import GitHubError, forbidden, no_rights, not_found, render
 from localcloud.github.follow import Follower
+from localcloud.github.forks import Forks
 from localcloud.github.git import GitError
 from localcloud.github.gitdata import Refs
 from localcloud.github.identity import ACTOR, Identity, Tokens
@@ -29,11 +31,12 @@ from localcloud.github.job import LONGEST, Setting
 from localcloud.github.job_identity import JobIdentity
 from localcloud.github.jobs import Jobs
 from localcloud.github.merging import Merging
+from localcloud.github.people import ROLES, reaches
 from localcloud.github.pulls import Pulls
 from localcloud.github.repos import Repos
 from localcloud.github.repository import PushHook, Repositories, Repository
 from localcloud.github.reviews import Reviews
-from localcloud.github.routes import APP, PERSON, Areas, Entry, Method, table
+from localcloud.github.routes import APP, PERSON, Areas, Entry, Method, role_for, table
 from localcloud.github.runner import Runner
 from localcloud.github.runs import Run, Runs
 from localcloud.github.smart_http import GitHost
@@ -63,7 +66,7 @@ class GitHub:
         issued = (self._token, self._revoke, self._identity.variables)
         setting = Setting(job_environment, *issued, self.jobs, self.caches, timeout)
         self.runner = Runner(self.runs, self.repositories, setting)
-        tracker = Tracker(cloud.store)
+        tracker = Tracker(self.repositories)
         self.triggers = Triggers(self.runner, self.repositories, tracker)
         tracker.on_pull.append(self.triggers.pulled)
         self.repositories.on_push += [Follower(tracker), self.triggers]
@@ -78,6 +81,8 @@ class GitHub:
     def _areas(self, tracker: Tracker) -> Areas:
         return Areas(
             repos=Repos(self.repositories),
+            forks=Forks(self.repositories),
+            collaborators=Collaborators(self.repositories.people),
             refs=Refs(self.repositories),
             contents=Contents(self.repositories),
             issues=Issues(tracker),
@@ -106,8 +111,10 @@ class GitHub:
         """Register an App (again: rotate its key); returns app_id, installation_id and private_key."""
         return self.apps.register(name, permissions)
 
-    def person_token(self, login: str) -> str:
-        """A person's token, which may do everything."""
+    def person_token(self, login: str, owner_of: str = "") -> str:
+        """A person's token, who may be one of the owners of an organization."""
+        if owner_of:
+            self.repositories.people.join(owner_of, login)
         return self.tokens.person(login)
 
     def job_token(self, permissions: Mapping[str, str], repository: str = "", run: int = 0) -> str:
@@ -147,24 +154,30 @@ class ApiHost:
         """The table, each call behind the gate."""
         api = description("github")
         return [
-            Route(method, path, self._gate(needs, partial(answered, api, api.find(method, path), to)))
-            for method, path, needs, to in self.entries
+            Route(verb, path, self._gate((needs, role_for(verb, path, needs)), api.find(verb, path), to))
+            for verb, path, needs, to in self.entries
         ]
 
     def refuse(self, request: Request, error: ApiError) -> Response:
         """GitHub's error body."""
         return _dressed(request, render(request, error))
 
-    def _gate(self, needs: str, method: Method) -> Handler:
+    def _gate(self, wanted: tuple[str, str], operation: Operation | None, to: Method) -> Handler:
+        """A call behind what it wants: a permission of an App, a role of a person."""
+        needs, needed = wanted
+        method = partial(answered, description("github"), operation, to)
+
         def handle(request: Request) -> Response:
             caller = self._caller(request, needs)
-            place = self._place(request, caller)
+            place, role = self._place(request, caller)
             if ":" in needs and not caller.may(needs):
                 raise forbidden()
+            if not reaches(role, needed):
+                raise _lacking(operation)
             token = ACTOR.set(caller.login)
             try:
                 with nullcontext() if request.method == "GET" else self.repositories.writing:
-                    return _dressed(request, method(Call(request, caller, place)))
+                    return _dressed(request, method(Call(request, caller, place, role)))
             except GitError as error:
                 raise GitHubError(422, f"git refused: {error}") from None
             finally:
@@ -180,14 +193,22 @@ class ApiHost:
             raise forbidden()
         return caller
 
-    def _place(self, request: Request, caller: Identity) -> Repository | None:
+    def _place(self, request: Request, caller: Identity) -> tuple[Repository | None, str]:
+        """The repository in the path, and the caller's role in it. Raises GitHubError (404)."""
         names = request.params
         if not {"owner", "repo"} <= names.keys():
-            return None
+            return None, ROLES[-1]
         found = self.repositories.get(names["owner"], names["repo"])
-        if not caller.sees(found.key):
+        role = self.repositories.role(found, caller)
+        if role == ROLES[0]:
             raise not_found()
-        return found
+        return found, role
+
+
+def _lacking(operation: Operation | None) -> GitHubError:
+    """A role that is too low: not there, where GitHub describes that and no refusal."""
+    answers = operation.answers if operation else {}
+    return not_found() if "404" in answers and "403" not in answers else no_rights()
 
 
 def _dressed(request: Request, answer: Response) -> Response:

@@ -1,6 +1,7 @@
 """Accounts, repositories and commits as GitHub's REST API shows them."""
 
 from base64 import b64encode
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from localcloud.github.call import API
 from localcloud.github.diff import Change
 from localcloud.github.git import Commit, Person
 from localcloud.github.identity import account_id
+from localcloud.github.people import reaches
 from localcloud.github.repository import Repository
 
 WEB = "https://github.com"
@@ -123,7 +125,8 @@ def repository(found: Repository) -> dict[str, Any]:
         "owner": account(found.owner, record.get("owner_type", "Organization")),
         "html_url": web,
         "description": record.get("description"),
-        "fork": False,
+        "fork": found.is_fork,
+        "allow_forking": not record["private"],
         "url": api,
         **{f"{name}_url": f"{api}/{name}" for name in PLAIN_LINKS.split()},
         **{f"{name}_url": f"{api}/{rest}" for name, rest in TEMPLATE_LINKS.items()},
@@ -139,8 +142,9 @@ def repository(found: Repository) -> dict[str, Any]:
     }
 
 
+Origins = Mapping[str, Repository]
 ZEROS = "forks forks_count stargazers_count watchers watchers_count open_issues open_issues_count size"
-OFF = "archived disabled is_template has_pages has_discussions allow_forking web_commit_signoff_required"
+OFF = "archived disabled is_template has_pages has_discussions web_commit_signoff_required"
 ON = "has_issues has_projects has_wiki has_downloads"
 
 
@@ -151,12 +155,17 @@ def _repository_constants() -> dict[str, Any]:
         **dict.fromkeys(ON.split(), True),
         **dict.fromkeys(["mirror_url", "homepage", "language", "license"]),
         "topics": [],
-        "permissions": dict.fromkeys(["admin", "maintain", "push", "triage", "pull"], True),
     }
 
 
-def full_repository(found: Repository) -> dict[str, Any]:
-    """A repository as GET answers it."""
+def permissions(role: str) -> dict[str, bool]:
+    """What a role may do."""
+    needed = {"admin": "admin", "maintain": "maintain", "push": "write", "triage": "triage"}
+    return {name: reaches(role, one) for name, one in {**needed, "pull": "read"}.items()}
+
+
+def full_repository(found: Repository, origins: Origins | None = None) -> dict[str, Any]:
+    """A repository as GET answers it; `origins` are a fork's parent and source."""
     merges = "allow_merge_commit allow_squash_merge allow_rebase_merge"
     off = "allow_auto_merge allow_update_branch delete_branch_on_merge use_squash_pr_title_as_default"
     extra = {"network_count": 0, "subscribers_count": 0, "temp_clone_token": None}
@@ -165,6 +174,7 @@ def full_repository(found: Repository) -> dict[str, Any]:
         **extra,
         **dict.fromkeys(merges.split(), True),
         **dict.fromkeys(off.split(), False),
+        **{name: repository(one) for name, one in (origins or {}).items()},
     }
 
 

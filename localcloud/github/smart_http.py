@@ -8,6 +8,7 @@ from localcloud.github.commits import changed_files
 from localcloud.github.errors import GitHubError
 from localcloud.github.git import run
 from localcloud.github.identity import ACTOR, Identity, Tokens
+from localcloud.github.people import reaches
 from localcloud.github.pullview import span
 from localcloud.github.repository import Repositories, Repository
 from localcloud.github.tracker import Tracker
@@ -17,6 +18,7 @@ ASK = {"www-authenticate": 'Basic realm="GitHub"'}
 PLAIN = {"content-type": "text/plain; charset=utf-8"}
 HTML = {"content-type": "text/html; charset=utf-8"}
 NEEDS = {"git-upload-pack": "contents:read", "git-receive-pack": "contents:write"}
+ROLE = {"git-upload-pack": "read", "git-receive-pack": "write"}
 
 
 class GitHost:
@@ -71,9 +73,10 @@ class GitHost:
         caller = self.tokens.identify(request.headers.get("authorization", ""))
         owner, name = request.params["owner"], request.params["repo"].removesuffix(".git")
         where = self.repositories.find(owner, name)
-        if where is None or not caller.sees(where.key) or not caller.may("metadata:read"):
+        role = self.repositories.role(where, caller) if where else "none"
+        if where is None or role == "none" or not caller.may("metadata:read"):
             raise GitHubError(404, "Repository not found.")
-        if not caller.may(NEEDS[service]):
+        if not caller.may(NEEDS[service]) or not reaches(role, ROLE[service]):
             raise GitHubError(403, f"Permission to {where.full_name}.git denied to {caller.login}.")
         return where, caller
 

@@ -6,9 +6,8 @@ from typing import Any
 
 from localcloud.github.call import API
 from localcloud.github.errors import GitHubError, not_found
-from localcloud.github.repository import Repository, timestamp
+from localcloud.github.repository import Repositories, Repository, timestamp
 from localcloud.github.shapes import WEB, account, node_id
-from localcloud.store import Store
 
 COLOR = "ededed"
 
@@ -22,8 +21,9 @@ class Tracker:
     `on_pull` is called with each pull request to which something happened, and what.
     """
 
-    def __init__(self, store: Store) -> None:
-        self.store, self.on_pull = store, list[PullHook]()
+    def __init__(self, repositories: Repositories) -> None:
+        self.repositories, self.store = repositories, repositories.store
+        self.on_pull = list[PullHook]()
 
     def open(self, where: Repository, user: str, fields: Record) -> Record:
         """A new issue, with the repository's next number."""
@@ -88,6 +88,18 @@ class Tracker:
         """Tell who listens what happened to a pull request; of issues, nobody is told."""
         for hook in self.on_pull if record["pull"] else []:
             hook(where, record, activity)
+
+    def has_contributed(self, where: Repository, login: str) -> bool:
+        """Whether a pull request of that person has been merged."""
+        found = self.issues(where, pulls=True)
+        return any(one["user"] == login and one["pull"]["merged"] for one in found)
+
+    def association(self, where: Repository, login: str) -> str:
+        """What an account is to the repository."""
+        if login.endswith("[bot]"):
+            return "NONE"
+        named = self.repositories.people.association(where, login)
+        return named or ("CONTRIBUTOR" if self.has_contributed(where, login) else "NONE")
 
     # Comments
 
@@ -177,19 +189,15 @@ def show_labels(tracker: Tracker, where: Repository, names: list[str]) -> list[R
     return [show_label(where, one) for one in found if one]
 
 
-def show_comment(where: Repository, record: Record) -> Record:
+def show_comment(tracker: Tracker, where: Repository, record: Record) -> Record:
     """A comment as GitHub shows it."""
     api, number = f"{API}/repos/{where.full_name}/issues", record["id"]
     page = f"{WEB}/{where.full_name}/issues/{record['issue']}#issuecomment-{number}"
     urls = {"url": f"{api}/comments/{number}", "issue_url": f"{api}/{record['issue']}", "html_url": page}
     kept = {key: record[key] for key in ("id", "body", "created_at", "updated_at")}
-    who = {"user": account(record["user"]), "author_association": association(record["user"])}
+    standing = tracker.association(where, record["user"])
+    who = {"user": account(record["user"]), "author_association": standing}
     return {**kept, **urls, **who, "node_id": node_id("IC", number), "performed_via_github_app": None}
-
-
-def association(login: str) -> str:
-    """What an account is to the repository."""
-    return "NONE" if login.endswith("[bot]") else "OWNER"
 
 
 def common(tracker: Tracker, where: Repository, record: Record) -> Record:
@@ -205,7 +213,7 @@ def common(tracker: Tracker, where: Repository, record: Record) -> Record:
         "milestone": None,
         "locked": False,
         "active_lock_reason": None,
-        "author_association": association(record["user"]),
+        "author_association": tracker.association(where, record["user"]),
     }
 
 

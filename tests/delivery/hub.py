@@ -29,7 +29,7 @@ class Hub:
         self.app = _repository(address, token, lazy=True)
         granted = server.tokens.installation("github-actions", {"metadata": "read", **JOB}, [NAME])
         self.job = _repository(address, granted, lazy=True)
-        self.person = _repository(address, server.person_token("maintainer"), lazy=False)
+        self.person = _repository(address, server.person_token("maintainer", "acme"), lazy=False)
 
     def main(self, text: str | None, note: str = "a note") -> None:
         """A commit on main: the release file says `text`; a file beside it changes too."""

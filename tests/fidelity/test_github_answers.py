@@ -53,9 +53,14 @@ class Hub(Checked):
     def as_app(self, verb: str, target: str, body: Any = None) -> Any:
         from github import Auth
 
-        before = self.bearer
         auth = Auth.AppAuth(self.secret["app_id"], self.secret["private_key"])
-        self.bearer = f"Bearer {auth.create_jwt()}"
+        return self._as(auth.create_jwt(), verb, target, body)
+
+    def as_person(self, login: str, verb: str, target: str, body: Any = None) -> Any:
+        return self._as(self.site.hub.person_token(login), verb, target, body)
+
+    def _as(self, token: str, verb: str, target: str, body: Any) -> Any:
+        before, self.bearer = self.bearer, f"Bearer {token}"
         try:
             return self.ask(verb, target, body)
         finally:
@@ -169,9 +174,12 @@ def pulls(hub: Hub) -> None:
     review = hub.ask("POST", f"{one}/reviews", {"event": "COMMENT", "body": "I see"})["id"]
     hub.ask("GET", f"{one}/reviews")
     hub.ask("GET", f"{one}/reviews/{review}")
-    owner, hub.bearer = hub.bearer, f"Bearer {hub.site.hub.person_token('mary')}"
-    approval = hub.ask("POST", f"{one}/reviews", {"event": "APPROVE"})["id"]
-    hub.bearer = owner
+    collaborator = f"{R}/collaborators/mary"
+    hub.ask("PUT", collaborator, {"permission": "pull"})
+    approval = hub.as_person("mary", "POST", f"{one}/reviews", {"event": "APPROVE"})["id"]
+    hub.ask("GET", f"{R}/collaborators")
+    hub.ask("GET", collaborator)
+    hub.ask("DELETE", collaborator)
     hub.ask("PUT", f"{one}/reviews/{approval}/dismissals", {"message": "Look again"})
     hub.ask("POST", f"{one}/requested_reviewers", {"reviewers": ["mary"]})
     hub.ask("GET", f"{one}/requested_reviewers")
@@ -213,6 +221,17 @@ def actions(hub: Hub) -> None:
         eventually(lambda: hub.ask("GET", one)["status"] == "completed")
 
 
+def forks(hub: Hub) -> None:
+    hub.ask("PATCH", R, {"private": False})
+    assert hub.as_person("nina", "POST", f"{R}/forks")["source"]["full_name"] == "acme/models"
+    new = {"message": "One", "content": base64.b64encode(b"one").decode()}
+    hub.as_person("nina", "PUT", "/repos/nina/models/contents/nina.txt", new)
+    pull = {"title": "Nina's", "head": "nina:main", "base": "main", "maintainer_can_modify": True}
+    number = hub.as_person("nina", "POST", f"{R}/pulls", pull)["number"]
+    hub.ask("GET", f"{R}/forks")
+    hub.ask("GET", f"{R}/pulls/{number}")
+
+
 def test_every_answer_has_the_fields_that_github_describes(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.commit({".github/workflows/say.yml": FLOW, "README.md": "Models\n"})
@@ -224,6 +243,7 @@ def test_every_answer_has_the_fields_that_github_describes(tmp_path: Path) -> No
     issues(hub)
     pulls(hub)
     actions(hub)
+    forks(hub)
     site.close()
     wrong = {one for one in hub.wrong if not one.startswith(tuple(BETTER_KNOWN))}
     assert wrong == AT_ONCE

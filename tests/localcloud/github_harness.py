@@ -97,7 +97,7 @@ class Site:
         self.door = Door(root, router)
         self._servers = [_listen(Plain(router, host)) for host in ("api.github.com", "github.com")]
         self.api, self.web = (address for address, _, _ in self._servers)
-        self.token = self.hub.person_token(OWNER)
+        self.token = self.hub.person_token(OWNER, "acme")
         self.hub.start()
 
     def _environment(self, run: dict[str, Any]) -> dict[str, str]:

@@ -1,0 +1,205 @@
+"""Forks and strangers: who may what in a repository, and pull requests from forks."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from github import Auth, GithubException, UnknownObjectException
+from github.PullRequest import PullRequest
+from github.Repository import Repository
+
+from tests.localcloud.github_harness import OWNER, Site
+
+
+def made(root: Path) -> Site:
+    """A GitHub with a public repository."""
+    site = Site(root / "cloud")
+    site.commit({"README.md": "# Models\n"})
+    site.commit({"side.txt": "1\n"}, "side")
+    site.client().get_repo("acme/models").edit(private=False)
+    return site
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    site = made(tmp_path_factory.mktemp("github"))
+    yield site
+    site.close()
+
+
+def seen_by(site: Site, login: str, name: str = "acme/models") -> Repository:
+    """The repository, as that person sees it."""
+    return site.client(Auth.Token(site.hub.person_token(login))).get_repo(name)
+
+
+def fork_of(site: Site, login: str) -> Repository:
+    return seen_by(site, login, seen_by(site, login).create_fork().full_name)
+
+
+def above(fork: Repository) -> tuple[str, str]:
+    """What a fork was made from, and what all of its forks were."""
+    return fork.raw_data["parent"]["full_name"], fork.raw_data["source"]["full_name"]
+
+
+def change(fork: Repository, branch: str, path: str = "") -> str:
+    """A commit of a new file to a branch of a fork, made where it is not there; returns it."""
+    if branch not in [one.name for one in fork.get_branches()]:
+        fork.create_git_ref(f"refs/heads/{branch}", fork.get_branch("main").commit.sha)
+    path = path or f"{fork.owner.login}-{branch}.txt"
+    return str(fork.create_file(path, f"Write {path}", "1\n", branch=branch)["commit"].sha)
+
+
+def propose(site: Site, login: str, branch: str) -> PullRequest:
+    """A person's pull request from a fork's branch, with one commit."""
+    change(fork_of(site, login), branch)
+    return seen_by(site, login).create_pull("main", f"{login}:{branch}", title=f"From {login}")
+
+
+def refused(call: Callable[[], Any]) -> tuple[int, str]:
+    """How GitHub turns a call down."""
+    with pytest.raises(GithubException) as error:
+        call()
+    data = error.value.data
+    return error.value.status, data["errors"][0]["message"] if "errors" in data else data["message"]
+
+
+def test_a_fork_is_a_repository_of_one_s_own(shared: Site, tmp_path: Path) -> None:
+    fork, parent = fork_of(shared, "ann"), shared.client().get_repo("acme/models")
+    assert (fork.full_name, fork.fork, fork.owner.type) == ("ann/models", True, "User")
+    assert above(fork) == ("acme/models", "acme/models")
+    assert {one.name: one.commit.sha for one in fork.get_branches()} == {
+        one.name: one.commit.sha for one in parent.get_branches()
+    }
+    assert seen_by(shared, "ann").create_fork().id == fork.id
+    assert [one.full_name for one in parent.get_forks()] == ["ann/models"]
+    token = shared.hub.person_token("ann")
+    remote = shared.remote(token).replace("acme/models", "ann/models")
+    shared.git(tmp_path, "clone", "-q", remote, "clone")
+    shared.git(tmp_path / "clone", "push", "-q", "origin", "HEAD:refs/heads/mine")
+    assert fork.get_branch("mine").commit.sha == parent.get_branch("main").commit.sha
+    said = shared.git(
+        tmp_path / "clone", "push", shared.remote(token), "HEAD:refs/heads/mine", check=False
+    )
+    assert "403" in said
+    assert shared.repository.branch("mine") is None
+
+
+def test_forks_of_forks_and_of_one_s_own(shared: Site) -> None:
+    fork = fork_of(shared, "bea")
+    second = seen_by(shared, "carl", fork.full_name).create_fork(name="mine", default_branch_only=True)
+    second = seen_by(shared, "carl", second.full_name)
+    assert (second.full_name, [one.name for one in second.get_branches()]) == ("carl/mine", ["main"])
+    assert above(second) == ("bea/models", "acme/models")
+    assert fork.create_fork().id == fork.id
+    assert seen_by(shared, OWNER).create_fork(organization="acme").full_name == "acme/models"
+    assert refused(lambda: seen_by(shared, "dan").create_fork(organization="acme"))[0] == 403
+    own = shared.client(Auth.Token(shared.hub.person_token("eve"))).get_user()
+    own.create_repo("models")
+    assert seen_by(shared, "eve").create_fork().full_name == "eve/models-1"
+
+
+def test_a_private_repository_is_not_there_and_not_forked(shared: Site) -> None:
+    private = shared.client().get_user().create_repo("hidden", private=True)
+    private.create_file("a.txt", "A", "a")
+    with pytest.raises(UnknownObjectException):
+        seen_by(shared, "ann", private.full_name)
+    private.add_to_collaborators("ann", "pull")
+    seen = seen_by(shared, "ann", private.full_name)
+    assert refused(seen.create_fork)[0] == 403
+    private.remove_from_collaborators("ann")
+    with pytest.raises(UnknownObjectException):
+        seen.get_branch("main")
+    names = [one.full_name for one in shared.client().get_user().get_repos()]
+    assert {"olivia/hidden", "acme/models"} <= set(names)
+    mine = shared.client(Auth.Token(shared.hub.person_token("nobody"))).get_user().get_repos()
+    assert [one.full_name for one in mine] == []
+
+
+def test_strangers_read_and_talk(shared: Site) -> None:
+    repo = seen_by(shared, "fred")
+    assert (repo.permissions.pull, repo.permissions.push) == (True, False)
+    issue = repo.create_issue("Late", labels=["urgent"], assignees=["olivia"])
+    assert (issue.labels, issue.assignees) == ([], [])
+    issue.create_comment("Very").edit("Very late")
+    issue.edit(state="closed", labels=["urgent"])
+    assert (issue.state, issue.labels) == ("closed", [])
+    pull = shared.client().get_repo("acme/models").create_pull("main", "side", title="Side")
+    review = repo.get_pull(pull.number).create_review(event="APPROVE")
+    assert review.raw_data["author_association"] == "NONE"
+    pull.edit(state="closed")
+
+
+def test_strangers_change_nothing(shared: Site) -> None:
+    theirs = shared.client().get_repo("acme/models")
+    issue, head = theirs.create_issue("Ours"), theirs.get_branch("main").commit.sha
+    comment = issue.create_comment("Ours")
+    pull = theirs.create_pull("main", "side", title="Side")
+    repo = seen_by(shared, "gus")
+    low = (403, "Must have admin rights to Repository.")
+    calls: list[tuple[Callable[[], Any], tuple[int, str]]] = [
+        (lambda: repo.create_file("a.txt", "A", "a"), (404, "Not Found")),
+        (lambda: repo.create_git_ref("refs/heads/a", head), low),
+        (lambda: repo.get_pull(pull.number).merge(), low),
+        (lambda: repo.get_pull(pull.number).edit(state="closed"), low),
+        (lambda: repo.get_issue(issue.number).add_to_labels("a"), (404, "Not Found")),
+        (lambda: repo.get_issue(issue.number).edit(state="closed"), low),
+        (lambda: repo.get_issue(issue.number).get_comment(comment.id).edit("Mine"), low),
+        (lambda: repo.get_commit(head).create_status("success"), low),
+        (lambda: repo.edit(description="Mine"), low),
+        (lambda: repo.add_to_collaborators("gus", "admin"), low),
+        (lambda: repo.create_pull("side", "main", title="Back"), (422, "must be a collaborator")),
+        (
+            lambda: [*repo.get_collaborators()],
+            (403, "Must have push access to view repository collaborators."),
+        ),
+    ]
+    for number, (call, answer) in enumerate(calls):
+        assert (number, refused(call)) == (number, answer)
+    theirs.add_to_collaborators("gus", "push")
+    assert theirs.has_in_collaborators("gus")
+    assert {one.login: one.permissions.push for one in theirs.get_collaborators()}["gus"] is True
+    repo.create_file("gus.txt", "A", "a")
+    assert refused(lambda: repo.edit(description="Mine")) == low
+    pull.edit(state="closed")
+
+
+def test_a_pull_request_from_a_fork(shared: Site, tmp_path: Path) -> None:
+    pull, theirs = propose(shared, "hal", "main"), shared.client().get_repo("acme/models")
+    assert (pull.head.label, pull.head.repo.full_name, pull.head.user.login) == (
+        "hal:main",
+        "hal/models",
+        "hal",
+    )
+    assert (pull.head.repo.fork, pull.base.label, pull.mergeable) == (True, "acme:main", True)
+    assert [one.number for one in theirs.get_pulls(head="HAL:main")] == [pull.number]
+    assert [*theirs.get_pulls(head="acme:main")] == []
+    again = refused(lambda: seen_by(shared, "hal").create_pull("main", "hal:main", title="Again"))
+    assert again == (422, "A pull request already exists for hal:main.")
+    shared.commit({"main.txt": "the base's branch of the same name moves"})
+    assert theirs.get_pull(pull.number).head.sha == pull.head.sha
+    new = change(fork_of(shared, "hal"), "main", path="more.txt")
+    pull = theirs.get_pull(pull.number)
+    assert (pull.head.sha, pull.commits, pull.raw_data["author_association"]) == (new, 2, "NONE")
+    said = shared.git(tmp_path, "ls-remote", shared.remote(), f"refs/pull/{pull.number}/head")
+    assert said.startswith(new)
+    done = theirs.get_git_commit(pull.merge().sha)
+    assert done.message.startswith(f"Merge pull request #{pull.number} from hal/main\n")
+    assert theirs.get_contents("more.txt")
+    assert theirs.get_pull(pull.number).raw_data["author_association"] == "CONTRIBUTOR"
+
+
+def test_a_fork_s_branch_closes_and_reopens_its_pull_request(shared: Site) -> None:
+    pull, fork = propose(shared, "ida", "side"), fork_of(shared, "ida")
+    mine = seen_by(shared, "ida").get_pull(pull.number)
+    mine.edit(title="Mine", state="closed")
+    mine.edit(state="open")
+    change(fork, "main")  # which is not the base's branch of that name
+    assert (
+        mine.base.sha == shared.repository.head == seen_by(shared, "ida").get_pull(pull.number).base.sha
+    )
+    fork.get_git_ref("heads/side").delete()
+    found = seen_by(shared, "ida").get_pull(pull.number)
+    assert (found.state, found.merged, found.head.repo.full_name) == ("closed", False, "ida/models")
+    reason = refused(lambda: mine.edit(state="open"))[1]
+    assert reason == "state cannot be changed. The side branch has been deleted."

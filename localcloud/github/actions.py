@@ -99,6 +99,11 @@ class Actions:
             raise GitHubError(409, "Cannot cancel a workflow run that is completed.")
         return Response({}, status=202)
 
+    def approve(self, call: Call) -> Response:
+        """POST: let a fork's first pull request run."""
+        self.runner.approve(self._found(call))
+        return Response({}, status=201)
+
     def rerun(self, call: Call) -> Response:
         """POST: run it again, at the same commit."""
         self.runner.again({**self._found(call), "redo": None}, call.login)

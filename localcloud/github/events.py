@@ -8,6 +8,7 @@ from typing import Any
 from localcloud.github import shapes
 from localcloud.github.diff import EMPTY_TREE, LIMIT
 from localcloud.github.git import WEB_FLOW, ZERO, Commit, Person
+from localcloud.github.heads import is_own
 from localcloud.github.identity import noreply
 from localcloud.github.pullview import show_whole_pull, span
 from localcloud.github.repository import Repository
@@ -144,7 +145,9 @@ def pull_request(
     sha = pull["merge_commit_sha"] if merged else _merge(where, record)
     if sha is None:
         return None
-    number = record["number"]
+    number, people = record["number"], (record["user"], actor)
+    new = not is_own(where, pull) and "NONE" in (tracker.association(where, one) for one in people)
+    held = {"unapproved": True} if new else {}  # until somebody approves a first contribution
     ref = f"{BRANCH}{pull['base_ref']}" if merged else f"refs/pull/{number}/merge"
 
     def payload() -> Payload:
@@ -162,7 +165,7 @@ def pull_request(
         base=pull["base_ref"],
         files=lambda: _differing(where, *span(where, record)),
         payload=payload,
-        fields={"head_ref": pull["head_ref"], "base_ref": pull["base_ref"]},
+        fields={**{name: pull[name] for name in ("head_ref", "base_ref")}, **held},
     )
 
 

@@ -42,6 +42,14 @@ def granted(given: Any, fallback: Grants = DEFAULT) -> Grants:
     return {str(name): str(level) for name, level in given.items()}
 
 
+def lowered(grants: Grants) -> Grants:
+    """What is left of them for code from a fork: nothing that writes, so no identity either."""
+    return {
+        name: "read" if "read" in KNOWN.get(name, ()) and level != "none" else "none"
+        for name, level in grants.items()
+    }
+
+
 def excess(asked: Grants, allowed: Grants) -> str:
     """What `asked` holds beyond `allowed`, as GitHub words it; empty: nothing."""
     order = ANY.index

@@ -17,9 +17,9 @@ import yaml
 
 from localcloud.github.attempts import Before, narrow, stand_in
 from localcloud.github.jobs import Job as Record
-from localcloud.github.permissions import DEFAULT, granted
+from localcloud.github.permissions import DEFAULT, granted, lowered
 from localcloud.github.repository import Repository
-from localcloud.github.runs import Run
+from localcloud.github.runs import Run, from_fork
 from localcloud.github.shapes import WEB
 from localcloud.github.startup import needs
 from localcloud.github.workflow_yaml import load
@@ -122,6 +122,7 @@ class Preparation:
         for index, (key, job) in enumerate(jobs.items()):
             given = job.get("permissions", content.get("permissions"))
             allowed = granted(given, DEFAULT if call.most is None else call.most)
+            allowed = lowered(allowed) if from_fork(self._run) else allowed
             planned = Planned(f"{call.above}{key}", call.path, job, allowed, "uses" in job)
             before = call.before.behind(call.above, needs(job), jobs)
             name, node = nodes.value[index]

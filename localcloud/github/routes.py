@@ -226,6 +226,7 @@ def _actions(to: Areas) -> list[Entry]:
         ("GET", f"{REPO}/actions/artifacts/{{id}}/{{format}}", read, to.artifacts.download),
         ("POST", f"{RUN}/cancel", write, to.actions.cancel),
         ("POST", f"{RUN}/force-cancel", write, to.actions.cancel),
+        ("POST", f"{RUN}/approve", write, to.actions.approve),
         ("POST", f"{RUN}/rerun", write, to.actions.rerun),
         ("POST", f"{RUN}/rerun-failed-jobs", write, to.actions.rerun_failed),
         ("GET", f"{REPO}/actions/jobs/{{id}}", read, to.actions.job),

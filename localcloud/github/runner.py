@@ -15,7 +15,8 @@ PATIENCE = 10.0  # seconds that closing waits for jobs to end
 AT_ONCE = max(4, os.cpu_count() or 1)  # runs; some of them only wait for something
 PENDING = 100  # runs that may wait in a group of `queue: max`
 WAITING = ("queued", "pending")  # pending: for its concurrency group
-REFUSED = "startup_failure"
+REFUSED, UNAPPROVED = "startup_failure", "action_required"
+NOTHING_TO_APPROVE = "This workflow run does not wait for approval"
 BROKEN = "This workflow run cannot be rerun because its workflow file may be broken"
 
 
@@ -41,6 +42,9 @@ class Runner:
             self.runs.finish(run, "failure")
         left = [run for status in WAITING for run in self.runs.in_status(status)]
         self._queue = [_key(run) for run in sorted(left, key=lambda run: int(run["place"]))]
+        for run in left:
+            if run.get("unapproved"):
+                self.admit(run)
         self.pump()
 
     def _note(self, run: Run, text: str) -> None:
@@ -50,7 +54,12 @@ class Runner:
             file.write(f"{text}\n")
 
     def admit(self, run: Run) -> Run:
-        """Let a queued run into its concurrency group: it takes the place of those that it replaces."""
+        """Let a queued run into its concurrency group: it takes the place of those that it replaces.
+
+        One that waits for approval ends at once, until `approve`.
+        """
+        if run.get("unapproved"):
+            return self.runs.finish(run, UNAPPROVED)
         with self.lock:
             entered = run["concurrency"] or {}
             others = [one for one in self._waiting() if _same(one, run)]
@@ -75,10 +84,20 @@ class Runner:
         """The next attempt of a run that has ended, as `by` wants it. Raises GitHubError (403)."""
         if run["status"] != "completed":
             raise GitHubError(403, "This workflow run cannot be rerun because it is already running")
-        if run["conclusion"] == REFUSED:
+        if run["conclusion"] in (REFUSED, UNAPPROVED):
             raise GitHubError(403, BROKEN)
         with self.lock:
             self.admit(self.runs.queue({**run, "triggering_actor": by}))
+        self.pump()
+
+    def approve(self, run: Run) -> None:
+        """Start a run that waits for approval. Raises GitHubError (403)."""
+        with self.lock:
+            present = self.runs.get(run["repository"], run["id"])
+            if present["conclusion"] != UNAPPROVED:
+                raise GitHubError(403, NOTHING_TO_APPROVE)
+            first = {**present, "unapproved": False, "attempt": present["attempt"] - 1}
+            self.admit(self.runs.queue(first))
         self.pump()
 
     def _waiting(self) -> list[Run]:

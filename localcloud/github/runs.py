@@ -119,6 +119,7 @@ def show_run(where: Repository, run: Run) -> dict[str, Any]:
     api = f"{API}/repos/{where.full_name}/actions"
     commit = shapes.git_commit(where, where.commit(run["head_sha"]))
     repository = shapes.repository(where)
+    head = repository_of_head(run) if from_fork(run) else repository
     suite = {"check_suite_id": run["id"] + 1, "check_suite_node_id": node_id("CS", run["id"] + 1)}
     return {
         **{key: run[key] for key in RUN_FIELDS.split()},
@@ -145,8 +146,19 @@ def show_run(where: Repository, run: Run) -> dict[str, Any]:
             **_commit_ids(commit),
         },
         "repository": repository,
-        "head_repository": repository,
+        "head_repository": head,
     }
+
+
+def repository_of_head(run: Run) -> dict[str, Any]:
+    """The repository of a pull request's branch, as the run's event shows it; else nothing."""
+    pull = (run.get("payload") or {}).get("pull_request") or {}
+    return dict((pull.get("head") or {}).get("repo") or {})
+
+
+def from_fork(run: Run) -> bool:
+    """Whether the run is that of a pull request from another repository."""
+    return repository_of_head(run).get("full_name") not in (None, run["repository"])
 
 
 def _commit_ids(commit: dict[str, Any]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from localcloud.github.events import Event, common, pull_request, push
 from localcloud.github.expression_values import ExpressionError
 from localcloud.github.expressions import filled
 from localcloud.github.filters import fires
+from localcloud.github.heads import is_own
 from localcloud.github.identity import ACTOR
 from localcloud.github.repository import Repositories, Repository
 from localcloud.github.runner import Runner
@@ -24,6 +25,7 @@ from localcloud.github.workflows import Workflow, files, parsed, read
 Start = tuple[Repository, Workflow, Event, list[str]]  # a run's, and why GitHub refuses the file
 
 BOT = "github-actions[bot]"  # what its token does starts no runs, but by the button
+DISABLED = "Cannot trigger a 'workflow_dispatch' on a disabled workflow"
 FIRST = 86400  # seconds before the first tick in which what fell due is still run
 
 
@@ -40,11 +42,12 @@ class Triggers:
 
     def pulled(self, where: Repository, record: Record, activity: str) -> None:
         """A pull request was opened, closed, reopened, or its head moved (synchronize)."""
-        if ACTOR.get() != BOT:
+        off = where.record["private"] and not is_own(where, record["pull"])  # as GitHub's default is
+        if ACTOR.get() != BOT and not off:
             self._fire(where, pull_request(self.tracker, where, record, activity, ACTOR.get()))
 
     def _fire(self, where: Repository, event: Event | None) -> None:
-        if event is None:
+        if event is None or where.is_fork:  # its workflows are off until its owner turns them on
             return
         for path, blob in files(where, event.sha).items():
             workflow, faults = _read(where, path, blob)
@@ -55,6 +58,8 @@ class Triggers:
 
     def dispatch(self, where: Repository, path: str, given: tuple[str, Any], actor: str) -> Run:
         """Press a workflow's button at a ref, with inputs. Raises GitHubError (404, 422)."""
+        if where.is_fork:
+            raise GitHubError(422, DISABLED)
         ref, commit = _ref(where, given[0])
         workflow = read(where, commit, path)
         if workflow is None:
@@ -95,7 +100,7 @@ class Triggers:
                     "INVALID_ARGUMENT", f"the clock stands at {last:{TIME}} and goes forward only"
                 )
             after = last or datetime.fromtimestamp(at.timestamp() - FIRST, UTC)
-            heads = [where for where in self.repositories.list() if where.head]
+            heads = [one for one in self.repositories.list() if one.head and not one.is_fork]
             fallen = [one for where in heads for one in self._due(where, (after, at))]
             with self.runner.lock:
                 with store.transaction():  # what fell due is there to be run, or falls due again

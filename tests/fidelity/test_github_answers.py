@@ -223,6 +223,7 @@ def actions(hub: Hub) -> None:
 
 def forks(hub: Hub) -> None:
     hub.ask("PATCH", R, {"private": False})
+    hub.site.commit({".github/workflows/pull.yml": FLOW.replace("workflow_dispatch", "pull_request")})
     assert hub.as_person("nina", "POST", f"{R}/forks")["source"]["full_name"] == "acme/models"
     new = {"message": "One", "content": base64.b64encode(b"one").decode()}
     hub.as_person("nina", "PUT", "/repos/nina/models/contents/nina.txt", new)
@@ -230,6 +231,10 @@ def forks(hub: Hub) -> None:
     number = hub.as_person("nina", "POST", f"{R}/pulls", pull)["number"]
     hub.ask("GET", f"{R}/forks")
     hub.ask("GET", f"{R}/pulls/{number}")
+    run = hub.ask("GET", f"{R}/actions/runs?event=pull_request")["workflow_runs"][0]["id"]
+    hub.ask("POST", f"{R}/actions/runs/{run}/approve")
+    one = f"{R}/actions/runs/{run}"
+    eventually(lambda: hub.ask("GET", one)["status"] == "completed")
 
 
 def test_every_answer_has_the_fields_that_github_describes(tmp_path: Path) -> None:

@@ -1,20 +1,67 @@
-"""Forks and strangers: who may what in a repository, and pull requests from forks."""
+"""Forks and strangers: who may what in a repository, and what a pull request from a fork may do."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from github import Auth, GithubException, UnknownObjectException
 from github.PullRequest import PullRequest
 from github.Repository import Repository
 
-from tests.localcloud.github_harness import OWNER, Site
+from localcloud.cloud import Cloud
+from localcloud.github.schedule import moment
+from localcloud.rpc import Rpc
+from localcloud.secretmanager import SecretManager
+from tests.eventually import eventually
+from tests.localcloud.github_harness import OWNER, WORLD, Site
+
+BUTTON = """\
+name: Button
+on: {push: {}, workflow_dispatch: {}, schedule: [{cron: "0 3 * * *"}], pull_request: {types: [labeled]}}
+jobs: {one: {runs-on: ubuntu-24.04, steps: [{run: "true"}]}}
+"""
+CI = """\
+name: CI
+on: pull_request
+permissions: {contents: write, statuses: write, actions: write, id-token: write}
+jobs:
+  one:
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1
+      - uses: actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae
+        with: {path: kept, key: key}
+      - uses: google-github-actions/auth@7c6bc770dae815cd3e89ee6cdf493a5fab2cc093
+        continue-on-error: true
+        with:
+          workload_identity_provider: projects/1/locations/global/workloadIdentityPools/a/providers/b
+          service_account: train@acme-ml.iam.gserviceaccount.com
+      - env:
+          TOKEN: ${{ github.token }}
+          FORK: ${{ github.event.pull_request.head.repo.fork }}
+          SECRET: ${{ secrets.KEY }}
+        run: |
+          ask() { curl -s -o answer -w "$1 %{http_code};" -H "Authorization: Bearer $TOKEN" "${@:2}"; }
+          api=$GITHUB_API_URL/repos/$GITHUB_REPOSITORY
+          ask reads "$api/contents/README.md"
+          ask runs "$api/actions/runs"
+          ask status -d '{"state": "success"}' "$api/statuses/$GITHUB_SHA"
+          ask button -d '{"ref": "main"}' "$api/actions/workflows/button.yml/dispatches"
+          ask secret https://secretmanager.googleapis.com/v1/projects/acme-ml/secrets/k/versions/1:access
+          echo "fork $FORK, secret '$SECRET', identity '${ACTIONS_ID_TOKEN_REQUEST_URL:+given}'"
+          git push -q origin "HEAD:refs/heads/by-$GITHUB_RUN_ID" && echo "pushed"
+          mkdir -p kept
+"""
+WORKFLOWS = {".github/workflows/ci.yml": CI, ".github/workflows/button.yml": BUTTON}
 
 
 def made(root: Path) -> Site:
-    """A GitHub with a public repository."""
-    site = Site(root / "cloud")
+    """A GitHub with a public repository, and Google's Secret Manager beside it."""
+    (root / "google").mkdir()
+    secrets = Rpc(Cloud(root / "google", WORLD), [SecretManager(Cloud(root / "google", WORLD))])
+    site = Site(root / "cloud", services=secrets.rest)
     site.commit({"README.md": "# Models\n"})
     site.commit({"side.txt": "1\n"}, "side")
     site.client().get_repo("acme/models").edit(private=False)
@@ -203,3 +250,85 @@ def test_a_fork_s_branch_closes_and_reopens_its_pull_request(shared: Site) -> No
     assert (found.state, found.merged, found.head.repo.full_name) == ("closed", False, "ida/models")
     reason = refused(lambda: mine.edit(state="open"))[1]
     assert reason == "state cannot be changed. The side branch has been deleted."
+
+
+def test_nothing_runs_in_a_fork(shared: Site) -> None:
+    shared.commit(WORKFLOWS)
+    shared.hub.triggers.tick(moment("2026-11-22T02:00:00Z"))
+    fork = fork_of(shared, "jo")
+    change(fork, "side")
+    fork.create_pull("main", "side", title="Within the fork")
+    button = fork.get_workflow("button.yml")
+    assert button.state == "disabled_fork"
+    fallen = shared.hub.triggers.tick(moment("2026-11-22T04:00:00Z"))
+    assert [one["repository"] for one in fallen] == ["acme/models"]
+    disabled = "Cannot trigger a 'workflow_dispatch' on a disabled workflow"
+    assert refused(lambda: button.create_dispatch("main", throw=True)) == (422, disabled)
+    assert [*fork.get_workflow_runs()] == []
+
+
+def said_by(site: Site, number: int) -> str:
+    """What a run has printed, once it has ended."""
+    repo = site.client().get_repo("acme/models")
+    eventually(lambda: repo.get_workflow_run(number).status == "completed")
+    said = (site.root / "runs" / str(number) / "log.txt").read_text()
+    assert repo.get_workflow_run(number).conclusion == "success", said
+    return said
+
+
+def approve(site: Site, login: str, number: int) -> int:
+    """What GitHub answers when that person lets a run start."""
+    url = f"{site.api}/repos/acme/models/actions/runs/{number}/approve"
+    headers = {"authorization": f"token {site.hub.person_token(login)}"}
+    return requests.post(url, headers=headers, timeout=5).status_code
+
+
+@pytest.mark.slow
+def test_a_fork_s_run_has_no_rights(tmp_path: Path) -> None:
+    site = made(tmp_path)
+    site.commit(WORKFLOWS)
+    repo = site.client().get_repo("acme/models")
+    pull = propose(site, "kim", "side")
+    (run,) = repo.get_workflow_runs(event="pull_request")
+    assert (run.status, run.conclusion) == ("completed", "action_required")
+    assert not (site.root / "runs" / str(run.id)).exists()
+    site.hub.runs.save({**site.hub.runs.get("acme/models", run.id), "status": "queued"})
+    site.hub.runner.start()  # as one does that finds what another had made and not yet held
+    assert repo.get_workflow_run(run.id).conclusion == "action_required"
+    assert (run.head_repository.full_name, run.repository.full_name) == ("kim/models", "acme/models")
+    assert (run.head_sha, run.actor.login) == (pull.head.sha, "kim")
+    assert (approve(site, "kim", run.id), approve(site, OWNER, run.id)) == (403, 201)
+    said = said_by(site, run.id)
+    assert repo.get_workflow_run(run.id).run_attempt == 1
+    assert approve(site, OWNER, run.id) == 403
+    assert "reads 200;runs 200;status 403;button 403;secret 401;" in said
+    assert "fork true, secret '', identity ''" in said
+    assert "it needs `permissions: id-token: write`" in said
+    assert "pushed" not in said
+    tools = site.root / "tool-cache"
+    assert (len([*tools.glob("cache-of/*/*")]), [*tools.glob("cache/*")]) == (1, [])
+    own = site.commit({"notes.txt": "ours\n"}, "own")
+    repo.create_pull("main", "own", title="Ours")
+    said = said_by(site, repo.get_workflow_runs(event="pull_request", head_sha=own)[0].id)
+    assert "reads 200;runs 200;status 201;button 204;secret 401;" in said
+    assert "fork false, secret '', identity 'given'" in said
+    assert "pushed" in said
+    site.close()
+
+
+def test_who_has_contributed_needs_no_approval_but_a_private_base_runs_nothing(tmp_path: Path) -> None:
+    site = made(tmp_path)
+    site.hub.runner.room = 0
+    repo = site.client().get_repo("acme/models")
+    repo.get_pull(propose(site, "lea", "first").number).merge()
+    site.commit(WORKFLOWS)
+    fork = fork_of(site, "lea")
+    change(fork, "second")
+    fork.create_file(".github/workflows/ci.yml", "Read on", CI, branch="second")
+    pull = seen_by(site, "lea").create_pull("main", "lea:second", title="Second")
+    found = [(run.status, run.head_sha) for run in repo.get_workflow_runs(event="pull_request")]
+    assert found == [("queued", pull.head.sha)]
+    repo.edit(private=True)
+    change(fork, "second", path="third.txt")
+    assert repo.get_workflow_runs(event="pull_request").totalCount == 1
+    site.close()

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
+from github import Auth
 from github.Repository import Repository
 from github.WorkflowRun import WorkflowRun
 
@@ -77,6 +79,25 @@ def test_a_pull_request_is_planned_by_what_it_adds(site: Site) -> None:
     repository(site).create_pull(title="Release", head="side", base="main")
     found = jobs(ended(site, "ci.yml"))
     assert (found["check"], found["releases"], found["required"]) == ("skipped", "success", "success")
+
+
+def test_a_fork_s_pull_request_is_checked(site: Site) -> None:
+    where = repository(site)
+    where.edit(private=False)
+    theirs = site.client(Auth.Token(site.hub.person_token("ann"))).get_repo("acme/models")
+    fork = theirs.create_fork()
+    for path in ("README.md", "vertex-ai-pipelines/flows/other.py", "releases/local/other.toml"):
+        fork.create_file(path, f"Write {path}", "schema = 1\n", branch="main")
+    theirs.create_pull("main", "ann:main", title="From a fork")
+    held = ended(site, "ci.yml")
+    assert (held.event, held.conclusion) == ("pull_request", "action_required")
+    approve = f"{site.api}/repos/acme/models/actions/runs/{held.id}/approve"
+    headers = {"authorization": f"token {site.token}"}
+    assert requests.post(approve, headers=headers, timeout=5).status_code == 201
+    run = ended(site, "ci.yml", held.id)
+    every = ("plan", "check", "test", "build", "releases", "required")
+    assert (run.conclusion, jobs(run)) == ("success", dict.fromkeys(every, "success"))
+    assert run.head_repository.full_name == "ann/models"
 
 
 def test_a_job_that_fails_fails_what_is_required(site: Site) -> None:

@@ -6,6 +6,11 @@ set -euo pipefail
 hash() { printf '%s' "$1" | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c 1-64; }
 tools=$(cd -P "$RUNNER_TOOL_CACHE" && pwd)
 entry=$tools/cache/$(hash "$KEY")
+case $GITHUB_REF in
+refs/pull/*) # it finds what its base has kept, but what it makes itself is kept for it alone
+  if [ ! -d "$entry" ]; then entry=$tools/cache-of/$(hash "$GITHUB_REPOSITORY $GITHUB_REF")/$(hash "$KEY"); fi
+  ;;
+esac
 if [ -d "$entry" ]; then
   echo "Cache restored from key: $KEY"
   { echo "cache-hit=true" && echo "matched=$KEY"; } >>"$GITHUB_OUTPUT"

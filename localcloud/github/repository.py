@@ -135,10 +135,8 @@ class Repositories:
             for hook in self.on_push:
                 hook(repository, ref, old.get(ref, ZERO), new.get(ref, ZERO))
         if moved:
-            repository.record |= {
-                **self.get(repository.owner, repository.name).record
-            }  # as it is by now
-            repository.record["pushed_at"] = timestamp()
+            present = self.get(repository.owner, repository.name)  # somebody may have changed it
+            repository.record |= {**present.record, "pushed_at": timestamp()}
             self.store.put("github-repository", repository.key, repository.record)
 
     def _path(self, owner: str, name: str) -> Path:

@@ -25,7 +25,7 @@ def workflow(name: str) -> dict[Any, Any]:
 def test_workflows_are_few_and_short() -> None:
     found = {path.stem: len(path.read_text().splitlines()) for path in (GITHUB / "workflows").iterdir()}
     assert set(found) == {"ci", "train", "tick", "release-pr", "deploy"}
-    assert max(found.values()) < 140
+    assert max(found.values()) < 145
 
 
 def test_ci_runs_for_all_that_may_become_main() -> None:

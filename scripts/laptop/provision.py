@@ -140,9 +140,8 @@ def _aws_key(environment: Environment, key: str, there: bytes | None) -> dict[st
     mine = [one["AccessKeyId"] for one in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]]
     if there == b"" or (there and json.loads(there).get("aws_access_key_id") in mine):
         return None
-    for (
-        unknown
-    ) in mine:  # of a run that ended before it put the key away; two are all that a user may have
+    # Of runs that ended before they put their key away: a user may have no more than two.
+    for unknown in mine:
         iam.delete_access_key(UserName=name, AccessKeyId=unknown)
     made = iam.create_access_key(UserName=name)["AccessKey"]
     return {

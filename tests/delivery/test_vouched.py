@@ -12,15 +12,17 @@ import yaml
 
 from delivery import deploy, releases, vouched, workflow_run
 from delivery.releases import Release
-from flows.errors import RetrainError
+from flows.errors import InputError, RetrainError
 from tests.clone import ROOT
 from tests.delivery import evidence
 
 FILE = "releases/local/recommender.toml"
 BOTH = evidence.evidence().proposed  # champion and challenger
 CHAMPION = Release(champion=msgspec.structs.replace(BOTH.champion, traffic=100))
+OTHERS = Release(champion=msgspec.structs.replace(BOTH.entries[1], traffic=100))
 TITLES = [vouched.title("local", one.manifest, one.sha256) for one in BOTH.entries]
 Ask = Callable[[], tuple[int, str]]
+Ended = Callable[..., Any]
 
 
 @pytest.fixture
@@ -38,13 +40,22 @@ MAIN_ALONE = {"branch": "main", "event": "workflow_dispatch"}
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository whose main has declared the champion, then something else, and nothing now."""
+    """A repository whose main has declared the champion, then something else, and nothing now.
+
+    A branch has declared the challenger, and taken it back before it was merged.
+    """
     monkeypatch.setattr(deploy, "ROOT", tmp_path)
     git(tmp_path, "init", "--quiet", "--initial-branch=main")
     commit(tmp_path, releases.write(CHAMPION))
     commit(tmp_path, "no longer valid")
     (tmp_path / FILE).unlink()
     git(tmp_path, "commit", "--quiet", "--all", "--message=Nothing")
+    git(tmp_path, "checkout", "--quiet", "-b", "side")
+    commit(tmp_path, releases.write(OTHERS))
+    git(tmp_path, "rm", "--quiet", FILE)
+    git(tmp_path, "commit", "--quiet", "--message=Taken back")
+    git(tmp_path, "checkout", "--quiet", "main")
+    git(tmp_path, "merge", "--quiet", "--no-ff", "side", "--message=All of it")
     return tmp_path
 
 
@@ -59,19 +70,29 @@ def write(root: Path, text: str) -> None:
     (root / FILE).write_text(text)
 
 
-def git(root: Path, *arguments: str) -> None:
+def git(root: Path, *arguments: str) -> str:
     who = ("-c", "user.name=A", "-c", "user.email=a@example.com")
-    subprocess.run(["git", *who, *arguments], cwd=root, check=True)
+    done = subprocess.run(
+        ["git", *who, *arguments], cwd=root, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
 
 
-def ended(title: str, conclusion: str | None = "success") -> Any:
-    return SimpleNamespace(display_title=title, conclusion=conclusion)
+@pytest.fixture
+def ended(clone: Path) -> Ended:
+    """A run of main's code (or of `sha`'s)."""
+    head = git(clone, "rev-parse", "main~1")
+
+    def made(title: str, conclusion: str | None = "success", sha: str = head) -> Any:
+        return SimpleNamespace(display_title=title, conclusion=conclusion, head_sha=sha)
+
+    return made
 
 
 @pytest.fixture
 def ask(clone: Path, capsys: pytest.CaptureFixture[str]) -> Ask:
     def asked() -> tuple[int, str]:
-        return deploy.main(["--check", "--base=HEAD"]), capsys.readouterr().err
+        return deploy.main(["--check", "--base=main"]), capsys.readouterr().err
 
     return asked
 
@@ -90,15 +111,15 @@ def test_what_main_has_declared_once_needs_no_second_look(clone: Path, ask: Ask)
     assert ask() == (0, "")
 
 
-def test_what_a_run_has_seen_is_good(clone: Path, runs: list[Any], ask: Ask) -> None:
+def test_what_a_run_has_seen_is_good(clone: Path, runs: list[Any], ask: Ask, ended: Ended) -> None:
     write(clone, releases.write(BOTH))
     runs += [ended(TITLES[1], "failure"), ended(TITLES[1])]
     assert ask() == (0, "")
 
 
-@pytest.mark.parametrize("conclusion", ["failure", "cancelled", "no run at all"])
+@pytest.mark.parametrize("conclusion", ["failure", "cancelled", "skipped"])
 def test_what_no_run_has_seen_is_refused(
-    clone: Path, runs: list[Any], ask: Ask, conclusion: str
+    clone: Path, runs: list[Any], ask: Ask, ended: Ended, conclusion: str
 ) -> None:
     write(clone, releases.write(BOTH))
     runs += [ended(TITLES[0]), ended(TITLES[1] + "0"), ended(TITLES[1], conclusion)]
@@ -125,8 +146,27 @@ def test_a_declared_model_with_another_fact_is_new(
     assert "[champion]: no run of release-pr.yml" in said
 
 
+def test_what_ran_must_have_been_mains_code(
+    clone: Path, runs: list[Any], ask: Ask, ended: Ended
+) -> None:
+    git(clone, "checkout", "--quiet", "-b", "evil")
+    git(clone, "commit", "--quiet", "--allow-empty", "--message=run: true")
+    write(clone, releases.write(BOTH))
+    runs.append(ended(TITLES[1], sha=git(clone, "rev-parse", "HEAD")))
+    assert ask()[0] == 2
+
+
+def test_a_second_run_at_work_is_not_waited_for(
+    clone: Path, runs: list[Any], ask: Ask, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("time.sleep")
+    write(clone, releases.write(BOTH))
+    runs += [ended(TITLES[1], None), ended(TITLES[1])]
+    assert ask() == (0, "")
+
+
 def test_a_run_at_work_is_waited_for(
-    clone: Path, runs: list[Any], ask: Ask, monkeypatch: pytest.MonkeyPatch
+    clone: Path, runs: list[Any], ask: Ask, ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(clone, releases.write(BOTH))
     runs.append(ended(TITLES[1], None))
@@ -135,7 +175,7 @@ def test_a_run_at_work_is_waited_for(
 
 
 def test_a_run_that_never_ends_is_no_answer(
-    clone: Path, runs: list[Any], ask: Ask, monkeypatch: pytest.MonkeyPatch
+    clone: Path, runs: list[Any], ask: Ask, ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(clone, releases.write(BOTH))
     runs.append(ended(TITLES[1], None))
@@ -147,6 +187,12 @@ def test_a_base_that_is_not_here_is_refused(clone: Path) -> None:
     write(clone, releases.write(BOTH))
     with pytest.raises(RetrainError, match="does not have the commit"):
         deploy.main(["--check", "--base=0000000000000000000000000000000000000000"])
+
+
+@pytest.mark.usefixtures("clone")
+def test_a_base_is_for_the_check_alone() -> None:
+    with pytest.raises(InputError, match="--base is for --check"):
+        deploy.main(["--base=main"])
 
 
 def test_the_workflow_names_its_runs_so() -> None:

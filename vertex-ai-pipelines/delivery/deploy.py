@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument(
         "--base",
         metavar="COMMIT",
-        help="with --check: what is new since then must have been seen by release-pr.yml",
+        help="with --check, main's: what it has never declared must have been seen by release-pr.yml",
     )
     main.add_argument("--json", action="store_true", help="print one JSON object last")
     return main
@@ -34,13 +34,15 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Check every release, and show them; the exit code says who has to mend what does not hold."""
     arguments = parser().parse_args(argv)
+    if arguments.base is not None and not arguments.check:
+        raise InputError("--base is for --check: deploy itself looks at the model store")
     found = settings.load()
     if arguments.environment:
         found.environment(arguments.environment)
     good, wrong = read(ROOT, found, arguments.environment)
     if not arguments.check:
         wrong += list(problems(good, found))
-    elif arguments.base:
+    elif arguments.base is not None:
         wrong += list(unseen(ROOT, good, arguments.base, found))
     for error in wrong:
         print(f"error: {error}", file=sys.stderr)
@@ -74,11 +76,11 @@ def problems(good: list[Declared], found: Settings) -> Iterator[RetrainError]:
 
 
 def unseen(root: Path, good: list[Declared], base: str, found: Settings) -> Iterator[RetrainError]:
-    """Every model that is newly declared since the commit `base`, and that nobody has looked at."""
+    """Every model that main, at the commit `base`, has never declared, and that nobody has looked at."""
     if not git.knows(root, base):
         raise InputError(f"this checkout does not have the commit '{base}'", "fetch the whole history")
     with access.named(f"the runs of {vouched.WORKFLOW}", "start this job again"):
-        yield from vouched.problems(good, vouched.known(root, base, list(found.environments)))
+        yield from vouched.problems(root, good, base, list(found.environments))
 
 
 def show(releases: list[Declared]) -> None:

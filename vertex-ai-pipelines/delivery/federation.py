@@ -38,7 +38,7 @@ def repository(name: str) -> Repository:
         try:
             found = github.Github(auth=auth, **CLIENT).get_repo(name)
         except github.GithubException as error:
-            if error.status not in HIDDEN:
+            if error.status not in HIDDEN or isinstance(error, github.RateLimitExceededException):
                 raise
             raise InputError(
                 f"GitHub does not show {name}: it says {error.status}",

@@ -41,8 +41,11 @@ def changed(root: Path, old: str, new: str) -> list[str]:
 
 
 def history(root: Path, commit: str, paths: list[str]) -> list[str]:
-    """The commits up to `commit` that changed one of the files, newest first."""
-    return (_git(root, "log", "--format=%H", commit, "--", *paths) or "").split()
+    """The commits of a branch up to `commit` that changed one of the files, newest first; of a merge
+    the merge alone, not what it brought.
+    """
+    found = _git(root, "log", "--first-parent", "--format=%H", commit, "--", *paths)
+    return (found or "").split()
 
 
 def text(root: Path, commit: str, path: str) -> str | None:

@@ -37,6 +37,11 @@ class Entry(Model):
 
     traffic: Share
 
+    @property
+    def model(self) -> tuple[str, ...]:
+        """What is served, without its share."""
+        return self.version, self.manifest, self.sha256, self.image
+
 
 class Release(Table):
     """What serves one flow in one environment. The shares sum to 100."""

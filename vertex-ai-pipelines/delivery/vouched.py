@@ -1,16 +1,15 @@
 """Who has looked at the manifests that a change of releases/ names: a pull request has no identity.
 
 release-pr.yml has one. It looks at the model store and the pipeline job before it proposes anything, and
-the titles of its runs say at what. What main has declared before needs no second look.
+the titles of its runs say at what. What main has declared before needs no second look. That an entry's
+image is the manifest's, deploy.yml sees on main, before anything serves.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from delivery import git, grants, releases, workflow_run
 from delivery.branch import MAIN
@@ -20,9 +19,7 @@ from flows.errors import InputError, RetrainError
 
 WORKFLOW = f"{grants.RELEASE}.yml"
 LOOKED_AT = 1000  # newest runs: GitHub lists no more
-WAIT, PERIOD = 180.0, 2.0  # seconds, for a run that is at work: it may be the one that proposes this
-
-Known = Callable[[Declared, Entry], bool]
+WAIT, PERIOD = 120.0, 2.0  # seconds, for runs that are at work: one of them may be what proposes this
 
 
 def title(environment: str, manifest: str, sha256: str) -> str:
@@ -30,12 +27,22 @@ def title(environment: str, manifest: str, sha256: str) -> str:
     return f"release-pr {environment} {manifest} {sha256}"
 
 
-def problems(good: list[Declared], is_known: Known) -> Iterator[RetrainError]:
-    """Every entry that is not known, and that no run vouches for. GitHub is asked for new ones alone."""
-    new = [(one, role, entry) for one in good for role, entry in one.roles() if not is_known(one, entry)]
-    repository = workflow_run.repository() if new else None
-    for one, role, entry in new:
-        if not _is_seen(repository, title(one.environment, entry.manifest, entry.sha256)):
+def problems(
+    root: Path, good: list[Declared], main: str, environments: list[str]
+) -> Iterator[RetrainError]:
+    """Every entry that `main`, a commit, has never declared, and that no run of its own code vouches for.
+
+    GitHub is asked for new entries alone.
+    """
+    new = {
+        title(one.environment, entry.manifest, entry.sha256): (one, role, entry)
+        for one in good
+        for role, entry in one.roles()
+        if entry.model not in _declared(root, main, one.flow, environments)
+    }
+    seen = _seen(root, main, set(new)) if new else set()
+    for wanted, (one, role, entry) in new.items():
+        if wanted not in seen:
             what = f"{entry.manifest} with sha256 = '{entry.sha256}'"
             yield InputError(
                 f"{one.file} [{role}]: no run of {WORKFLOW} on {MAIN} has seen {what}",
@@ -43,19 +50,15 @@ def problems(good: list[Declared], is_known: Known) -> Iterator[RetrainError]:
             )
 
 
-def known(root: Path, base: str, environments: list[str]) -> Known:
-    """Whether the commit `base`, or one before it, declared that model of that flow anywhere."""
-
-    def is_known(one: Declared, entry: Entry) -> bool:
-        paths = [releases.path(environment, one.flow) for environment in environments]
-        return any(
-            _same(entry, earlier)
-            for commit in git.history(root, base, paths)
-            for path in paths
-            for earlier in _entries(git.text(root, commit, path), path)
-        )
-
-    return is_known
+def _declared(root: Path, main: str, flow: str, environments: list[str]) -> set[tuple[str, ...]]:
+    """The models of a flow that main has ever declared, in whatever environment and with what share."""
+    paths = [releases.path(environment, flow) for environment in environments]
+    return {
+        entry.model
+        for commit in git.history(root, main, paths)
+        for path in paths
+        for entry in _entries(git.text(root, commit, path), path)
+    }
 
 
 def _entries(text: str | None, path: str) -> tuple[Entry, ...]:
@@ -67,19 +70,25 @@ def _entries(text: str | None, path: str) -> tuple[Entry, ...]:
     return found.entries if found else ()
 
 
-def _same(entry: Entry, earlier: Entry) -> bool:
-    return msgspec.structs.replace(entry, traffic=earlier.traffic) == earlier
-
-
-def _is_seen(repository: Any, wanted: str) -> bool:
-    """Whether a run of that title has succeeded, once none is at work that may be the one."""
+def _seen(root: Path, main: str, wanted: set[str]) -> set[str]:
+    """Which of these titles a run that has succeeded has, once none is at work that may be one."""
+    workflow = workflow_run.repository().get_workflow(WORKFLOW)
     deadline = time.monotonic() + WAIT
-    while None in (states := _states(repository, wanted)) and time.monotonic() < deadline:
+    while True:
+        ends = _ends(root, main, workflow, wanted)
+        seen = {title for title, conclusion in ends if conclusion == "success"}
+        is_waiting = any(title not in seen and conclusion is None for title, conclusion in ends)
+        if not is_waiting or time.monotonic() > deadline:
+            return seen
         time.sleep(PERIOD)
-    return "success" in states
 
 
-def _states(repository: Any, wanted: str) -> set[str | None]:
-    """The conclusions of all runs of that title; None for one that has not ended."""
-    runs = repository.get_workflow(WORKFLOW).get_runs(branch=MAIN, event="workflow_dispatch")
-    return {run.conclusion for run in islice(runs, LOOKED_AT) if run.display_title == wanted}
+def _ends(root: Path, main: str, workflow: Any, wanted: set[str]) -> set[tuple[str, str | None]]:
+    """Titles and conclusions of the runs, None while one is at work. A tag may be called main, too: the
+    code that ran must have been main's.
+    """
+    return {
+        (run.display_title, run.conclusion)
+        for run in islice(workflow.get_runs(branch=MAIN, event="workflow_dispatch"), LOOKED_AT)
+        if run.display_title in wanted and git.contains(root, main, run.head_sha)
+    }

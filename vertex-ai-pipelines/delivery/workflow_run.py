@@ -63,7 +63,7 @@ def repository() -> Any:
     again = Retry(
         patience.TRIES - 1, backoff_factor=0.5, status_forcelist=patience.BUSY, allowed_methods=["GET"]
     )
-    options = {**CLIENT, "base_url": _api(), "lazy": True, "retry": again}
+    options = {**CLIENT, "base_url": _api(), "lazy": True, "retry": again, "per_page": 100}
     client = github.Github(auth=github.Auth.Token(needed(TOKEN)), **options)
     return client.get_repo(needed(REPOSITORY))
 

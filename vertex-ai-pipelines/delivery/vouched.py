@@ -30,7 +30,7 @@ def title(environment: str, manifest: str, sha256: str) -> str:
 def problems(
     root: Path, good: list[Declared], main: str, environments: list[str]
 ) -> Iterator[RetrainError]:
-    """Every entry that `main`, a commit, has never declared, and that no run of its own code vouches for.
+    """Every entry that `main`, a commit, has never declared, and no run of its own code vouches for.
 
     GitHub is asked for new entries alone.
     """

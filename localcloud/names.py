@@ -34,15 +34,21 @@ GET /idtoken/{run}/{attempt} idtoken
     # The OCI distribution specification has no names; these are its words.
     "registry": """
 GET /v2/ ping
+GET /v2/token token
 GET /v2/{name}/tags/list tags.list
+GET /v2/{name}/referrers/{digest} referrers.list
 HEAD /v2/{name}/manifests/{reference} manifests.head
 GET /v2/{name}/manifests/{reference} manifests.get
 PUT /v2/{name}/manifests/{reference} manifests.put
+DELETE /v2/{name}/manifests/{reference} manifests.delete
 HEAD /v2/{name}/blobs/{digest} blobs.head
 GET /v2/{name}/blobs/{digest} blobs.get
+DELETE /v2/{name}/blobs/{digest} blobs.delete
 POST /v2/{name}/blobs/uploads/ uploads.start
+GET /v2/{name}/blobs/uploads/{upload} uploads.status
 PATCH /v2/{name}/blobs/uploads/{upload} uploads.append
 PUT /v2/{name}/blobs/uploads/{upload} uploads.finish
+DELETE /v2/{name}/blobs/uploads/{upload} uploads.cancel
 """,
     # Beside the methods of the descriptions.
     "storage": """

@@ -93,6 +93,12 @@ ROLES: dict[str, tuple[str, ...]] = {
         *(*PROJECT, *IMAGES_READ, "artifactregistry.*.list"),
         "artifactregistry.repositories.uploadArtifacts",
     ),
+    "roles/artifactregistry.repoAdmin": (
+        *(*PROJECT, *IMAGES_READ, "artifactregistry.*.list"),
+        *("artifactregistry.repositories.uploadArtifacts", "artifactregistry.tags.*"),
+        *("artifactregistry.repositories.deleteArtifacts", "artifactregistry.versions.*"),
+    ),
+    "roles/artifactregistry.admin": (*PROJECT, "artifactregistry.*"),
 }
 
 

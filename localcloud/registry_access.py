@@ -1,4 +1,4 @@
-"""Who may do what at Artifact Registry: a caller's token, an image's name, and its repository's grants."""
+"""Who may do what at Artifact Registry: a caller's token, an image's name, its repository's grants."""
 
 import base64
 import binascii

@@ -115,7 +115,9 @@ class Blobs:
         with self._lock, self._file(session).open("ab") as file:
             at, said = file.tell(), request.headers.get("content-range")
             found = CHUNK.fullmatch(said) if said else None
-            if said and (not found or (int(found[1]), int(found[2]) + 1) != (at, at + len(request.body))):
+            if said and (
+                not found or (int(found[1]), int(found[2]) + 1) != (at, at + len(request.body))
+            ):
                 words = f"chunk {said} is not the next one: {at} bytes are here"
                 raise ApiError("OUT_OF_RANGE", words, 416, "BLOB_UPLOAD_INVALID")
             file.write(request.body)

@@ -18,6 +18,7 @@ VERBS = sorted(path.name for path in (ROOT / "scripts").iterdir() if path.is_fil
 PARSERS = {
     "bench": "benchmarks.__main__",
     "build": "delivery.build",
+    "clean-images": "delivery.clean_images",
     "compile": "delivery.compile",
     "deploy": "delivery.deploy",
     "doctor": "delivery.doctor",

@@ -1,6 +1,7 @@
 """Vertex AI pipeline jobs of one environment: create, find, look up."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -54,6 +55,15 @@ class Jobs:
         def listed() -> list[Any]:
             found = self._client.list_pipeline_jobs(request=request, retry=None, timeout=CALL)
             return list(islice(found, most))
+
+        return patient(listed)
+
+    def started(self, since: datetime) -> list[Any]:
+        """All jobs of that moment or later, of every flow; perhaps without details."""
+        request = {"parent": self.parent, "filter": f'create_time>="{since.isoformat()}"'}
+
+        def listed() -> list[Any]:
+            return list(self._client.list_pipeline_jobs(request=request, retry=None, timeout=CALL))
 
         return patient(listed)
 

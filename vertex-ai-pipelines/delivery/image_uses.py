@@ -56,9 +56,7 @@ class History:
 
     def commits(self, since: datetime) -> dict[str, str]:
         """The branches' newest commits and those since then, and why they count."""
-        heads = self._git("for-each-ref", "--format=%(objectname) %(refname:short)", "refs/heads").split(
-            "\n"
-        )
+        heads = self._git("for-each-ref", "--format=%(objectname) %(refname:short)", "refs/heads")
         rows = [line.split() for line in self._git("log", "--all", "--format=%H %ct").splitlines()]
         new = {commit: "its commit is new" for commit, at in rows if int(at) >= since.timestamp()}
         named = [line.partition(" ") for line in heads.splitlines()]

@@ -62,7 +62,7 @@ def test_what_the_build_has_not_tagged_stays() -> None:
 def test_what_is_about_an_image_goes_with_it_or_stays_with_it() -> None:
     found = [stored(1, "prod"), stored(2, "content-2"), stored(3), stored(4), stored(5)]
     about = {name: {"subject": {"digest": sha(to)}} for name, to in (("m3", 1), ("m4", 2), ("m5", 3))}
-    kept = stay(found, **about)
+    kept = stay(found, NONE, **about)
     assert {number for number, why in kept.items() if not why} == {2, 4}
     assert kept[5] == "it is about an image that stays", "a signature of an SBOM"
 

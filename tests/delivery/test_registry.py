@@ -17,7 +17,7 @@ from localcloud.environment import Environment
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 EMPTY = "application/vnd.oci.empty.v1+json"
-BIG = os.urandom(1 << 16) * 160  # 10 MiB, above what is sent again as a whole
+BIG = os.urandom(1 << 18)  # above what is sent again as a whole, as the tests have it
 
 
 def digest(data: bytes) -> str:
@@ -54,6 +54,7 @@ class Watched:
 @pytest.fixture
 def watched(cloud: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     monkeypatch.setattr(upload, "PAUSE", 0)
+    monkeypatch.setattr(upload, "SMALL", len(BIG) - 1)
     yield Watched(cloud)
     cloud.ask("DELETE", "/faults")
 

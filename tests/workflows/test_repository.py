@@ -30,7 +30,7 @@ def test_workflows_are_few_and_short() -> None:
 
 def test_ci_runs_for_all_that_may_become_main() -> None:
     assert set(workflow("ci")[True]) == {"pull_request", "merge_group", "push"}
-    # What is checked for another branch is not for main; other filters leave `required` waiting for ever.
+    # What is checked for another branch is not for main; other filters leave `required` waiting.
     assert workflow("ci")[True]["pull_request"] == {"branches": ["main"]}
 
 

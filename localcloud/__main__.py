@@ -1,4 +1,4 @@
-"""The local cloud's command: up, down, status, env, logs, fault, pr, app, tick."""
+"""The local cloud's command: up, down, status, env, logs, fault, pr, runs, app, tick."""
 
 import argparse
 import json
@@ -10,10 +10,10 @@ from pathlib import Path
 from localcloud.client import Client, ClientError
 from localcloud.cloud import World
 from localcloud.logs import print_logs
+from localcloud.shown import pr, runs
 from localcloud.tick import arguments as tick_arguments
 from localcloud.tick import tick
 
-TIMEOUT = 30  # seconds a call
 Verb = Callable[[Client, argparse.Namespace], int]
 
 
@@ -47,8 +47,10 @@ def parser() -> argparse.ArgumentParser:
     )
     logs.add_argument("-n", "--lines", type=int, default=0, help="only the last N lines")
     _fault_parser(verbs.add_parser("fault", help="break a call on purpose"))
-    pull = verbs.add_parser("pr", help="print a pull request of the local GitHub")
+    pull = verbs.add_parser("pr", help="print a pull request (or an issue) of the local GitHub")
     pull.add_argument("number", type=int)
+    ran = verbs.add_parser("runs", help="list the newest workflow runs of the local GitHub")
+    ran.add_argument("--cancel", type=int, metavar="N", help="cancel the run of that number first")
     app = verbs.add_parser("app", help="make a GitHub App and print its payload for Secret Manager")
     app.add_argument("name")
     app.add_argument("permissions", nargs="+", metavar="NAME=ACCESS", help="for example actions=write")
@@ -153,37 +155,6 @@ def fault(client: Client, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def pr(client: Client, arguments: argparse.Namespace) -> int:
-    """A pull request as a person reads it."""
-    import requests
-
-    if client.status() is None:
-        raise ClientError("the local cloud is not running: ./scripts/localcloud up")
-    variables = client.environment().set
-    session = requests.Session()
-    session.trust_env = False
-    session.proxies = {"https": variables["HTTPS_PROXY"]}
-    session.verify = variables["SSL_CERT_FILE"]
-    session.headers["Authorization"] = f"Bearer {variables['GITHUB_TOKEN']}"
-    repository = f"https://api.github.com/repos/{variables['GITHUB_REPOSITORY']}"
-    found = session.get(f"{repository}/pulls/{arguments.number}", timeout=TIMEOUT)
-    if found.status_code == 404:
-        raise ClientError(
-            f"there is no pull request #{arguments.number} in {variables['GITHUB_REPOSITORY']}", 2
-        )
-    pull = found.json()
-    files = session.get(f"{repository}/pulls/{arguments.number}/files", timeout=TIMEOUT).json()
-    state = "merged" if pull["merged"] else pull["state"]
-    labels = ", ".join(label["name"] for label in pull["labels"])
-    branches = f"{pull['head']['ref']} → {pull['base']['ref']}"
-    print(f"#{pull['number']} {pull['title']}\n{state} · {branches} · {labels}\n")
-    print(pull["body"])
-    for file in files:
-        print(f"\n--- {file['filename']} ({file['status']}, +{file['additions']} -{file['deletions']})")
-        print(file.get("patch", ""))
-    return 0
-
-
 def app(client: Client, arguments: argparse.Namespace) -> int:
     """A GitHub App's payload for Secret Manager, printed once: only its public key is kept."""
     pairs = (permission.partition("=") for permission in arguments.permissions)
@@ -201,6 +172,7 @@ VERBS: dict[str, Verb] = {
     "logs": logs,
     "fault": fault,
     "pr": pr,
+    "runs": runs,
     "app": app,
     "tick": tick,
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from localcloud.code import fingerprint
 from localcloud.environment import environment
 from localcloud.errors import ApiError
+from localcloud.github.identity import noreply
 from localcloud.github.schedule import TIME, moment
 from localcloud.http import Handler, Request, Response, Route, google_error
 from localcloud.identity import key_file
@@ -153,7 +154,15 @@ class Internal:
             "AWS_DEFAULT_REGION": world.aws_region,
             "GITHUB_REPOSITORY": world.repository,
             "GITHUB_TOKEN": self._github_token(),
+            "GIT_CONFIG_GLOBAL": self._git_config(),
         }
+
+    def _git_config(self) -> str:
+        """A file for git that names the owner: who looks around may commit, too."""
+        path = self._cloud.root / "owner.gitconfig"
+        if not path.exists():
+            path.write_text(f"[user]\n\tname = {OWNER_LABEL}\n\temail = {noreply(OWNER_LABEL)}\n")
+        return str(path)
 
 
 def _brief(run: dict[str, Any]) -> dict[str, Any]:

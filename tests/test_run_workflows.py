@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.clone import FLOW, ROOT, SHORT, WHO, Clone, clone
+from tests.clone import FLOW, ROOT, SHORT, Clone, clone
 
 pytestmark = pytest.mark.slow
 TRAIN = ".github/workflows/train.yml"
@@ -91,6 +91,20 @@ def test_what_a_pull_request_releases_must_have_been_seen(trained: Clone) -> Non
     left_out = dict.fromkeys(("check", "test", "build"), "skipped")
     assert ours == {**left_out, "plan": "success", "releases": "success", "required": "success"}
     assert theirs == {**left_out, "plan": "success", "releases": "failure", "required": "failure"}
+    shown = trained.verb("localcloud", "runs").out.splitlines()
+    assert any(line.split()[1:4] == ["failure", "ci", "pull_request"] for line in shown)
+    numbers = [number for number in (1, 2, 3) if "By hand" in pull(trained, number)]
+    assert len(numbers) == 1
+    assert "required failure" in pull(trained, numbers[0])
+
+
+def pull(trained: Clone, number: int) -> str:
+    return trained.verb("localcloud", "pr", str(number)).out
+
+
+def test_nothing_of_that_number_is_no_pull_request(trained: Clone) -> None:
+    assert trained.verb("localcloud", "pr", "99").code == 2
+    assert trained.verb("localcloud", "runs", "--cancel", "99").code == 2
 
 
 def test_a_verb_that_is_not_there_fails_the_run_in_its_step(trained: Clone) -> None:
@@ -112,7 +126,7 @@ def test_a_push_trains_the_flow_whose_files_changed(trained: Clone) -> None:
         (elsewhere / "scripts" / verb).write_text("#!/bin/sh\n")
     with (elsewhere / LINNERUD / "flow.toml").open("a") as toml:
         toml.write("# another thought\n")
-    trained.git(*at, *WHO, "commit", "--quiet", "--all", "--message=Another thought")
+    trained.git(*at, "commit", "--quiet", "--all", "--message=Another thought", inside=True)
     trained.git(*at, "push", "--quiet", "origin", "HEAD:main", inside=True)
     commit = trained.git(*at, "rev-parse", "HEAD")
     came = trained.program(f"SHA = '{commit}'\n{CAME}")
@@ -120,3 +134,6 @@ def test_a_push_trains_the_flow_whose_files_changed(trained: Clone) -> None:
         "runs": {"ci": ["push", "success"], "train": ["push", "success"]},
         "flows": ["linnerud"],
     }
+    ended = trained.run("linnerud")
+    assert ended.code == 0, ended
+    assert f"local main    {commit[:7]}, pushed to it, is not in your working tree" in ended.err

@@ -60,6 +60,9 @@ def main(argv: list[str]) -> int:
 def retrained(flow: str) -> dict[str, Any]:
     """From the working tree to what came of its candidate."""
     taken = tree.take(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"])
+    if taken.pushed:
+        what = f"{', '.join(taken.pushed)}, pushed to it, is not in your working tree, which it has now"
+        print(f"local main    {what}", file=sys.stderr, flush=True)
     seed(taken.commit)
     before = mark()
     run = press(TRAIN, {"flow": flow, "environment": ENVIRONMENT})

@@ -18,6 +18,7 @@ from laptop.world import ROOT as LOCAL
 GIT = LOCAL / "tree.git"
 RELEASES = "releases"
 SEEN = "refs/retrain/releases"  # the user's releases/ when the tree was last taken
+TAKEN = "refs/retrain/taken"  # the commit that the last run made of the tree
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 SKIP = "[skip ci]"
 # What a git that calls this, from a hook, says of its own repository.
@@ -34,10 +35,13 @@ FOREIGN = (
 
 @dataclass(frozen=True)
 class Taken:
-    """The commit of main that holds the tree, and whether it had to be made."""
+    """The commit of main that holds the tree, and whether it had to be made; and what others have
+    pushed since the last one, in short hashes, that is not in the tree as it is.
+    """
 
     commit: str
     new: bool
+    pushed: tuple[str, ...] = ()
 
 
 def take(repository: str, token: str) -> Taken:
@@ -70,9 +74,10 @@ def _take(tree: "Tree") -> Taken:
         return Taken(main, new=False)
     unchanged = main is None or tree.releases_in(main) == releases
     commit = tree.commit(whole, main, f"Working tree of {ROOT.name}{f' {SKIP}' if unchanged else ''}")
+    pushed = tree.pushed(main) if main else ()
     tree.push(commit)
     tree.remember(own)
-    return Taken(commit, new=True)
+    return Taken(commit, new=True, pushed=pushed)
 
 
 class Tree:
@@ -156,9 +161,18 @@ class Tree:
         """A commit of `tree` on `parent`."""
         return self._git("commit-tree", tree, *(["-p", parent] if parent else []), "-m", message)
 
+    def pushed(self, main: str) -> tuple[str, ...]:
+        """The commits that have come to main since the last run and change more than releases/."""
+        last = self._git("rev-parse", "--verify", "--quiet", TAKEN, check=False)
+        if not last:
+            return ()
+        span = ("--format=%h", f"{last}..{main}", "--", ".", f":(exclude){RELEASES}")
+        return tuple(self._git("log", *span, check=False).split())
+
     def push(self, commit: str) -> None:
         """Move main to `commit`; refused where main has moved meanwhile."""
         self._git("push", "--quiet", self._url, f"{commit}:refs/heads/main")
+        self._git("update-ref", TAKEN, commit)
 
     def remember(self, own: str) -> None:
         """Note the user's releases/ as taken."""

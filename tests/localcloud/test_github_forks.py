@@ -33,6 +33,8 @@ jobs:
       - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1
       - uses: actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae
         with: {path: kept, key: key}
+      - uses: actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae
+        with: {path: "tool\\nmore", key: seeded}
       - uses: google-github-actions/auth@7c6bc770dae815cd3e89ee6cdf493a5fab2cc093
         continue-on-error: true
         with:
@@ -53,6 +55,8 @@ jobs:
           echo "fork $FORK, secret '$SECRET', identity '${ACTIONS_ID_TOKEN_REQUEST_URL:+given}'"
           git push -q origin "HEAD:refs/heads/by-$GITHUB_RUN_ID" && echo "pushed"
           mkdir -p kept
+          tool/bin/say
+          echo "echo changed" | tee -a tool/bin/say >> more/tool/bin/say
 """
 WORKFLOWS = {".github/workflows/ci.yml": CI, ".github/workflows/button.yml": BUTTON}
 
@@ -283,10 +287,21 @@ def approve(site: Site, login: str, number: int) -> int:
     return requests.post(url, headers=headers, timeout=5).status_code
 
 
+def tool(site: Site, folder: Path) -> Path:
+    """A program that says which file it is, in a folder of this machine that jobs find in a cache."""
+    (folder / "bin").mkdir(parents=True)
+    say = folder / "bin" / "say"
+    say.write_text(f"#!/bin/sh\necho 'said by {say}'\n")
+    say.chmod(0o755)
+    site.hub.caches.seed("seeded", {"tool": str(folder), "more/tool": str(folder)})
+    return say
+
+
 @pytest.mark.slow
 def test_a_fork_s_run_has_no_rights(tmp_path: Path) -> None:
     site = made(tmp_path)
     site.commit(WORKFLOWS)
+    say = tool(site, tmp_path / "tool")
     repo = site.client().get_repo("acme/models")
     pull = propose(site, "kim", "side")
     (run,) = repo.get_workflow_runs(event="pull_request")
@@ -306,13 +321,17 @@ def test_a_fork_s_run_has_no_rights(tmp_path: Path) -> None:
     assert "it needs `permissions: id-token: write`" in said
     assert "pushed" not in said
     tools = site.root / "tool-cache"
-    assert (len([*tools.glob("cache-of/*/*")]), [*tools.glob("cache/*")]) == (1, [])
+    assert (len([*tools.glob("cache-of/*/*")]), len([*tools.glob("cache/*")])) == (1, 1)
+    assert f"{run.id}/" in said.partition("said by ")[2].partition("/tool/bin/say")[0]
+    assert "changed" not in say.read_text()
     own = site.commit({"notes.txt": "ours\n"}, "own")
     repo.create_pull("main", "own", title="Ours")
     said = said_by(site, repo.get_workflow_runs(event="pull_request", head_sha=own)[0].id)
     assert "reads 200;runs 200;status 201;button 204;secret 401;" in said
     assert "fork false, secret '', identity 'given'" in said
     assert "pushed" in said
+    assert f"said by {say}" in said
+    assert say.read_text().count("changed") == 2
     site.close()
 
 

@@ -2,6 +2,7 @@
 # The last step of a job that succeeded: what it has cached moves into the entry of its key. Where that
 # fails, the job stays good and the next one with the key tries again.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/moved.sh"
 trap '[ $? = 0 ] || echo "::warning::Failed to save: the cache is left as it was"; exit 0' EXIT
 
 [ -f "$RUNNER_TEMP/caches" ] || exit 0
@@ -15,11 +16,7 @@ cut -f 1 "$RUNNER_TEMP/caches" | sort -u | while read -r entry; do
     if [ "$to" != "$entry" ] || [ ! -e "$path" ]; then continue; fi
     mkdir -p "$(dirname "$part")"
     mv "$path" "$part"
-    # Its programs name the workspace, which is gone then: at GitHub, every job has the same.
-    { find "$part" -path '*/bin/*' -type f -size -64k -exec grep -lI "$GITHUB_WORKSPACE/" {} + || true; } |
-      while read -r program; do
-        sed -i.made "1,2s|$GITHUB_WORKSPACE/|$entry/|" "$program" && rm "$program.made"
-      done
+    moved "$part" "$GITHUB_WORKSPACE" "$entry"
   done <"$RUNNER_TEMP/caches"
   chmod 755 "$made" # mktemp's is its owner's alone
   # Not mv, which moves into an entry that is there by now.

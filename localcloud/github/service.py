@@ -164,19 +164,15 @@ class ApiHost:
 
     def _gate(self, wanted: tuple[str, str], operation: Operation | None, to: Method) -> Handler:
         """A call behind what it wants: a permission of an App, a role of a person."""
-        needs, needed = wanted
         method = partial(answered, description("github"), operation, to)
 
         def handle(request: Request) -> Response:
-            caller = self._caller(request, needs)
-            place, role = self._place(request, caller)
-            if ":" in needs and not caller.may(needs):
-                raise forbidden()
-            if not reaches(role, needed):
-                raise _lacking(operation)
+            caller = self._caller(request, wanted[0])
             token = ACTOR.set(caller.login)
             try:
                 with nullcontext() if request.method == "GET" else self.repositories.writing:
+                    place, role = self._place(request, caller)  # as whoever wrote before has left it
+                    _check(caller, role, wanted, operation)
                     return _dressed(request, method(Call(request, caller, place, role)))
             except GitError as error:
                 raise GitHubError(422, f"git refused: {error}") from None
@@ -203,6 +199,15 @@ class ApiHost:
         if role == ROLES[0]:
             raise not_found()
         return found, role
+
+
+def _check(caller: Identity, role: str, wanted: tuple[str, str], operation: Operation | None) -> None:
+    """Whether a caller with that role may make the call. Raises GitHubError (403, 404)."""
+    needs, needed = wanted
+    if ":" in needs and not caller.may(needs):
+        raise forbidden()
+    if not reaches(role, needed):
+        raise _lacking(operation)
 
 
 def _lacking(operation: Operation | None) -> GitHubError:

@@ -58,8 +58,8 @@ class GitHost:
 
     def receive(self, request: Request) -> Response:
         """A push."""
-        where, caller = self._open(request, "git-receive-pack")
         with self.repositories.writing:
+            where, caller = self._open(request, "git-receive-pack")
             before = where.refs()
             answer = _backend(where, request, "git-receive-pack")
             token = ACTOR.set(caller.login)

@@ -167,6 +167,40 @@ def test_a_private_repository_is_not_there_and_not_forked(shared: Site) -> None:
     assert [one.full_name for one in mine] == []
 
 
+class Overtaken:
+    """A lock before which somebody else is quicker, once."""
+
+    def __init__(self, lock: Any, first: Callable[[], Any]) -> None:
+        self._lock, self._first = lock, [first]
+
+    def __enter__(self) -> None:
+        while self._first:
+            self._first.pop()()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_who_waits_to_write_finds_what_was_written_meanwhile(
+    shared: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repositories, mine = shared.hub.repositories, shared.client().get_user().create_repo("meanwhile")
+    mine.create_file("a.txt", "A", "a")
+    mine.add_to_collaborators("ann", "push")
+    theirs, lock = seen_by(shared, "ann", mine.full_name), repositories.writing
+
+    def after(first: Callable[[], Any]) -> None:
+        monkeypatch.setattr(repositories, "writing", Overtaken(lock, first))
+
+    after(lambda: mine.edit(private=True))
+    mine.edit(description="New")
+    found = shared.client().get_repo(mine.full_name)
+    assert (found.private, found.description) == (True, "New")
+    after(lambda: mine.remove_from_collaborators("ann"))
+    assert refused(lambda: theirs.create_file("b.txt", "B", "b")) == (404, "Not Found")
+
+
 def test_strangers_read_and_talk(shared: Site) -> None:
     repo = seen_by(shared, "fred")
     assert (repo.permissions.pull, repo.permissions.push) == (True, False)

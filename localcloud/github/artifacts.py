@@ -10,7 +10,7 @@ from typing import Any
 from localcloud.github.call import API, Call, page
 from localcloud.github.errors import not_found
 from localcloud.github.repository import Repository
-from localcloud.github.runs import Run, Runs, repository_of_head
+from localcloud.github.runs import Run, Runs, from_fork, repository_of_head
 from localcloud.github.shapes import node_id
 from localcloud.http import Response
 
@@ -68,7 +68,8 @@ def _show(where: Repository, run: Run, file: Path) -> dict[str, Any]:
     made = datetime.fromtimestamp(about.st_mtime, UTC)
     times = {"created_at": made, "updated_at": made, "expires_at": made + timedelta(days=DAYS)}
     own = where.record["id"]
-    numbers = {"repository_id": own, "head_repository_id": repository_of_head(run).get("id", own)}
+    head = repository_of_head(run).get("id") if from_fork(run) else own
+    numbers = {"repository_id": own, "head_repository_id": head}
     return {
         "id": number,
         "node_id": node_id("MDA", number),

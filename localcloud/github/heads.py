@@ -38,8 +38,8 @@ def named(repositories: Repositories, where: Repository, head: str) -> tuple[Rep
 
 
 def tip(where: Repository, head: Repository, branch: str) -> str | None:
-    """The branch's commit, which is in `where` from now on; None where there is no such branch."""
-    found = head.branch(branch)
+    """The branch's commit, which is in `where` from now on; None: no such branch in its network."""
+    found = head.branch(branch) if head.source == where.source else None
     if found and head.key != where.key:
         source = (str(head.path), f"refs/heads/{branch}")
         where.raw("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *source)

@@ -11,7 +11,7 @@ from localcloud.github.tracker import Record, Tracker, common
 
 
 def show_pull(tracker: Tracker, where: Repository, record: Record) -> Record:
-    """A pull request as lists show it."""
+    """A pull request as lists show it; a head that has left the network shows no repository."""
     pull = record["pull"]
     head = heads.repository(tracker.repositories, where, pull)
     return {
@@ -23,7 +23,7 @@ def show_pull(tracker: Tracker, where: Repository, record: Record) -> Record:
         "draft": pull["draft"],
         "requested_reviewers": [account(login) for login in pull["reviewers"]],
         "requested_teams": [],
-        "head": _end(head, pull["head_ref"], pull["head_sha"]),
+        "head": _end(head, pull["head_ref"], pull["head_sha"], head.source == where.source),
         "base": _end(where, pull["base_ref"], pull["base_sha"]),
         "auto_merge": None,
     }
@@ -71,9 +71,9 @@ def _state(pull: Record, mergeable: bool | None) -> str:
     return "dirty" if not mergeable else "draft" if pull["draft"] else "clean"
 
 
-def _end(where: Repository, ref: str, sha: str) -> dict[str, Any]:
+def _end(where: Repository, ref: str, sha: str, seen: bool = True) -> dict[str, Any]:
     owner = account(where.owner, where.record.get("owner_type", "Organization"))
-    repository = shapes.repository(where)
+    repository = shapes.repository(where) if seen else None
     return {"label": f"{where.owner}:{ref}", "ref": ref, "sha": sha, "user": owner, "repo": repository}
 
 

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 from localcloud.github import shapes
 from localcloud.github.call import Call, page
-from localcloud.github.errors import GitHubError
+from localcloud.github.errors import GitHubError, custom
 from localcloud.github.repository import Repositories, Repository
 from localcloud.http import Response
 
 KEPT = ("description", "private")
+STAYS_PUBLIC = "Public forks can't be made private. Please duplicate the repository."
 NOT_YOURS = "You need admin access to the organization before adding a repository to it."
 
 
@@ -41,12 +42,16 @@ class Repos:
         return Response({**found, "permissions": shapes.permissions(call.role)})
 
     def update(self, call: Call) -> Response:
-        """PATCH a repository: its description, default branch and visibility."""
+        """PATCH a repository: its description, default branch and visibility; no fork is private."""
         found, data = call.repository, call.data
+        if found.is_fork and data.get("private"):
+            raise custom("Repository", STAYS_PUBLIC, field="private")
         branch = data.get("default_branch", found.default_branch)
         if branch != found.default_branch and not found.branch(branch):
             message = f"The branch {branch} was not found. Please push that ref first"
             raise GitHubError(422, f"{message} or create it via the Git Data API.")
+        if data.get("private"):
+            self.repositories.split(found)
         found.record |= {"default_branch": branch, **{key: data[key] for key in KEPT if key in data}}
         found.raw("symbolic-ref", "HEAD", f"refs/heads/{branch}")
         self.repositories.store.put("github-repository", found.key, found.record)

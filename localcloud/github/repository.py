@@ -47,6 +47,7 @@ class Repository(Git):
         self.key = self.full_name.lower()
         self.default_branch = str(record["default_branch"])
         self.is_fork = "parent" in record
+        self.is_off = self.is_fork or bool(record.get("split"))  # runs no workflows of its own
         self.source = str(record.get("source", self.full_name)).lower()  # of which all forks are
 
     @property
@@ -121,6 +122,21 @@ class Repositories:
         found = [one for one in self.list() if one.source == where.source]
         return sorted(found, key=lambda one: int(one.record["id"]))
 
+    def split(self, where: Repository) -> None:
+        """Make the forks of a repository, which becomes private, a network of their own.
+
+        The oldest one is its source, and the parent of those that were made from `where` itself.
+        """
+        forks = [one.record for one in self.network(where) if one.key != where.key]
+        with self.store.transaction():
+            for record in forks:
+                first = "{owner}/{name}".format(**forks[0])
+                parent = first if record["parent"] == where.full_name else record["parent"]
+                above = {} if record is forks[0] else {"parent": parent, "source": first}
+                kept = {key: value for key, value in record.items() if key not in ("parent", "source")}
+                key = "{owner}/{name}".format(**record).lower()
+                self.store.put("github-repository", key, {**kept, **above, "split": True})
+
     def update(self, repository: Repository, ref: str, after: str, before: str | None = None) -> None:
         """Move a ref (to ZERO: delete it), only from `before` where given, and tell who listens."""
         with self.writing:
@@ -136,7 +152,7 @@ class Repositories:
                 hook(repository, ref, old.get(ref, ZERO), new.get(ref, ZERO))
         if moved:
             present = self.get(repository.owner, repository.name)  # somebody may have changed it
-            repository.record |= {**present.record, "pushed_at": timestamp()}
+            repository.record = {**present.record, "pushed_at": timestamp()}
             self.store.put("github-repository", repository.key, repository.record)
 
     def _path(self, owner: str, name: str) -> Path:

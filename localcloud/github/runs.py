@@ -119,7 +119,7 @@ def show_run(where: Repository, run: Run) -> dict[str, Any]:
     api = f"{API}/repos/{where.full_name}/actions"
     commit = shapes.git_commit(where, where.commit(run["head_sha"]))
     repository = shapes.repository(where)
-    head = repository_of_head(run) if from_fork(run) else repository
+    head = (repository_of_head(run) or None) if from_fork(run) else repository
     suite = {"check_suite_id": run["id"] + 1, "check_suite_node_id": node_id("CS", run["id"] + 1)}
     return {
         **{key: run[key] for key in RUN_FIELDS.split()},
@@ -157,8 +157,9 @@ def repository_of_head(run: Run) -> dict[str, Any]:
 
 
 def from_fork(run: Run) -> bool:
-    """Whether the run is that of a pull request from another repository."""
-    return repository_of_head(run).get("full_name") not in (None, run["repository"])
+    """Whether the run is that of a pull request from another repository, or from one unknown."""
+    pull = (run.get("payload") or {}).get("pull_request")
+    return bool(pull) and repository_of_head(run).get("full_name") != run["repository"]
 
 
 def _commit_ids(commit: dict[str, Any]) -> dict[str, str]:

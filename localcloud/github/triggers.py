@@ -47,7 +47,7 @@ class Triggers:
             self._fire(where, pull_request(self.tracker, where, record, activity, ACTOR.get()))
 
     def _fire(self, where: Repository, event: Event | None) -> None:
-        if event is None or where.is_fork:  # its workflows are off until its owner turns them on
+        if event is None or where.is_off:  # its workflows are off until its owner turns them on
             return
         for path, blob in files(where, event.sha).items():
             workflow, faults = _read(where, path, blob)
@@ -58,7 +58,7 @@ class Triggers:
 
     def dispatch(self, where: Repository, path: str, given: tuple[str, Any], actor: str) -> Run:
         """Press a workflow's button at a ref, with inputs. Raises GitHubError (404, 422)."""
-        if where.is_fork:
+        if where.is_off:
             raise GitHubError(422, DISABLED)
         ref, commit = _ref(where, given[0])
         workflow = read(where, commit, path)
@@ -100,7 +100,7 @@ class Triggers:
                     "INVALID_ARGUMENT", f"the clock stands at {last:{TIME}} and goes forward only"
                 )
             after = last or datetime.fromtimestamp(at.timestamp() - FIRST, UTC)
-            heads = [one for one in self.repositories.list() if one.head and not one.is_fork]
+            heads = [one for one in self.repositories.list() if one.head and not one.is_off]
             fallen = [one for where in heads for one in self._due(where, (after, at))]
             with self.runner.lock:
                 with store.transaction():  # what fell due is there to be run, or falls due again

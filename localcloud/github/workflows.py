@@ -147,7 +147,7 @@ def show(where: Repository, path: str) -> dict[str, Any]:
         "node_id": node_id("W", number),
         "name": _name(where, path),
         "path": path,
-        "state": "disabled_fork" if where.is_fork else "active",
+        "state": "disabled_fork" if where.is_off else "active",
         "created_at": where.record["created_at"],
         "updated_at": where.record["pushed_at"],
         "url": f"{API}/repos/{where.full_name}/actions/workflows/{number}",

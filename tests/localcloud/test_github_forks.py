@@ -112,7 +112,7 @@ def refused(call: Callable[[], Any]) -> tuple[int, str]:
     with pytest.raises(GithubException) as error:
         call()
     data = error.value.data
-    return error.value.status, data["errors"][0]["message"] if "errors" in data else data["message"]
+    return error.value.status, data.get("errors", [{}])[0].get("message", data["message"])
 
 
 def test_a_fork_is_a_repository_of_one_s_own(shared: Site, tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ def test_a_fork_s_run_has_no_rights(tmp_path: Path) -> None:
     site.close()
 
 
-def test_who_has_contributed_needs_no_approval_but_a_private_base_runs_nothing(tmp_path: Path) -> None:
+def test_who_has_contributed_needs_no_approval(tmp_path: Path) -> None:
     site = made(tmp_path)
     site.hub.runner.room = 0
     repo = site.client().get_repo("acme/models")
@@ -381,7 +381,48 @@ def test_who_has_contributed_needs_no_approval_but_a_private_base_runs_nothing(t
     pull = seen_by(site, "lea").create_pull("main", "lea:second", title="Second")
     found = [(run.status, run.head_sha) for run in repo.get_workflow_runs(event="pull_request")]
     assert found == [("queued", pull.head.sha)]
+    site.close()
+
+
+def test_a_repository_that_becomes_private_leaves_its_forks(tmp_path: Path) -> None:
+    site = made(tmp_path)
+    site.hub.runner.room = 0
+    repo = site.client().get_repo("acme/models")
+    pull, fork = propose(site, "lea", "side"), fork_of(site, "lea")
+    second = fork_of(site, "max")
+    third = seen_by(site, "ned", seen_by(site, "ned", second.full_name).create_fork().full_name)
+    down = seen_by(site, OWNER, fork.full_name).create_pull("main", "acme:side", title="Theirs")
+    stays = "Public forks can't be made private. Please duplicate the repository."
+    assert refused(lambda: fork.edit(private=True)) == (422, stays)
     repo.edit(private=True)
-    change(fork, "second", path="third.txt")
-    assert repo.get_workflow_runs(event="pull_request").totalCount == 1
+    fork, second, third = [seen_by(site, "lea", one.full_name) for one in (fork, second, third)]
+    assert (fork.fork, "parent" in fork.raw_data, fork.private) == (False, False, False)
+    assert above(second) == ("lea/models", "lea/models")
+    assert above(third) == ("max/models", "lea/models")
+    assert [*repo.get_forks()] == []
+    assert [one.full_name for one in fork.get_forks()] == ["max/models"]
+    change(fork, "side", path="more.txt")
+    shown = repo.get_pull(pull.number)
+    assert (shown.head.sha, shown.state) == (pull.head.sha, "open")
+    assert shown.raw_data["head"]["repo"] is None
+    hidden = site.commit({"hidden.txt": "1\n"}, "side")
+    assert fork.get_pull(down.number).head.sha != hidden
+    assert fork.get_pull(down.number).raw_data["head"]["repo"] is None
+    assert refused(lambda: fork.get_git_commit(hidden))[0] == 404
+    assert refused(lambda: fork.create_pull("main", "acme:main", title="Again"))[0] == 422
+    site.close()
+
+
+def test_no_workflow_runs_between_networks(tmp_path: Path) -> None:
+    site = made(tmp_path)
+    site.commit(WORKFLOWS)
+    site.hub.runner.room = 0
+    repo = site.client().get_repo("acme/models")
+    pull, fork = propose(site, "lea", "side"), fork_of(site, "lea")
+    before = repo.get_workflow_runs().totalCount
+    repo.edit(private=True)
+    repo.get_pull(pull.number).edit(state="closed")
+    fork.create_file("pushed.txt", "Push", "1", branch="main")
+    assert (repo.get_workflow_runs().totalCount, fork.get_workflow_runs().totalCount) == (before, 0)
+    assert fork.get_workflow("button.yml").state == "disabled_fork"
     site.close()

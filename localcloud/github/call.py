@@ -21,13 +21,13 @@ PER_PAGE, MOST = 30, 100
 class Call:
     """What an API method gets: the request, who asks, the repository in the path, and the role there.
 
-    An App has every role: its permissions have been looked at.
+    An App has every role where it is installed: its permissions have been looked at.
     """
 
     request: Request
     caller: Identity
-    place: Repository | None = None
-    role: str = "admin"
+    place: Repository | None
+    role: str
 
     @property
     def repository(self) -> Repository:

@@ -31,7 +31,7 @@ from localcloud.github.job import LONGEST, Setting
 from localcloud.github.job_identity import JobIdentity
 from localcloud.github.jobs import Jobs
 from localcloud.github.merging import Merging
-from localcloud.github.people import ROLES, reaches
+from localcloud.github.people import reaches
 from localcloud.github.pulls import Pulls
 from localcloud.github.repos import Repos
 from localcloud.github.repository import PushHook, Repositories, Repository
@@ -193,10 +193,10 @@ class ApiHost:
         """The repository in the path, and the caller's role in it. Raises GitHubError (404)."""
         names = request.params
         if not {"owner", "repo"} <= names.keys():
-            return None, ROLES[-1]
+            return None, "admin"
         found = self.repositories.get(names["owner"], names["repo"])
         role = self.repositories.role(found, caller)
-        if role == ROLES[0]:
+        if role == "none":
             raise not_found()
         return found, role
 

@@ -107,10 +107,14 @@ class Repositories:
         return [Repository(self._path(record["owner"], record["name"]), record) for record in records]
 
     def role(self, where: Repository, caller: Identity) -> str:
-        """What the caller may in a repository; an App may all, as its permissions say what."""
+        """What the caller may in a repository; an App may all where it is installed, as its
+        permissions say what, and reads what is public.
+        """
         if caller.permissions is None:
             return self.people.role(where, caller.login)
-        return "admin" if caller.sees(where.key) else "none"
+        if caller.sees(where.key):
+            return "admin"
+        return "none" if where.record["private"] else "read"
 
     def origins(self, where: Repository) -> dict[str, Repository]:
         """What a fork was made from: its parent, and the source of all."""

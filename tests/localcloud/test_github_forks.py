@@ -215,6 +215,25 @@ def test_strangers_read_and_talk(shared: Site) -> None:
     pull.edit(state="closed")
 
 
+def test_an_app_reads_what_is_public_and_writes_where_it_is_installed(
+    shared: Site, tmp_path: Path
+) -> None:
+    rights = {"contents": "write", "issues": "write", "pull_requests": "write"}
+    app, fork = shared.app_client("reader", **rights), fork_of(shared, "fay")
+    found = app.get_repo(fork.full_name)
+    assert found.get_contents("README.md")
+    low = (403, "Resource not accessible by integration")
+    assert refused(lambda: found.create_issue("No")) == low
+    assert refused(lambda: found.create_file("a.txt", "A", "a")) == low
+    shared.client().get_user().create_repo("closed", private=True)
+    with pytest.raises(UnknownObjectException):
+        app.get_repo("olivia/closed")
+    remote = shared.remote(shared.hub.job_token({"contents": "write"})).replace("acme/", "fay/")
+    shared.git(tmp_path, "clone", "-q", remote, "clone")
+    said = shared.git(tmp_path / "clone", "push", "origin", "HEAD:refs/heads/no", check=False)
+    assert "403" in said
+
+
 def test_strangers_change_nothing(shared: Site) -> None:
     theirs = shared.client().get_repo("acme/models")
     issue, head = theirs.create_issue("Ours"), theirs.get_branch("main").commit.sha

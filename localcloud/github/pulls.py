@@ -70,10 +70,15 @@ class Pulls:
         return self._whole(where, record, 201)
 
     def _head(self, call: Call) -> tuple[Repository, str]:
-        """The head that a call names, of which the caller must be one who writes there."""
+        """The head that a call names: of a repository that the caller reads, who writes in one of the
+        two. Raises GitHubError (422).
+        """
         where, repositories = call.repository, self.tracker.repositories
         head, branch = heads.named(repositories, where, call.need("head"))
-        if not reaches(repositories.role(head, call.caller), "write"):
+        role = repositories.role(head, call.caller)
+        if role == "none":
+            raise invalid("PullRequest", "head")
+        if not (reaches(role, "write") or call.may("write")):
             raise custom("PullRequest", "must be a collaborator")
         return head, branch
 

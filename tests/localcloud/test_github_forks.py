@@ -293,6 +293,18 @@ def test_a_pull_request_from_a_fork(shared: Site, tmp_path: Path) -> None:
     assert theirs.get_pull(pull.number).raw_data["author_association"] == "CONTRIBUTOR"
 
 
+def test_a_fork_is_brought_up_to_date_by_a_pull_request(shared: Site) -> None:
+    fork, new = fork_of(shared, "ivy"), shared.commit({"ivy.txt": "1\n"})
+    pull = fork.create_pull("main", "acme:main", title="Up to date")
+    assert (pull.head.label, pull.head.sha, pull.base.label) == ("acme:main", new, "ivy:main")
+    assert pull.merge().merged
+    assert fork.get_contents("ivy.txt")
+    shared.commit({"ivy.txt": "2\n"})
+    fork = seen_by(shared, "nobody", fork.full_name)
+    low = refused(lambda: fork.create_pull("main", "acme:main", title="Not mine"))
+    assert low == (422, "must be a collaborator")
+
+
 def test_a_fork_s_branch_closes_and_reopens_its_pull_request(shared: Site) -> None:
     pull, fork = propose(shared, "ida", "side"), fork_of(shared, "ida")
     mine = seen_by(shared, "ida").get_pull(pull.number)

@@ -48,7 +48,7 @@ class Pulls:
         return self._whole(call.repository, found_pull(self.tracker, call))
 
     def create(self, call: Call) -> Response:
-        """POST a pull request."""
+        """POST a pull request; `maintainer_can_modify` is not granted, and answered as false."""
         where, data = call.repository, call.data
         head, base = self._head(call), str(call.need("base"))
         title = call.need("title")
@@ -57,7 +57,6 @@ class Pulls:
         pull = {
             **ends,
             "draft": bool(data.get("draft")),
-            "maintainer_can_modify": bool(data.get("maintainer_can_modify")) and head[0].is_fork,
             "merged": False,
             **dict.fromkeys(("merged_at", "merged_by", "merge_commit_sha")),
             "reviewers": [],

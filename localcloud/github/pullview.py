@@ -30,7 +30,7 @@ def show_pull(tracker: Tracker, where: Repository, record: Record) -> Record:
 
 
 def show_whole_pull(tracker: Tracker, where: Repository, record: Record) -> Record:
-    """A pull request as GET one answers it."""
+    """A pull request as GET one answers it; a fork's branch is written by its own people alone."""
     pull = record["pull"]
     files = changed_files(where, *span(where, record))
     mergeable = is_mergeable(where, record)
@@ -43,7 +43,7 @@ def show_whole_pull(tracker: Tracker, where: Repository, record: Record) -> Reco
         "mergeable_state": _state(pull, mergeable),
         "comments": len(tracker.comments(where, record["number"])),
         "review_comments": 0,
-        "maintainer_can_modify": pull.get("maintainer_can_modify", False),
+        "maintainer_can_modify": False,
         "commits": where.count(f"{pull['base_sha']}..{pull['head_sha']}"),
         "additions": sum(file["additions"] for file in files),
         "deletions": sum(file["deletions"] for file in files),

@@ -104,7 +104,8 @@ def change(fork: Repository, branch: str, path: str = "") -> str:
 def propose(site: Site, login: str, branch: str) -> PullRequest:
     """A person's pull request from a fork's branch, with one commit."""
     change(fork_of(site, login), branch)
-    return seen_by(site, login).create_pull("main", f"{login}:{branch}", title=f"From {login}")
+    ends, asked = ("main", f"{login}:{branch}"), {"maintainer_can_modify": True}
+    return seen_by(site, login).create_pull(*ends, title=f"From {login}", **asked)
 
 
 def refused(call: Callable[[], Any]) -> tuple[int, str]:
@@ -276,6 +277,7 @@ def test_a_pull_request_from_a_fork(shared: Site, tmp_path: Path) -> None:
         "hal",
     )
     assert (pull.head.repo.fork, pull.base.label, pull.mergeable) == (True, "acme:main", True)
+    assert pull.maintainer_can_modify is False
     assert [one.number for one in theirs.get_pulls(head="HAL:main")] == [pull.number]
     assert [*theirs.get_pulls(head="acme:main")] == []
     again = refused(lambda: seen_by(shared, "hal").create_pull("main", "hal:main", title="Again"))

@@ -70,7 +70,7 @@ class Issues:
     def update(self, call: Call) -> Response:
         """PATCH title, body, labels, assignees or state."""
         where, record = call.repository, self._found(call)
-        call.only(record["user"], "triage")
+        only_theirs(call, record, "triage")
         data = _given(call)
         record.update({key: data[key] for key in ("title", "body") if key in data})
         if data.get("labels") is not None:
@@ -92,6 +92,15 @@ class Issues:
             return self.tracker.reopen(call.repository, record)
         reason = call.data.get("state_reason") or "completed"
         return self.tracker.close(call.repository, record, call.login, reason)
+
+
+def only_theirs(call: Call, record: Record, role: str) -> None:
+    """Let nobody pass but the author and who has that role; an author reopens only what they closed
+    themselves. Raises GitHubError (403).
+    """
+    call.only(record["user"], role)
+    if record["state"] == "closed" and call.data.get("state") == "open":
+        call.only(record["closed_by"], role)
 
 
 def _given(call: Call) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from localcloud.github.call import Call, page
 from localcloud.github.commits import changed_files
 from localcloud.github.errors import custom, invalid, not_found
 from localcloud.github.follow import keep_head
-from localcloud.github.issues import STATES, in_state, ordered
+from localcloud.github.issues import STATES, in_state, only_theirs, ordered
 from localcloud.github.people import reaches
 from localcloud.github.pullview import show_pull, show_whole_pull, span
 from localcloud.github.repository import Repository
@@ -104,7 +104,7 @@ class Pulls:
     def update(self, call: Call) -> Response:
         """PATCH title, body, base or state."""
         where, record, data = call.repository, found_pull(self.tracker, call), call.data
-        call.only(record["user"], "write")
+        only_theirs(call, record, "write")
         state = data.get("state", record["state"])
         if state not in STATES:
             raise invalid("PullRequest", "state")

@@ -1,6 +1,7 @@
 """Forks and strangers: who may what in a repository, and what a pull request from a fork may do."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,26 @@ def test_an_app_reads_what_is_public_and_writes_where_it_is_installed(
     shared.git(tmp_path, "clone", "-q", remote, "clone")
     said = shared.git(tmp_path / "clone", "push", "origin", "HEAD:refs/heads/no", check=False)
     assert "403" in said
+
+
+def test_strangers_reopen_what_they_closed_themselves(shared: Site) -> None:
+    pull, theirs = propose(shared, "uma", "side"), shared.client().get_repo("acme/models")
+    repo = seen_by(shared, "uma")
+    issue = repo.create_issue("Late")
+    seen: list[tuple[Any, Any]] = [
+        (repo.get_issue(issue.number), theirs.get_issue(issue.number)),
+        (repo.get_pull(pull.number), theirs.get_pull(pull.number)),
+    ]
+    for mine, ours in seen:
+        mine.edit(state="closed")
+        mine.edit(state="open")
+        ours.edit(state="closed")
+        low = refused(partial(mine.edit, title="Again", state="open"))
+        assert low == (403, "Must have admin rights to Repository.")
+        mine.edit(body="Why?")
+        ours.update()
+        assert (ours.state, ours.body, ours.title != "Again") == ("closed", "Why?", True)
+        ours.edit(state="open")
 
 
 def test_strangers_change_nothing(shared: Site) -> None:

@@ -68,4 +68,5 @@ def mark_merged(tracker: Tracker, where: Repository, record: Record, commit: str
         "merge_commit_sha": commit,
     }
     record["pull"].update(merged)
+    tracker.note_contribution(where, record["user"])
     tracker.close(where, record, ACTOR.get())

@@ -89,10 +89,13 @@ class Tracker:
         for hook in self.on_pull if record["pull"] else []:
             hook(where, record, activity)
 
+    def note_contribution(self, where: Repository, login: str) -> None:
+        """Keep it that a pull request of that person has been merged."""
+        self.store.put("github-contributor", f"{where.key}/{login.lower()}", {"login": login})
+
     def has_contributed(self, where: Repository, login: str) -> bool:
         """Whether a pull request of that person has been merged."""
-        found = self.issues(where, pulls=True)
-        return any(one["user"] == login and one["pull"]["merged"] for one in found)
+        return self.store.get("github-contributor", f"{where.key}/{login.lower()}") is not None
 
     def association(self, where: Repository, login: str) -> str:
         """What an account is to the repository."""

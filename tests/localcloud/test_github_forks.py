@@ -236,6 +236,21 @@ def test_an_app_reads_what_is_public_and_writes_where_it_is_installed(
     assert "403" in said
 
 
+def test_a_list_reads_all_issues_once(shared: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo, read = seen_by(shared, "vic"), list[str]()
+    for title in ("One", "Two"):
+        repo.create_issue(title)
+    listed = shared.cloud.store.list
+
+    def noted(kind: str, prefix: str = "") -> Any:
+        read.append(kind)
+        return listed(kind, prefix)
+
+    monkeypatch.setattr(shared.cloud.store, "list", noted)
+    found = [one.raw_data["author_association"] for one in repo.get_issues(creator="vic")]
+    assert (found, read.count("github-issue")) == (["NONE", "NONE"], 1)
+
+
 def test_strangers_reopen_what_they_closed_themselves(shared: Site) -> None:
     pull, theirs = propose(shared, "uma", "side"), shared.client().get_repo("acme/models")
     repo = seen_by(shared, "uma")

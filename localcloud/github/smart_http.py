@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from localcloud.errors import ApiError
 from localcloud.github.commits import changed_files
-from localcloud.github.errors import GitHubError
+from localcloud.github.errors import GitHubError, not_found
 from localcloud.github.git import run
 from localcloud.github.identity import ACTOR, Identity, Tokens
 from localcloud.github.people import reaches
@@ -18,6 +18,7 @@ ASK = {"www-authenticate": 'Basic realm="GitHub"'}
 PLAIN = {"content-type": "text/plain; charset=utf-8"}
 HTML = {"content-type": "text/html; charset=utf-8"}
 NEEDS = {"git-upload-pack": "contents:read", "git-receive-pack": "contents:write"}
+JOBS = ("run-", "job-")  # how the proxy users of what is no person begin
 ROLE = {"git-upload-pack": "read", "git-receive-pack": "write"}
 
 
@@ -81,8 +82,10 @@ class GitHost:
         return where, caller
 
     def page(self, request: Request) -> Response:
-        """A pull request for a person to read; a browser on this machine needs no token."""
+        """A pull request for a person to read; a browser on this machine needs no token, a job does."""
         where = self.repositories.get(request.params["owner"], request.params["repo"])
+        if request.caller.startswith(JOBS) and not self._reads(request, where):
+            raise not_found()
         number = request.params["number"]
         record = self.tracker.get(where, int(number) if number.isdigit() else 0)
         files = changed_files(where, *span(where, record)) if record["pull"] else []
@@ -93,6 +96,14 @@ class GitHost:
         text = f"<h1>{title}</h1><p>{record['state']}</p>{_pre(record['body'] or '')}{changed}"
         page = f'<!doctype html><meta charset="utf-8"><title>{title}</title>{text}'
         return Response(page.encode(), headers=HTML)
+
+    def _reads(self, request: Request, where: Repository) -> bool:
+        """Whether the repository is public, or the request's token one that reads its pull requests."""
+        given = request.headers.get("authorization", "")
+        if not given:
+            return not where.record["private"]
+        caller = self.tokens.identify(given)
+        return self.repositories.role(where, caller) != "none" and caller.may("pull_requests:read")
 
 
 def _pre(text: str) -> str:

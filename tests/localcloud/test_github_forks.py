@@ -13,6 +13,7 @@ from github.Repository import Repository
 
 from localcloud.cloud import Cloud
 from localcloud.github.schedule import moment
+from localcloud.http import Request, Router
 from localcloud.rpc import Rpc
 from localcloud.secretmanager import SecretManager
 from tests.eventually import eventually
@@ -201,6 +202,27 @@ def test_who_waits_to_write_finds_what_was_written_meanwhile(
     assert (found.private, found.description) == (True, "New")
     after(lambda: mine.remove_from_collaborators("ann"))
     assert refused(lambda: theirs.create_file("b.txt", "B", "b")) == (404, "Not Found")
+
+
+def test_a_job_sees_the_page_that_its_token_shows(shared: Site) -> None:
+    private = shared.client().get_user().create_repo("pages", private=True)
+    number = private.create_issue("Secret plan").number
+    host = Router(shared.hub.services)
+
+    def page(caller: str, token: str = "") -> int:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        path = f"/{private.full_name}/pull/{number}"
+        return host(Request("GET", "github.com", path, headers=headers, caller=caller)).status
+
+    def job(*permissions: str) -> str:
+        return shared.hub.job_token(dict.fromkeys(permissions, "read"), private.full_name)
+
+    assert [page(caller) for caller in ("", "owner", "run-1", "job-1")] == [200, 200, 404, 404]
+    assert page("run-1", job("pull-requests")) == 200
+    assert page("run-1", job("contents")) == page("run-1", shared.hub.job_token({})) == 404
+    assert (page("run-1", shared.token), page("run-1", shared.hub.person_token("ann"))) == (200, 404)
+    private.edit(private=False)
+    assert page("run-1") == 200
 
 
 def test_strangers_read_and_talk(shared: Site) -> None:

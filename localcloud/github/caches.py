@@ -29,6 +29,10 @@ class Caches:
             if _links(entry) != dict(paths):
                 self._replace(entry, paths)
 
+    def forget(self, repository: str, ref: str) -> None:
+        """Take away what the jobs at a pull request's ref have made for themselves alone."""
+        shutil.rmtree(self.root / "cache-of" / _hash(f"{repository} {ref}"), ignore_errors=True)
+
     def _replace(self, entry: Path, paths: Mapping[str, str]) -> None:
         """Make the entry beside its place, and put it there as a whole."""
         part, old = (entry.with_name(f"{entry.name}.{os.urandom(4).hex()}") for _ in range(2))

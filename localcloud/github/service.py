@@ -41,7 +41,7 @@ from localcloud.github.runner import Runner
 from localcloud.github.runs import Run, Runs
 from localcloud.github.smart_http import GitHost
 from localcloud.github.statuses import Statuses
-from localcloud.github.tracker import Tracker
+from localcloud.github.tracker import Record, Tracker
 from localcloud.github.triggers import Triggers
 from localcloud.http import Handler, Request, Response, Route, Service
 
@@ -68,7 +68,7 @@ class GitHub:
         self.runner = Runner(self.runs, self.repositories, setting)
         tracker = Tracker(self.repositories)
         self.triggers = Triggers(self.runner, self.repositories, tracker)
-        tracker.on_pull.append(self.triggers.pulled)
+        tracker.on_pull += [self._pulled, self.triggers.pulled]
         self.repositories.on_push += [Follower(tracker), self.triggers]
         api = ApiHost(self.tokens, self.repositories, table(self._areas(tracker)))
         git = GitHost(self.repositories, self.tokens, tracker)
@@ -97,6 +97,15 @@ class GitHub:
             artifacts=Artifacts(self.runs, self.caches.root),
             checks=CheckRuns(self.jobs),
         )
+
+    def _pulled(self, where: Repository, record: Record, activity: str) -> None:
+        """The caches of a pull request end with it, unless its jobs are at work with them."""
+        if activity != "closed":
+            return
+        ref = f"refs/pull/{record['number']}/merge"
+        working = [(run["repository"], run["ref"]) for run in self.runs.in_status("in_progress")]
+        if (where.full_name, ref) not in working:
+            self.caches.forget(where.full_name, ref)
 
     @property
     def on_push(self) -> list[PushHook]:

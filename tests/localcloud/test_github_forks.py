@@ -457,6 +457,13 @@ def test_a_fork_s_run_has_no_rights(tmp_path: Path) -> None:
     assert "pushed" in said
     assert f"said by {say}" in said
     assert say.read_text().count("changed") == 2
+    site.hub.runs.save({**site.hub.runs.get("acme/models", run.id), "status": "in_progress"})
+    repo.get_pull(pull.number).edit(state="closed")
+    assert len([*tools.glob("cache-of/*/*")]) == 2
+    site.hub.runs.save({**site.hub.runs.get("acme/models", run.id), "status": "completed"})
+    repo.get_pull(pull.number).edit(state="open")
+    repo.get_pull(pull.number).edit(state="closed")
+    assert len([*tools.glob("cache-of/*/*")]) == 1
     site.close()
 
 

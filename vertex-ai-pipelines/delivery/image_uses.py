@@ -107,9 +107,7 @@ def _of_jobs(environment: Environment, since: datetime) -> Iterator[str]:
 
 def images(job: Any) -> set[str]:
     """The digests of a job's images. Raises InputError for one without: it may be any."""
-    from google.protobuf import json_format
-
-    spec = json_format.MessageToDict(type(job).pb(job)).get("pipelineSpec", {}) if job else {}
+    spec = (job.pipeline_spec if job else None) or {}
     executors = spec.get("deploymentSpec", {}).get("executors", {}).values()
     named = {str(one["container"]["image"]) for one in executors if "container" in one}
     if floating := sorted(one for one in named if not DIGEST.search(one)):

@@ -133,7 +133,8 @@ class Server:
 
     async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
         """One HTTP call: from ASGI to a handler in a thread, and back."""
-        body = await _body(receive)
+        if (body := await _body(receive)) is None:
+            return
         port = (scope.get("client") or ("", 0))[1]
         request = _request(scope, body, self.proxy.origins.get(port, Origin("", "")))
         loop = asyncio.get_running_loop()
@@ -246,13 +247,13 @@ def _wait_until_gone(context: Any) -> None:
         gone.wait()
 
 
-async def _body(receive: Any) -> bytes:
-    parts, more = [], True
-    while more:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(parts)
+async def _body(receive: Any) -> bytes | None:
+    """None where the caller broke off: half a request is none."""
+    parts = [message := await receive()]
+    while message.get("more_body"):
+        parts.append(message := await receive())
+    is_whole = message["type"] == "http.request"
+    return b"".join(part.get("body", b"") for part in parts) if is_whole else None
 
 
 def _request(scope: Any, body: bytes, origin: Origin) -> Request:

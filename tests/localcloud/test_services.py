@@ -197,3 +197,33 @@ except DefaultCredentialsError:
 """
     )
     assert answer == [404, 404, 404, "none"]
+
+
+def test_half_a_request_is_none(program: Program) -> None:
+    """Of an upload whose caller is killed in the middle, nothing is kept, as with the real service."""
+    answer = program(
+        """
+import base64, http.client, ssl
+from urllib.parse import urlsplit
+import google.auth.transport.requests
+from google.cloud import storage
+client = storage.Client()
+bucket = client.create_bucket("halves", location="europe-west1")
+bucket.blob("whole").upload_from_string("whole")  # it refreshes the token, too
+proxy = urlsplit(os.environ["HTTPS_PROXY"])
+basic = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
+trusted = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+def send(name, body):
+    connection = http.client.HTTPSConnection(proxy.hostname, proxy.port, context=trusted)
+    connection.set_tunnel("storage.googleapis.com", 443, {"Proxy-Authorization": f"Basic {basic}"})
+    connection.putrequest("POST", f"/upload/storage/v1/b/halves/o?uploadType=media&name={name}")
+    connection.putheader("Authorization", f"Bearer {client._credentials.token}")
+    connection.putheader("Content-Length", "10")
+    connection.endheaders(body)
+    status = connection.getresponse().status if len(body) == 10 else None
+    connection.close()
+    return status
+answer = [send("half", b"12345"), send("all", b"1234567890"), sorted(b.name for b in bucket.list_blobs())]
+"""
+    )
+    assert answer == [None, 200, ["all", "whole"]]

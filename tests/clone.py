@@ -1,5 +1,6 @@
 """A fresh clone of the working tree, as a newcomer has it: no local cloud, no runs, an empty HOME."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -172,3 +173,15 @@ def tracked() -> list[str]:
         check=True,
     ).stdout.split("\0")
     return sorted({name for name in listed if name and (ROOT / name).is_file()})
+
+
+def own_files(folder: Path) -> dict[str, str]:
+    """The hashes of all files in a clone that are its user's, git's among them."""
+    found = dict[str, str]()
+    for place, folders, names in os.walk(folder):
+        # A workflow may still be at work below .local/.
+        folders[:] = [name for name in folders if name not in (".local", ".venv", "__pycache__")]
+        for path in (Path(place, name) for name in names):
+            if not path.is_symlink():
+                found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found

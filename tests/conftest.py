@@ -14,7 +14,7 @@ import pytest
 from localcloud.client import Client, free_port
 from localcloud.cloud import World
 from localcloud.environment import Environment
-from tests.clone import Clone, Ended, clone
+from tests.clone import Clone, Ended, clone, own_files
 
 ROOT = Path(__file__).parents[1]
 WORLD = World("test-project", "100000000009", "europe-west1", "acme/tests", "eu-west-1")
@@ -87,6 +87,13 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
 
 
 @pytest.fixture(scope="session")
-def first(newcomer: Clone) -> Ended:
+def untouched(newcomer: Clone) -> dict[str, str]:
+    """The newcomer's own files before anything has run."""
+    return own_files(newcomer.folder)
+
+
+@pytest.fixture(scope="session")
+def first(newcomer: Clone, untouched: dict[str, str]) -> Ended:
     """The newcomer's first run, from the tree as it is."""
+    assert untouched
     return newcomer.run()

@@ -1,14 +1,12 @@
 """The main job, told in chapters: each is a fixture that goes on where the one before it ended."""
 
-import hashlib
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.clone import FLOW, SHORT, Clone, Ended
+from tests.clone import FLOW, SHORT, Clone, Ended, own_files
 
 pytestmark = pytest.mark.slow
 
@@ -128,12 +126,6 @@ answer = {
 
 
 @pytest.fixture(scope="module")
-def untouched(newcomer: Clone) -> dict[str, str]:
-    """The user's own files, git's among them, before anything has run."""
-    return files(newcomer.folder)
-
-
-@pytest.fixture(scope="module")
 def done(untouched: dict[str, str], first: Ended) -> dict[str, Any]:
     """What the first run printed for programs."""
     assert first.code == 0, first
@@ -241,7 +233,7 @@ def test_nothing_of_the_users_is_touched(
     assert newcomer.git("branch", "--all", "--format=%(refname)") == "refs/heads/main"
     assert newcomer.git("remote") == ""
     assert newcomer.home() == []
-    after = files(newcomer.folder)
+    after = own_files(newcomer.folder)
     edited = {f"{FLOW}/flow.toml", RELEASES, ".git/index"}  # `git status` itself refreshes the index
     assert {name for name in after | untouched if after.get(name) != untouched.get(name)} <= edited
 
@@ -443,18 +435,6 @@ def test_users_own_edit_of_releases_is_taken(
     assert newcomer.program(TAKE)["new"] is True
     assert on_main(newcomer, RELEASES).startswith("# reviewed by hand")
     assert newcomer.program(TAKE)["new"] is False
-
-
-def files(folder: Path) -> dict[str, str]:
-    """The hashes of all files that are the user's."""
-    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    names = {path.relative_to(folder): path for path in found}
-    own = {n: p for n, p in names.items() if n.parts[0] not in (".local", ".venv")}
-    return {
-        str(name): hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in own.items()
-        if "__pycache__" not in name.parts
-    }
 
 
 def pulls(clone: Clone) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 from localcloud.client import Client, ClientError
 
 TIMEOUT = 30  # seconds a call
-RUNS = 20  # newest ones, where no number is asked for
+RUNS = 20  # that are listed, the newest
 
 
 class Reader:
@@ -46,9 +46,9 @@ def pr(client: Client, arguments: argparse.Namespace) -> int:
     if issue is None:
         raise ClientError(f"there is no pull request or issue #{number} in {reader.repository}", 2)
     pull = reader.get(f"/pulls/{number}") if "pull_request" in issue else None
-    labels = ", ".join(label["name"] for label in issue["labels"])
     state = _state(reader, pull) if pull else f"issue, {issue['state']}"
-    print(f"#{number} {issue['title']}\n{state} · {labels}\n")
+    labels = ", ".join(label["name"] for label in issue["labels"])
+    print(f"#{number} {issue['title']}\n{state}{f' · {labels}' if labels else ''}\n")
     print(issue["body"] or "")
     for comment in reader.get(f"/issues/{number}/comments") or []:
         print(f"\n--- {comment['user']['login']} at {comment['created_at']}\n{comment['body']}")
@@ -62,8 +62,8 @@ def _state(reader: Reader, pull: dict[str, Any]) -> str:
     """Where it is from and how its checks have ended."""
     head, base = pull["head"], pull["base"]
     is_ours = head["repo"] and head["repo"]["full_name"] == reader.repository
-    found = reader.get(f"/commits/{head['sha']}/check-runs")
-    checks = [f"{one['name']} {one['conclusion'] or one['status']}" for one in found["check_runs"]]  # type: ignore[index]
+    found = reader.get(f"/commits/{head['sha']}/check-runs") or {"check_runs": []}
+    checks = [f"{one['name']} {one['conclusion'] or one['status']}" for one in found["check_runs"]]
     return (
         f"{'merged' if pull['merged'] else pull['state']}"
         f" · {head['ref'] if is_ours else head['label']} → {base['ref']}"

@@ -34,12 +34,12 @@ def problems(
 
     GitHub is asked for new entries alone.
     """
-    new = {
-        title(one.environment, entry.manifest, entry.sha256): (one, role, entry)
-        for one in good
-        for role, entry in one.roles()
-        if entry.model not in _declared(root, main, one.flow, environments)
-    }
+    new = dict[str, tuple[Declared, str, Entry]]()
+    for one in good:
+        declared = _declared(root, main, one.flow, environments)
+        for role, entry in one.roles():
+            if entry.model not in declared:
+                new[title(one.environment, entry.manifest, entry.sha256)] = (one, role, entry)
     seen = _seen(root, main, set(new)) if new else set()
     for wanted, (one, role, entry) in new.items():
         if wanted not in seen:

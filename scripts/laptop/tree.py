@@ -3,7 +3,6 @@
 All of it in an object folder of its own: the user's index, branches, remotes and .git stay untouched.
 """
 
-import base64
 import contextlib
 import fcntl
 import os
@@ -11,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from delivery import git
 from delivery.settings import ROOT
 from flows.errors import RetrainError
 from laptop.world import ROOT as LOCAL
@@ -85,7 +85,6 @@ class Tree:
 
     def __init__(self, repository: str, token: str) -> None:
         self._url = f"https://github.com/{repository}.git"
-        basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
         self._environment = {
             **{name: value for name, value in os.environ.items() if name not in FOREIGN},
             "GIT_DIR": str(GIT),
@@ -98,12 +97,7 @@ class Tree:
             # A service that says nothing for that many seconds is not waited for any longer.
             "GIT_HTTP_LOW_SPEED_LIMIT": "1",
             "GIT_HTTP_LOW_SPEED_TIME": "30",
-            # By the environment: a command line can be read by everybody on the machine.
-            "GIT_CONFIG_COUNT": "2",
-            "GIT_CONFIG_KEY_0": "http.https://github.com/.extraHeader",
-            "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
-            "GIT_CONFIG_KEY_1": "core.autocrlf",
-            "GIT_CONFIG_VALUE_1": "false",
+            **git.credentials(token),
         }
         if not (GIT / "complete").exists():
             self._git("init", "--quiet")
@@ -180,7 +174,7 @@ class Tree:
 
     def _git(self, *arguments: str, more: dict[str, str] | None = None, check: bool = True) -> str:
         done = subprocess.run(
-            ["git", *arguments],
+            ["git", "-c", "core.autocrlf=false", *arguments],
             cwd=ROOT,
             env=self._environment | (more or {}),
             capture_output=True,

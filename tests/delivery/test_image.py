@@ -13,7 +13,6 @@ import pytest
 from delivery import build, dockerfile, image, settings
 from delivery.registry import Registry
 from flows.errors import InputError, RetrainError
-from localcloud.environment import Environment
 
 DOCKERFILE = """\
 FROM python:3.12 AS packages
@@ -294,16 +293,6 @@ def test_the_verb_tells_the_digest(capsys: pytest.CaptureFixture[str]) -> None:
     assert build.main(["--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told == {"group": "base", "digest": image.build_local(settings.ROOT).digest, "new": True}
-
-
-@pytest.fixture
-def registry(owner: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Registry:
-    """A registry of the local cloud, new to this test."""
-    for name in owner.unset:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in owner.set.items():
-        monkeypatch.setenv(name, value)
-    return Registry(f"europe-west1-docker.pkg.dev/test-project/{tmp_path.name.lower()}/base")
 
 
 ONE, TWO = "1" * 40, "2" * 40

@@ -13,7 +13,6 @@ from delivery import patience, upload
 from delivery.registry import Registry
 from flows.errors import InputError, RetrainError
 from localcloud.client import Client
-from localcloud.environment import Environment
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 EMPTY = "application/vnd.oci.empty.v1+json"
@@ -22,16 +21,6 @@ BIG = os.urandom(1 << 18)  # above what is sent again as a whole, as the tests h
 
 def digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-@pytest.fixture
-def registry(owner: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Registry:
-    """An image's name on the local cloud, new to this test."""
-    for name in owner.unset:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in owner.set.items():
-        monkeypatch.setenv(name, value)
-    return Registry(f"europe-west1-docker.pkg.dev/test-project/{tmp_path.name.lower()}/base")
 
 
 class Watched:

@@ -1,6 +1,5 @@
 """Who uses which image: releases/ in every commit on GitHub, new commits' tags, pipeline jobs."""
 
-import base64
 import os
 import re
 import subprocess
@@ -10,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from delivery import git
 from delivery.settings import ROOT, Environment
 from flows.errors import InputError, RetrainError
 
@@ -81,14 +81,11 @@ class History:
 
 
 def _credentials() -> dict[str, str]:
-    """Variables for git: the token by the environment, as everybody can read a command line."""
+    """Variables for git: it asks nobody, and shows GITHUB_TOKEN where there is one."""
     quiet = {"GIT_TERMINAL_PROMPT": "0"}
     if not (token := os.environ.get("GITHUB_TOKEN")):
         return quiet
-    basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-    key = "http.https://github.com/.extraHeader"
-    value = f"Authorization: Basic {basic}"
-    return {**quiet, "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": key, "GIT_CONFIG_VALUE_0": value}
+    return {**quiet, **git.credentials(token)}
 
 
 def _of_jobs(environment: Environment, since: datetime) -> Iterator[str]:

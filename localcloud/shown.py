@@ -79,5 +79,5 @@ def runs(client: Client, arguments: argparse.Namespace) -> int:
     found = reader.get(f"/actions/runs?per_page={RUNS}") or {"workflow_runs": []}
     for run in found["workflow_runs"]:
         result = run["conclusion"] or run["status"]
-        print(f"{run['id']}  {result:<12}{run['name']:<12}{run['event']:<18}{run['display_title']}")
+        print(f"{run['id']}  {result:<17}{run['name']:<12}{run['event']:<18}{run['display_title']}")
     return 0

@@ -1,20 +1,32 @@
-# The one image: every step of every flow runs from it, and the prediction server.
-ARG BASE=python:3.12-slim-bookworm
+# The one image of a dependency group: every step of every flow runs from it, and the prediction server.
+# Three stages, because they change at different times: packages, what stands below the flows, the flows.
+ARG BASE=python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254
 
 FROM ${BASE} AS packages
+ENV PYTHONHASHSEED=0 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python3 -m venv /poetry \
+ && /poetry/bin/pip install poetry==2.5.1 poetry-plugin-export==1.10.1
 WORKDIR /build
-RUN pip install --no-cache-dir poetry==2.5.1 poetry-plugin-export==1.10.1
 COPY pyproject.toml poetry.lock ./
-# Compiled, or every step's start would cost seconds; by hash, so that no time gets into the image.
-RUN poetry export --only main --output requirements.txt \
- && pip install --no-cache-dir --no-compile --require-hashes --prefix /packages --requirement requirements.txt \
- && python -m compileall -q --invalidation-mode unchecked-hash /packages
+# The groups of the lock: "main" for base, "main,torch" for torch.
+ARG DEPENDENCY_GROUPS=main
+# Wheels alone, by hash: nothing is compiled and no package's program runs. Modules are compiled, or every
+# step's start would cost seconds; by hash, so that no time gets into the image.
+RUN /poetry/bin/poetry export --only "$DEPENDENCY_GROUPS" --output requirements.txt \
+ && python3 -m venv --without-pip /packages \
+ && /poetry/bin/pip --python /packages/bin/python3 install --no-compile --only-binary :all: \
+    --require-hashes --requirement requirements.txt \
+ && /packages/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /packages
 
-FROM ${BASE}
-RUN useradd --system --uid 10001 --home-dir /tmp --shell /usr/sbin/nologin retrain
-COPY --from=packages /packages /usr/local
+FROM ${BASE} AS runtime
+# Not useradd: it writes the day into the image.
+RUN echo "retrain:x:10001:10001::/tmp:/usr/sbin/nologin" >> /etc/passwd
+COPY --from=packages /packages /packages
 WORKDIR /app
-ENV PYTHONPATH=/app PYTHONUNBUFFERED=1
+ENV PATH=/packages/bin:/usr/local/bin:/usr/bin:/bin PYTHONPATH=/app PYTHONUNBUFFERED=1
+
+# Copies alone: ./scripts/build puts this layer on the others without a container engine.
+FROM runtime
 COPY vertex-ai-pipelines/flows /app/flows
 USER 10001
 # Not ENTRYPOINT: Vertex AI passes a step's whole command.

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from delivery import build, image
+from delivery.builder import Builder
 from flows import config
 from flows.errors import InputError
 
@@ -21,7 +22,7 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise ZeroDivisionError
         return msgspec.structs.replace(real, image=groups.get(name, "base"))
 
-    def publish(registry: str, root: object, group: str, commit: str) -> tuple[str, bool]:
+    def publish(registry: str, root: object, group: str, commit: str, by: Builder) -> tuple[str, bool]:
         if group == "nowhere":
             raise InputError("poetry.lock has no dependency group 'nowhere'")
         assert registry.endswith(f"/retrain/{group}")

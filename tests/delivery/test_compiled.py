@@ -27,11 +27,11 @@ def test_what_is_kept_is_what_would_be_compiled(flow: FlowConfig, tmp_path: Path
 def test_a_known_pipeline_needs_no_kfp(
     flow: FlowConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = compiled.spec(flow, "one@sha256:1", tmp_path)
+    first = compiled.spec(flow, IMAGE, tmp_path)
     for name in [name for name in sys.modules if name.partition(".")[0] == "kfp"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "kfp", None)
-    assert compiled.spec(flow, "other@sha256:2", tmp_path) != first
+    assert compiled.spec(flow, IMAGE.replace("4", "5"), tmp_path) != first
 
 
 def test_what_is_damaged_is_made_again(flow: FlowConfig, tmp_path: Path) -> None:

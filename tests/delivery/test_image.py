@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from delivery import build, dockerfile, image, settings
+from delivery import build, context, dockerfile, image, settings
+from delivery.layout import Image, digest_of
 from delivery.registry import Registry
 from flows.errors import InputError, RetrainError
 
@@ -101,6 +102,14 @@ def tree(tmp_path: Path) -> Tree:
     return make
 
 
+def layer_of(made: Image) -> bytes:
+    """The one layer of a local image."""
+    [entry] = json.loads(made.manifest)["layers"]
+    data = made.blobs[entry["digest"]]
+    assert isinstance(data, bytes)
+    return data
+
+
 def with_line(old: str, new: str) -> dict[str, str]:
     """The Dockerfile with one of its lines changed."""
     assert DOCKERFILE.count(old) == 1
@@ -109,11 +118,11 @@ def with_line(old: str, new: str) -> dict[str, str]:
 
 def test_it_holds_the_copied_files_and_not_the_ignored_ones(tree: Tree) -> None:
     root = tree()
-    assert image.files(root) == {inside: root / path for inside, path in COPIED.items()}
+    assert context.files(root) == {inside: root / path for inside, path in COPIED.items()}
 
 
 def test_the_layer_has_the_files_bytes_and_nothing_of_this_machine(tree: Tree) -> None:
-    layer = image.build_local(tree()).layer
+    layer = layer_of(image.build_local(tree()))
     with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
         found = {entry.name: entry for entry in tar.getmembers()}
         texts = {name: tar.extractfile(name).read().decode() for name in found}  # type: ignore[union-attr]
@@ -124,7 +133,7 @@ def test_the_layer_has_the_files_bytes_and_nothing_of_this_machine(tree: Tree) -
 
 
 def test_its_settings_are_the_dockerfile_s(tree: Tree) -> None:
-    config = json.loads(image.build_local(tree()).config)["config"]
+    config = image.build_local(tree()).config["config"]
     assert config["WorkingDir"] == "/app"
     assert config["User"] == "10001"
     assert config["Cmd"] == ["python", "-m", "flows"]
@@ -153,7 +162,7 @@ def test_it_says_what_its_base_would_hold(tree: Tree) -> None:
     root = tree(**{"poetry.lock": LOCK + MARKED})
 
     def labels(group: str) -> tuple[list[str], str]:
-        found = json.loads(image.build_local(root, group).config)["config"]["Labels"]
+        found = image.build_local(root, group).config["config"]["Labels"]
         return found["python.requirements"].splitlines(), found["python.requirements.group"]
 
     cffi = 'cffi==2.1.0 ; (sys_platform != "win32")'
@@ -164,12 +173,12 @@ def test_it_says_what_its_base_would_hold(tree: Tree) -> None:
 
 def test_its_manifest_is_one_that_any_engine_takes(tree: Tree) -> None:
     made = image.build_local(tree())
-    manifest, config = json.loads(made.manifest), json.loads(made.config)
-    (layer,) = manifest["layers"]
-    assert layer["digest"] == image._digest(made.layer)
-    assert (layer["size"], manifest["config"]["size"]) == (len(made.layer), len(made.config))
-    assert manifest["config"]["digest"] == image._digest(made.config)
-    assert config["rootfs"]["diff_ids"] == [image._digest(gzip.decompress(made.layer))]
+    manifest, data = json.loads(made.manifest), layer_of(made)
+    for entry in (manifest["config"], *manifest["layers"]):
+        blob = made.blobs[entry["digest"]]
+        assert isinstance(blob, bytes)
+        assert (digest_of(blob), len(blob)) == (entry["digest"], entry["size"])
+    assert made.config["rootfs"]["diff_ids"] == [digest_of(gzip.decompress(data))]
 
 
 def test_the_same_files_elsewhere_and_later_are_the_same_image(tree: Tree) -> None:
@@ -227,11 +236,11 @@ def test_a_group_of_its_own_has_a_content_key_of_its_own(tree: Tree) -> None:
 
 def test_paths_are_read_as_docker_reads_them(tree: Tree) -> None:
     below = tree("below", **with_line("code/flows /app/flows", "./code/flows/ flows/"))
-    assert sorted(image.files(below)) == sorted(COPIED)
+    assert sorted(context.files(below)) == sorted(COPIED)
     renamed = tree("renamed", **with_line("LICENSE /app/", "LICENSE /app/COPYING"))
-    assert image.files(renamed)["/app/COPYING"] == renamed / "LICENSE"
+    assert context.files(renamed)["/app/COPYING"] == renamed / "LICENSE"
     beside = tree("beside", **with_line("LICENSE /app/", "LICENSE ."))
-    assert image.files(beside)["/app/LICENSE"] == beside / "LICENSE"
+    assert context.files(beside)["/app/LICENSE"] == beside / "LICENSE"
 
 
 @pytest.mark.parametrize(
@@ -239,7 +248,7 @@ def test_paths_are_read_as_docker_reads_them(tree: Tree) -> None:
     [
         ("COPY code", "COPY --chown=app code", "COPY --chown=app code/flows /app/flows"),
         ("COPY LICENSE /app/", 'COPY ["LICENSE", "/app/"]', "is not of the form COPY SOURCE TARGET"),
-        ("COPY LICENSE /app/", "COPY LICENSE pyproject.toml /app/", "COPY LICENSE pyproject.toml"),
+        ("COPY LICENSE /app/", "COPY LICENSE pyproject.toml /app", "COPY LICENSE pyproject.toml"),
         ("COPY LICENSE", "COPY LICENCE", "'COPY LICENCE /app' copies nothing"),
         ("COPY LICENSE", "COPY L*", "'COPY L* /app' copies nothing"),
         ("COPY LICENSE", "COPY README.md", "'COPY README.md /app' copies nothing"),
@@ -247,6 +256,8 @@ def test_paths_are_read_as_docker_reads_them(tree: Tree) -> None:
         ("USER 10001", 'ENTRYPOINT ["python"]', "ENTRYPOINT"),
         ("USER 10001\n", "", "USER"),
         ("ENV PYTHONPATH=/app", "ENV PYTHONPATH /app", "ENV PYTHONPATH /app"),
+        ("ENV PYTHONPATH=/app", "ENV PYTHONPATH=$HOME", "'ENV PYTHONPATH=$HOME' names another variable"),
+        ("FROM python:3.12 AS packages", "FROM python:3.12 packages", "is not of the form FROM BASE AS"),
         ('CMD ["python", "-m", "flows"]', "CMD python -m flows", "CMD"),
     ],
 )
@@ -265,7 +276,7 @@ def test_a_tree_without_a_dockerfile_is_named(tree: Tree) -> None:
 
 
 def test_this_repository_s_image_holds_the_flows_code_alone() -> None:
-    found = image.files(settings.ROOT)
+    found = context.files(settings.ROOT)
     flows = settings.ROOT / "vertex-ai-pipelines" / "flows"
     assert {"/app/flows/step.py", "/app/flows/__main__.py", "/app/flows/recommender/flow.py"} <= set(
         found
@@ -285,12 +296,12 @@ def test_this_repository_s_steps_find_their_module_and_no_entrypoint() -> None:
 def test_the_verb_lists_the_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert build.main(["--print"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(image.files(settings.ROOT))
+    assert len(lines) == len(context.files(settings.ROOT))
     assert all(line.startswith("/app/flows/") and line.endswith(" bytes") for line in lines)
 
 
 def test_the_verb_tells_the_digest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert build.main(["--json"]) == 0
+    assert build.main(["--json", "--builder", "files"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told == {"group": "base", "digest": image.build_local(settings.ROOT).digest, "new": True}
 
@@ -302,14 +313,15 @@ ONE, TWO = "1" * 40, "2" * 40
 def test_the_same_content_at_another_commit_is_not_built_again(
     registry: Registry, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest, new = image.publish(registry, tree(), "base", ONE)
-    assert (digest, new) == (image.build_local(tree()).digest, True)
-    monkeypatch.setattr(image, "build_local", lambda *_: pytest.fail("it was built again"))
+    local = image.build_local(tree()).digest
+    assert image.publish(registry, tree(), "base", ONE) == (local, True)
+    digest = local
+    monkeypatch.setattr(image, "make", lambda *_: pytest.fail("it was built again"))
     assert image.publish(registry, tree("again"), "base", TWO) == (digest, False)
     assert [image.resolve(registry, commit) for commit in (ONE, TWO)] == [digest, digest]
     found = registry.manifest(digest)
     assert found
-    assert image._digest(found[0]) == digest
+    assert digest_of(found[0]) == digest
 
 
 @pytest.mark.slow

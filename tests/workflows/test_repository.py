@@ -115,6 +115,7 @@ def test_the_required_check_is_a_job_of_ci() -> None:
 def test_updates_cool_down_and_reach_every_action() -> None:
     updates = yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"]
     assert {one["package-ecosystem"]: one["cooldown"]["default-days"] for one in updates} == {
+        "docker": 7,
         "github-actions": 7,
         "pip": 7,
     }

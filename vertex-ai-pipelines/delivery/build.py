@@ -3,10 +3,13 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 
 import msgspec
 
-from delivery import image, settings
+from delivery import builder as engines
+from delivery import context, image, settings
+from delivery.builder import Builder
 from delivery.command import run
 from delivery.git import head
 from delivery.registry import Registry
@@ -14,16 +17,18 @@ from delivery.settings import Environment
 from flows import config
 from flows.errors import InputError, RetrainError
 
+ALONE = "the image holds its files alone, without base and packages"
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/build", description=__doc__)
-    main.add_argument(
-        "--environment", "--env", default="", help="whose registry (default: settings.toml's)"
-    )
+    main.add_argument("--environment", "--env", help="whose registry and builder (default with --push)")
     which = main.add_mutually_exclusive_group()
     which.add_argument("--group", default="base", help="dependency group (default: %(default)s)")
     which.add_argument("--flows", type=list_in, help="the groups of these flows, as a JSON list")
+    main.add_argument("--builder", choices=engines.KINDS, help="instead of the environment's")
+    main.add_argument("--base", default="", help="an image instead of the Dockerfile's, by digest")
     main.add_argument(
         "--push", action="store_true", help="put it into the registry under the commit's tag"
     )
@@ -36,22 +41,37 @@ def main(argv: list[str]) -> int:
     """Build, push where asked, and say the digest; exit code 1 where no flow's image could be made."""
     arguments = parser().parse_args(argv)
     if arguments.print:
-        for name, path in image.files(settings.ROOT).items():
+        for name, path in context.files(settings.ROOT).items():
             print(f"{name}  {path.stat().st_size:,} bytes")
         return 0
-    environment = settings.load().environment(arguments.environment) if arguments.push else None
+    asked = arguments.environment
+    is_of_one = arguments.push or asked is not None
+    environment = settings.load().environment(asked or "") if is_of_one else None
+    builder = _builder(environment, arguments)
     groups = [arguments.group] if arguments.flows is None else groups_of(arguments.flows)
-    done = [group for group in groups if _build(group, environment, arguments)]
+    done = [group for group in groups if _build(group, environment, builder, arguments)]
     return 0 if done or arguments.flows == [] else 1
 
 
-def publish(environment: Environment, group: str) -> tuple[str, bool]:
+def publish(environment: Environment, group: str, builder: Builder | None = None) -> tuple[str, bool]:
     """This commit's image of `group` in the environment's registry, made where it lacks that content.
 
-    Its digest, and whether it is new.
+    Its digest, and whether it is new. Raises InputError for what must not get into an image.
     """
+    builder = _at(environment, group, builder or Builder(environment.builder))
+    engines.check(settings.ROOT, builder)
     registry = Registry(f"{environment.artifact_registry}/{group}")
-    return image.publish(registry, settings.ROOT, group, head(settings.ROOT))
+    return image.publish(registry, settings.ROOT, group, head(settings.ROOT), builder)
+
+
+def _at(environment: Environment, group: str, builder: Builder) -> Builder:
+    """The builder with the registry's own cache, an image name that nothing runs.
+
+    Where images are attested nothing is taken from there: who may write to it could have put it there.
+    """
+    if environment.attest != "off":
+        return replace(builder, is_shared=False)
+    return replace(builder, cache=f"{environment.artifact_registry}/cache:{group}")
 
 
 def groups_of(flows: list[str]) -> list[str]:
@@ -74,14 +94,36 @@ def list_in(text: str) -> list[str]:
         raise argparse.ArgumentTypeError(what) from None
 
 
-def _build(group: str, environment: Environment | None, arguments: argparse.Namespace) -> bool:
+def _builder(environment: Environment | None, arguments: argparse.Namespace) -> Builder:
+    """The one that is asked for, the environment's, or the first that this machine has.
+
+    Raises InputError where images of files alone would get to where whole ones are used.
+    """
+    asked: engines.Kind | None = arguments.builder
+    if environment and arguments.push and asked == "files" != environment.builder:
+        raise InputError(
+            f"settings.toml: '{environment.name}' has builder = '{environment.builder}': {ALONE}",
+            "push with a builder that makes a whole one: docker or buildah",
+        )
+    if asked is None and environment:
+        asked = environment.builder
+        if not arguments.push and not engines.found(asked):
+            asked = _without(f"no {asked}")
+    kind = asked or next((kind for kind in engines.KINDS[:2] if engines.found(kind)), None)
+    return Builder(kind or _without("neither Docker nor buildah"), arguments.base)
+
+
+def _without(missing: str) -> engines.Kind:
+    print(f"builder       {missing} here: {ALONE}, as ./scripts/run uses it", file=sys.stderr)
+    return "files"
+
+
+def _build(
+    group: str, environment: Environment | None, builder: Builder, arguments: argparse.Namespace
+) -> bool:
     """Build one image and say so; False for a group that some flow names and that there is not."""
     try:
-        digest, new = (
-            publish(environment, group)
-            if environment
-            else (image.build_local(settings.ROOT, group).digest, True)
-        )
+        digest, new = _made(group, environment if arguments.push else None, builder)
     except InputError as error:
         if arguments.flows is None:
             raise
@@ -92,6 +134,18 @@ def _build(group: str, environment: Environment | None, arguments: argparse.Name
     else:
         print(f"image         {group}@{digest[:19]}… · {'built' if new else 'unchanged'}")
     return True
+
+
+def _made(group: str, environment: Environment | None, builder: Builder) -> tuple[str, bool]:
+    """The image in the environment's registry, or without one on this machine: digest, newness."""
+    if environment:
+        return publish(environment, group, builder)
+    engines.check(settings.ROOT, builder)
+    made = image.make(settings.ROOT, group, builder)
+    if builder.is_whole:
+        folder = image.save(made, settings.ROOT, group)
+        print(f"layout        oci:{folder.relative_to(settings.ROOT)}", file=sys.stderr)
+    return made.digest, True
 
 
 def _leave_out(what: str, error: Exception) -> None:

@@ -4,8 +4,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from delivery import git, image
+from delivery import git, lock
 from delivery.components import COMPONENTS
+from delivery.context import IGNORE
 from delivery.dockerfile import DOCKERFILE
 from delivery.settings import ROOT
 from flows import config
@@ -43,16 +44,16 @@ def _is_shared(root: Path, path: PurePosixPath, group: str, old: str) -> bool:
     if FLOWS in path.parents:
         # A folder that is no flow's is shared code.
         return path.relative_to(FLOWS).parts[0] not in config.names()
-    if str(path) == image.LOCK:
+    if str(path) == lock.LOCK:
         return not _same_packages(root, group, old)
-    return STEPS in path.parents or str(path) in (DOCKERFILE, image.IGNORE)
+    return STEPS in path.parents or str(path) in (DOCKERFILE, IGNORE)
 
 
 def _same_packages(root: Path, group: str, old: str) -> bool:
     """Whether the image's packages are those of the old lock: those of tests and tools may differ."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / image.LOCK).write_text(git.text(root, old, image.LOCK) or "package = []")
+        (Path(folder) / lock.LOCK).write_text(git.text(root, old, lock.LOCK) or "package = []")
         try:
-            return image.packages(Path(folder), group) == image.packages(root, group)
+            return lock.packages(Path(folder), group) == lock.packages(root, group)
         except InputError:
             return False

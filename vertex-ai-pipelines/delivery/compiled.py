@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from delivery import components, pipeline
+from delivery.references import pinned
 from delivery.settings import ROOT
 from flows import config
 from flows.config import FlowConfig
@@ -24,8 +25,10 @@ def spec(
     """The flow's compiled pipeline, whose steps run in `image` (by digest), up to `ends_at`.
 
     It is compiled where `folder` does not have it: by the code, the components, kfp's version and what
-    of the flow is in a compiled pipeline. The image is put in afterwards.
+    of the flow is in a compiled pipeline. The image is put in afterwards. Raises InputError for one
+    that is named by neither a digest nor a commit's tag.
     """
+    pinned(image, f"pipeline {flow.name}")
     path = folder / f"{key(flow, ends_at)}.json"
     with contextlib.suppress(OSError, ValueError):
         return _with_image(path.read_text(), image)

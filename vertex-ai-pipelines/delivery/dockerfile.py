@@ -1,18 +1,21 @@
-"""The Dockerfile's last stage, as far as an image without a container engine needs it."""
+"""The Dockerfile, as far as is needed to know what it copies and to put the last layer on ourselves."""
 
 import io
 import json
+import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from flows.errors import InputError
 
 DOCKERFILE = "Dockerfile"
-# RUN makes no file of ours; the others say nothing of what the image holds.
-PASSED_OVER = {"RUN", "LABEL", "ARG", "EXPOSE", "COMMENT"}
 READ = {"COPY", "WORKDIR", "ENV", "USER", "CMD"}
-Stage = list[tuple[str, str]]
+# RUN makes no file of ours; the others say nothing of what the image holds.
+PASSED_OVER = {"RUN", "LABEL", "ARG", "EXPOSE", "SHELL", "COMMENT", "FROM"}
+FROM = re.compile(r"(?:--\S+\s+)*(?P<base>\S+)(?:\s+AS\s+(?P<name>\S+))?", re.I)
+Steps = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,29 @@ class Copy:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """What stands between one FROM and the next; `steps` are its instructions in order."""
+
+    base: str
+    name: str
+    steps: Steps
+
+    def named(self, instruction: str) -> list[str]:
+        """The values of its instructions of that name."""
+        return [value for name, value in self.steps if name == instruction]
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """The last stage: what it copies from the tree, and its settings."""
+    """The image: what its last stage copies from the tree, and its settings.
+
+    `below` is the stage that the last one only adds files to, "" where it does more or stands on no
+    stage; `earlier` is what the other stages copy from the tree.
+    """
 
     copies: tuple[Copy, ...]
+    earlier: tuple[Copy, ...]
+    below: str
     workdir: str
     variables: tuple[str, ...]
     user: str
@@ -47,64 +69,128 @@ class Recipe:
 
 
 def recipe(root: Path) -> Recipe:
-    """The Dockerfile's last stage. Raises InputError where it has an instruction of no known form."""
-    stage = _last_stage(root)
+    """What the Dockerfile makes. Raises InputError where it has an instruction of no known form."""
+    stages = read(root)
+    last, line = stages[-1], _ancestry(stages)
+    steps = [step for stage in line for step in stage.steps]
+    is_on_stage = len(line) > 1 and not _made(last)
     return Recipe(
-        copies=_copies(stage),
-        workdir=str(_workdir(stage)),
-        variables=tuple(pair for name, value in stage if name == "ENV" for pair in _pairs(value)),
-        user=_last(stage, "USER"),
-        command=_command(_last(stage, "CMD")),
+        copies=_copies(last.steps, steps[: len(steps) - len(last.steps)]),
+        earlier=tuple(copy for stage in stages[:-1] for copy in _copies(stage.steps, [])),
+        below=last.base if is_on_stage else "",
+        workdir=str(_workdir(steps)),
+        variables=tuple(pair for name, value in steps if name == "ENV" for pair in _pairs(value)),
+        user=_last(steps, "USER"),
+        command=_command(_last(steps, "CMD")),
     )
 
 
-def _last_stage(root: Path) -> Stage:
-    from dockerfile_parse import DockerfileParser
-
-    parsed = DockerfileParser(fileobj=io.BytesIO((root / DOCKERFILE).read_bytes())).structure
-    steps = [(step["instruction"], step["value"]) for step in parsed]
-    starts = [index for index, (name, _) in enumerate(steps) if name == "FROM"]
-    if not starts:
-        raise InputError(f"{DOCKERFILE}: it has no FROM instruction")
-    stage = [(name, value) for name, value in steps[starts[-1] + 1 :] if name not in PASSED_OVER]
-    for name, value in stage:
-        if name not in READ:
+def read(root: Path) -> list[Stage]:
+    """All stages, in order. Raises InputError where one has an instruction of no known form."""
+    stages: list[Stage] = []
+    for name, value in _parsed(root):
+        if name == "FROM":
+            found = FROM.fullmatch(value)
+            if not found:
+                raise InputError(f"{DOCKERFILE}: 'FROM {value}' is not of the form FROM BASE AS NAME")
+            stages.append(Stage(found["base"], (found["name"] or "").lower(), []))
+        elif name not in READ | PASSED_OVER:
             known = ", ".join(sorted(READ | PASSED_OVER - {"COMMENT"}))
             raise InputError(f"{DOCKERFILE}: '{name} {value}' is not known here", f"use only {known}")
-    return stage
+        elif stages:
+            stages[-1].steps.append((name, value))
+    if not stages:
+        raise InputError(f"{DOCKERFILE}: it has no FROM instruction")
+    return stages
 
 
-def _copies(stage: Stage) -> tuple[Copy, ...]:
-    """Every COPY from the tree; those from other stages bring packages, which are not in this image."""
+def bases(root: Path) -> list[str]:
+    """The images that the Dockerfile builds on or copies from: references, not its own stages."""
+    stages = read(root)
+    own, known = {stage.name for stage in stages}, _arguments(root)
+    taken = [stage.base for stage in stages]
+    taken += [name for stage in stages for step in stage.steps for name in _sources(*step)]
+    found = {re.sub(r"\$\{?(\w+)\}?", lambda name: known.get(name[1], name[0]), base) for base in taken}
+    return sorted(base for base in found if base.lower() not in own | {"scratch"} and not base.isdigit())
+
+
+def _sources(instruction: str, value: str) -> list[str]:
+    """The images or stages that an instruction's flags name: --from=IMAGE, --mount=…,from=IMAGE."""
+    flags = re.match(r"(?:--\S+\s+)*", value) if instruction in ("COPY", "RUN") else None
+    return re.findall(r"\bfrom=([^,\s]+)", flags[0]) if flags else []
+
+
+def _arguments(root: Path) -> dict[str, str]:
+    """The defaults of the arguments that stand before the first FROM."""
+    found: dict[str, str] = {}
+    for name, value in _parsed(root):
+        if name == "FROM":
+            break
+        if name == "ARG":
+            key, _, default = value.partition("=")
+            found[key] = default.strip('"')
+    return found
+
+
+def _parsed(root: Path) -> Iterator[tuple[str, str]]:
+    from dockerfile_parse import DockerfileParser
+
+    try:
+        text = (root / DOCKERFILE).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{DOCKERFILE}: there is no such file in {root}") from None
+    for step in DockerfileParser(fileobj=io.BytesIO(text)).structure:
+        yield step["instruction"], step["value"]
+
+
+def _ancestry(stages: list[Stage]) -> list[Stage]:
+    """The last stage and those of the Dockerfile that it stands on, lowest first."""
+    line = [stages[-1]]
+    for stage in reversed(stages[:-1]):
+        if stage.name and stage.name == line[0].base.lower():
+            line.insert(0, stage)
+    return line
+
+
+def _made(stage: Stage) -> list[str]:
+    """What the stage does that only a container engine can."""
+    return stage.named("RUN") + [copy for copy in stage.named("COPY") if copy.startswith("--from=")]
+
+
+def _copies(steps: Steps, before: Steps) -> tuple[Copy, ...]:
+    """Every COPY from the tree; those from other stages and images bring what is not in the tree."""
     return tuple(
-        _copy(value, _workdir(stage[:index]))
-        for index, (name, value) in enumerate(stage)
+        copy
+        for index, (name, value) in enumerate(steps)
         if name == "COPY" and not value.startswith("--from=")
+        for copy in _each(value, _workdir([*before, *steps[:index]]))
     )
 
 
-def _copy(value: str, workdir: PurePosixPath) -> Copy:
-    parts = value.split()
-    if len(parts) != 2 or value.startswith(("[", "--")):
-        raise InputError(f"{DOCKERFILE}: 'COPY {value}' is not of the form COPY SOURCE TARGET")
-    source, target = parts
+def _each(value: str, workdir: PurePosixPath) -> Iterator[Copy]:
+    *sources, target = value.split()
     into = target.endswith(("/", "/.")) or target == "."
-    return Copy(str(PurePosixPath(source.lstrip("/"))), str(workdir / target), into)
+    if not sources or value.startswith(("[", "--")) or (len(sources) > 1 and not into):
+        raise InputError(f"{DOCKERFILE}: 'COPY {value}' is not of the form COPY SOURCE TARGET")
+    for source in sources:
+        yield Copy(str(PurePosixPath(source.lstrip("/"))), str(workdir / target), into)
 
 
-def _workdir(stage: Stage) -> PurePosixPath:
-    return PurePosixPath("/").joinpath(*(value for name, value in stage if name == "WORKDIR"))
+def _workdir(steps: Steps) -> PurePosixPath:
+    return PurePosixPath("/").joinpath(*(value for name, value in steps if name == "WORKDIR"))
 
 
 def _pairs(value: str) -> list[str]:
     pairs = shlex.split(value)
     if not all("=" in pair for pair in pairs):
         raise InputError(f"{DOCKERFILE}: 'ENV {value}' is not of the form ENV NAME=VALUE")
+    if named := [pair for pair in pairs if "$" in pair]:
+        raise InputError(f"{DOCKERFILE}: 'ENV {named[0]}' names another variable", "write its value")
     return pairs
 
 
-def _last(stage: Stage, name: str) -> str:
-    found = [value for known, value in stage if known == name]
+def _last(steps: Steps, name: str) -> str:
+    found = [value for known, value in steps if known == name]
     if not found:
         raise InputError(f"{DOCKERFILE}: its last stage has no {name}", f"add a line {name} …")
     return found[-1]

@@ -1,186 +1,230 @@
-"""What an image is: its content key, the local build, and the look-up from commit tag to digest."""
+"""What an image is: its content key and tags, what it is put together of, and commit tag → digest."""
 
 import gzip
 import hashlib
 import io
 import json
+import shutil
 import tarfile
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from delivery import builder as engines
+from delivery import context, layout, lock
+from delivery.builder import Builder
 from delivery.dockerfile import DOCKERFILE, recipe
+from delivery.layout import LAYER_TYPE, PLATFORM, Image, digest_of
 from delivery.registry import Registry
 from flows.errors import InputError
 
-IGNORE, LOCK = ".dockerignore", "poetry.lock"
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+FILES = Builder()
+FOLDER = ".local/images"
+LABEL = "retrain.content"
 MEND = "add it to the dependencies of that group in pyproject.toml, then lock and set up again"
-LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
+Reusable = Callable[[str | None], bool]
+DAY = "1980-01-01T00:00:00Z"  # of every layer, as in EPOCH
 
 
-@dataclass(frozen=True)
-class LocalImage:
-    """An image made without a container engine: the copied files as one layer, nothing below it."""
-
-    manifest: bytes
-    config: bytes
-    layer: bytes
-
-    @property
-    def digest(self) -> str:
-        """The manifest's digest, by which the image is used."""
-        return _digest(self.manifest)
-
-
-def content_key(root: Path, group: str = "base") -> str:
+def content_key(root: Path, group: str = "base", builder: Builder = FILES) -> str:
     """The hash of everything that decides what the image holds: 64 hexadecimal digits."""
+    copied = {path.relative_to(root) for path in context.files(root).values()}
+    return _key(root, group, builder, copied, ("all", context.IGNORE))
+
+
+def content_tag(key: str) -> str:
+    """The tag of the image with that content."""
+    return f"content-{key[:32]}"
+
+
+def make(
+    root: Path, group: str = "base", builder: Builder = FILES, store: Registry | None = None
+) -> Image:
+    """The image of the tree at `root`; the same tree, the same digest.
+
+    What is below the flows' own layer is taken from the registry `store`, or from this machine; only
+    where neither has it, the engine builds it, and it is put into both.
+    """
+    key = content_key(root, group, builder)
+    if not builder.is_whole:
+        return _on(_nothing(root, group), root, key)
+    return _on(_below(root, group, builder, store), root, key)
+
+
+def build_local(root: Path, group: str = "base") -> Image:
+    """The image of the files alone, without base and packages."""
+    return make(root, group)
+
+
+def publish(
+    registry: Registry,
+    root: Path,
+    group: str,
+    commit: str,
+    builder: Builder = FILES,
+    reusable: Reusable = bool,
+) -> tuple[str, bool]:
+    """Put the image into the registry and the commit's tag on it; returns digest and newness.
+
+    Content that is there already gets the tag without a build, byte for byte, if its digest is
+    `reusable`; that is asked with None where there is none, before it is built. Raises InputError where
+    the commit's tag is on another image.
+    """
+    key = content_key(root, group, builder)
+    tag = content_tag(key)
+    named, there = _find(registry, commit), _find(registry, tag)
+    if named and there is None and _content_of(registry, named) == key:
+        there = named  # its other tag was taken off
+        registry.push_manifest(tag, named.manifest, named.kind)
+    _refuse_another(registry, commit, named, there)
+    kept = there if reusable(there.digest if there else None) else None
+    image = kept or _push_new(registry, make(root, group, builder, registry), tag, reusable)
+    _refuse_another(registry, commit, named, image)
+    if named is None:
+        registry.push_manifest(commit, image.manifest, image.kind)
+    return image.digest, kept is None
+
+
+def resolve(registry: Registry, commit: str) -> str:
+    """The digest of the linux/amd64 manifest that the commit's tag names.
+
+    Raises InputError where there is no such image.
+    """
+    found = _find(registry, commit)
+    if found is None:
+        raise InputError(
+            f"there is no image {registry.name}:{commit}",
+            "build this commit first (./scripts/build --push), or submit a commit of main",
+        )
+    return found.digest
+
+
+def save(image: Image, root: Path, group: str) -> Path:
+    """The whole image as a layout folder on this machine, in the place of the group's last one."""
+    folder = root / FOLDER / group / "image"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=folder.parent))
+    layout.write(image, part)
+    shutil.rmtree(folder, ignore_errors=True)
+    return part.rename(folder)
+
+
+def _key(root: Path, group: str, builder: Builder, copied: set[Path], more: tuple[str, ...]) -> str:
+    """The hash of the recipe, the packages, the copied files and `more` (names of files, or words)."""
     parts = {
-        DOCKERFILE: _read(root, DOCKERFILE),
-        IGNORE: _read(root, IGNORE),
-        "packages": packages(root, group),
-        **{str(path): (root / path).read_bytes() for path in sorted(_all_files(root))},
+        DOCKERFILE: lock.read(root, DOCKERFILE),
+        "packages": lock.packages(root, group),
+        "builder": b"" if builder.is_whole else b"files",
+        "base": builder.base.encode(),
+        "epoch": str(engines.EPOCH).encode(),
+        **{name: lock.read(root, name) if name == context.IGNORE else b"" for name in more},
     }
+    # The lock counts by its packages alone, and pyproject.toml by the lock.
+    below = {path for path in context.earlier(root) if str(path) not in (lock.LOCK, lock.PROJECT)}
+    parts |= {f"/{path}": (root / path).read_bytes() for path in sorted(copied | below)}
     whole = hashlib.sha256()
     for name, data in parts.items():
         whole.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\n".encode())
     return whole.hexdigest()
 
 
-def files(root: Path) -> dict[str, Path]:
-    """Image path → file, exactly as the Dockerfile copies and .dockerignore lets through.
-
-    Raises InputError for a COPY that copies nothing: a container engine would refuse it too.
-    """
-    kept, found = sorted(_kept(root)), dict[str, Path]()
-    for copy in recipe(root).copies:
-        placed = {place: root / path for path in kept if (place := copy.place(path))}
-        if not placed:
-            raise InputError(
-                f"{DOCKERFILE}: '{copy}' copies nothing",
-                f"name a file or folder that is there and that {IGNORE} lets through; no patterns",
-            )
-        found |= placed
-    return found
-
-
-def build_local(root: Path, group: str = "base") -> LocalImage:
-    """The image of the tree at `root` without its base and packages; the same tree, the same digest."""
-    layer = _layer(files(root))
-    plan = recipe(root)
-    config = {
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {
-            "User": plan.user,
-            "WorkingDir": plan.workdir,
-            "Env": list(plan.variables),
-            "Cmd": list(plan.command),
-            "Labels": {"retrain.content": content_key(root, group), **_base(root, group)},
-        },
-        "rootfs": {"type": "layers", "diff_ids": [_digest(gzip.decompress(layer))]},
-    }
-    encoded = json.dumps(config, sort_keys=True).encode()
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
-        "config": _descriptor(CONFIG_TYPE, encoded),
-        "layers": [_descriptor(LAYER_TYPE, layer)],
-    }
-    return LocalImage(json.dumps(manifest, sort_keys=True).encode(), encoded, layer)
+def _on(below: Image, root: Path, key: str) -> Image:
+    """The image of the tree's files as one layer on `below`, with the Dockerfile's settings."""
+    data, plan, config = _layer(context.files(root)), recipe(root), below.config
+    own = config.setdefault("config", {})
+    named = {pair.partition("=")[0]: pair for pair in (*own.get("Env", []), *plan.variables)}
+    own |= {"User": plan.user, "WorkingDir": plan.workdir, "Cmd": list(plan.command)}
+    own |= {"Env": list(named.values()), "Labels": {**(own.get("Labels") or {}), LABEL: key}}
+    config["rootfs"]["diff_ids"].append(digest_of(gzip.decompress(data)))
+    if "history" in config:
+        config["history"].append({"created": DAY, "created_by": "; ".join(map(str, plan.copies))})
+    layers = json.loads(below.manifest)["layers"]
+    blobs = {e["digest"]: below.blobs[e["digest"]] for e in layers if e["digest"] in below.blobs}
+    manifest, encoded = layout.manifest_of(config, [*layers, layout.descriptor(LAYER_TYPE, data)])
+    return Image(manifest, {**blobs, digest_of(encoded): encoded, digest_of(data): data})
 
 
-def publish(registry: Registry, root: Path, group: str, commit: str) -> tuple[str, bool]:
-    """Put the local image into the registry and the commit's tag on it; returns digest and newness.
-
-    Content that is there already gets the tag without a build.
-    """
-    tag = f"content-{content_key(root, group)[:32]}"
-    found = registry.manifest(tag)
-    manifest, kind = found or (_push(registry, build_local(root, group), tag), MANIFEST_TYPE)
-    registry.push_manifest(commit, manifest, kind)
-    return _digest(manifest), found is None
-
-
-def resolve(registry: Registry, commit: str) -> str:
-    """The digest that the commit's tag names. Raises InputError where there is no such image."""
-    found = registry.manifest(commit)
-    if found is None:
-        raise InputError(
-            f"there is no image {registry.name}:{commit}",
-            "build this commit first (./scripts/build --push), or submit a commit of main",
-        )
-    return _digest(found[0])
-
-
-def packages(root: Path, group: str) -> bytes:
-    """The locked packages of the image's group, with hashes. Raises InputError for an unknown one."""
-    groups = _groups(group)
-    chosen = [(_requirement(p, groups), p["files"]) for p in _locked(root, groups)]
-    lines = sorted(f"{pin} {json.dumps(files, sort_keys=True)}" for pin, files in chosen)
-    return "\n".join(lines).encode()
-
-
-def _push(registry: Registry, image: LocalImage, tag: str) -> bytes:
-    registry.push_blob(image.layer, _digest(image.layer))
-    registry.push_blob(image.config, _digest(image.config))
-    registry.push_manifest(tag, image.manifest, MANIFEST_TYPE)
-    return image.manifest
-
-
-def _kept(root: Path) -> set[Path]:
-    """What .dockerignore lets through, as Docker reads it, relative to `root`."""
-    from docker.utils.build import exclude_paths
-
-    lines = _read(root, IGNORE).decode().splitlines()
-    patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    found = {Path(path) for path in exclude_paths(str(root), patterns)}
-    return {path for path in found if (root / path).is_file() and path.name not in (DOCKERFILE, IGNORE)}
-
-
-def _all_files(root: Path) -> set[Path]:
-    """The files of every COPY from the tree; the lock's part that counts is in the packages."""
-    return {path.relative_to(root) for path in files(root).values()}
-
-
-def _base(root: Path, group: str) -> dict[str, str]:
-    """Labels that say what the base, which is not in a local image, would hold."""
-    groups = _groups(group)
-    lines = sorted(_requirement(package, groups) for package in _locked(root, groups))
-    return {
+def _nothing(root: Path, group: str) -> Image:
+    """What a local image stands on: labels that say what its base would hold."""
+    labels = {
         "retrain.base": "none",
-        "python.requirements": "\n".join(lines),
-        "python.requirements.group": " + ".join(sorted(groups)),
+        "python.requirements": "\n".join(lock.requirements(root, group)),
+        "python.requirements.group": " + ".join(sorted(lock.groups_of(group))),
         "python.requirements.mend": MEND,
     }
+    config = {**PLATFORM, "config": {"Labels": labels}, "rootfs": {"type": "layers", "diff_ids": []}}
+    manifest, encoded = layout.manifest_of(config, [])
+    return Image(manifest, {digest_of(encoded): encoded})
 
 
-def _groups(group: str) -> set[str]:
-    return {"main"} if group == "base" else {"main", group}
+def _below(root: Path, group: str, builder: Builder, registry: Registry | None) -> Image:
+    """All but the tree's own layer, by a key of its own: built only where nobody has it."""
+    key = _key(root, group, builder, set(), ("below",))
+    tag = f"below-{key[:32]}"
+    registry = registry if builder.is_shared else None
+    if registry and (found := _find(registry, tag)):
+        return _with_config(registry, found)
+    folder = root / FOLDER / group / tag
+    if not folder.exists():
+        _build(root, group, builder, folder)
+    image = layout.read(folder)
+    pushed = _push_new(registry, image, tag) if registry else image
+    return image if registry is None or pushed.digest == image.digest else _with_config(registry, pushed)
 
 
-def _locked(root: Path, groups: set[str]) -> list[dict[str, Any]]:
-    """The lock's packages of any of the groups. Raises InputError for a group that it does not have."""
-    locked = tomllib.loads(_read(root, LOCK).decode())["package"]
-    known = {name for package in locked for name in package["groups"]}
-    if unknown := groups - known:
+def _build(root: Path, group: str, builder: Builder, folder: Path) -> None:
+    """Build into `folder`, whole or not at all; older ones of the group are no longer needed."""
+    engines.needed(builder.kind)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for old in folder.parent.glob("below-*"):
+        shutil.rmtree(old, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as part:
+        engines.build(root, group, builder, Path(part) / "image")
+        if not folder.exists():  # somebody else was quicker
+            (Path(part) / "image").rename(folder)
+
+
+def _push_new(registry: Registry, image: Image, tag: str, reusable: Reusable = bool) -> Image:
+    """Put the image and its tag into the registry; what the tag then says counts.
+
+    Two may build one content at once, and end with one digest.
+    """
+    quicker = _find(registry, tag)
+    if quicker and reusable(quicker.digest):
+        return quicker
+    for digest, data in image.blobs.items():
+        registry.push_blob(data, digest)
+    registry.push_manifest(tag, image.manifest, image.kind)
+    last = _find(registry, tag)
+    return image if last is None or last.digest == image.digest else last
+
+
+def _find(registry: Registry, reference: str) -> Image | None:
+    """The linux/amd64 manifest that is there, without its blobs; an index is never meant."""
+    found = registry.manifest(reference)
+    if found and (digest := layout.chosen(found[0], f"{registry.name}:{reference}")):
+        found = registry.manifest(digest)
+    return Image(found[0], kind=found[1]) if found else None
+
+
+def _with_config(registry: Registry, image: Image) -> Image:
+    name = json.loads(image.manifest)["config"]["digest"]
+    return Image(image.manifest, {name: registry.blob(name)}, image.kind)
+
+
+def _content_of(registry: Registry, image: Image) -> str:
+    """The content key that an image in the registry says of itself; "" where it says none."""
+    labels = _with_config(registry, image).config.get("config", {}).get("Labels") or {}
+    return str(labels.get(LABEL, ""))
+
+
+def _refuse_another(registry: Registry, commit: str, named: Image | None, there: Image | None) -> None:
+    if named and (there is None or named.digest != there.digest):
         raise InputError(
-            f"{LOCK} has no dependency group '{unknown.pop()}'",
-            f"name base or one of: {', '.join(sorted(known))}",
+            f"{registry.name}:{commit} is {named.digest}, which is not this content's image",
+            "nobody moves a commit's tag: make a new commit, or delete that tag if nothing uses it",
         )
-    return [package for package in locked if groups & set(package["groups"])]
-
-
-def _requirement(package: Mapping[str, Any], groups: set[str]) -> str:
-    """A locked package as a requirement; its markers may differ from group to group."""
-    found = package.get("markers", "")
-    own = groups & set(package["groups"])
-    markers = {found} if isinstance(found, str) else {found.get(name, "") for name in own}
-    pin = f"{package['name']}=={package['version']}"
-    return pin if "" in markers else f"{pin} ; {' or '.join(f'({m})' for m in sorted(markers))}"
 
 
 def _layer(content: dict[str, Path]) -> bytes:
@@ -189,22 +233,7 @@ def _layer(content: dict[str, Path]) -> bytes:
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name, path in sorted(content.items()):
             data = path.read_bytes()
-            entry = tarfile.TarInfo(name.lstrip("/"))
+            entry: Any = tarfile.TarInfo(name.lstrip("/"))
             entry.size, entry.mode = len(data), 0o644
             tar.addfile(entry, io.BytesIO(data))
     return gzip.compress(raw.getvalue(), mtime=0)
-
-
-def _read(root: Path, name: str) -> bytes:
-    try:
-        return (root / name).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{name}: there is no such file in {root}") from None
-
-
-def _digest(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-def _descriptor(kind: str, data: bytes) -> dict[str, Any]:
-    return {"mediaType": kind, "digest": _digest(data), "size": len(data)}

@@ -8,6 +8,7 @@ from typing import Any
 
 from delivery import components
 from delivery.components import COMPONENTS, STEPS
+from delivery.references import pinned
 from flows.config import FlowConfig, Machine
 
 PLACEHOLDER = "registry.invalid/retrain/base@sha256:" + "0" * 64
@@ -58,8 +59,10 @@ def compile_pipeline(flow: FlowConfig, image: str, path: Path, ends_at: str | No
     """Write the flow's compiled pipeline, whose steps run in `image` (by digest), to `path`.
 
     The same flow and image give the same bytes. No value of an option is in it. With `ends_at` it is
-    an experiment's, without upload_model. Raises InputError where a component does not fit its step.
+    an experiment's, without upload_model. Raises InputError where a component does not fit its step,
+    and for an image that is named by neither a digest nor a commit's tag.
     """
+    pinned(image, f"pipeline {flow.name}")
     components.check()
     from kfp import compiler
 

@@ -65,6 +65,7 @@ class Environment(Table):
     `s3_audience`, and the release workflow assumes `s3_release_role`, which only reads, by GitHub's.
     With `ends_at`, what is trained here is only measured, against what `champions` (another
     environment) has released.
+    `builder` makes the images; those of "files" hold the flows alone, without base and packages.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Environment(Table):
     ends_at: Literal["evaluate"] | None = None
     champions: str | None = None
     attest: Literal["off", "github", "kms"] = "off"
+    builder: Literal["docker", "buildah", "files"] = "docker"
 
     @property
     def retrains(self) -> bool:

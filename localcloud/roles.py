@@ -31,6 +31,18 @@ ROLES: dict[str, tuple[str, ...]] = {
         *PROJECT,
         *("secretmanager.*.get", "secretmanager.*.list", "secretmanager.secrets.getIamPolicy"),
     ),
+    "roles/cloudkms.admin": (  # makes keys and says who may use them; uses none itself
+        *(*PROJECT, "cloudkms.keyRings.*", "cloudkms.cryptoKeys.*"),
+        *(f"cloudkms.cryptoKeyVersions.{verb}" for verb in ("create", "destroy", "get", "list")),
+        *("cloudkms.cryptoKeyVersions.restore", "cloudkms.cryptoKeyVersions.update"),
+    ),
+    "roles/cloudkms.publicKeyViewer": (*PROJECT, "cloudkms.cryptoKeyVersions.viewPublicKey"),
+    "roles/cloudkms.signer": (*PROJECT, "cloudkms.cryptoKeyVersions.useToSign"),
+    "roles/cloudkms.signerVerifier": (
+        *(*PROJECT, "cloudkms.cryptoKeyVersions.useToSign"),
+        *("cloudkms.cryptoKeyVersions.useToVerify", "cloudkms.cryptoKeyVersions.viewPublicKey"),
+    ),
+    "roles/cloudkms.viewer": (*PROJECT, "cloudkms.*.get", "cloudkms.*.list"),
     "roles/storage.admin": (*PROJECT, "storage.*"),
     "roles/storage.bucketViewer": ("storage.buckets.get", "storage.buckets.list"),
     "roles/storage.legacyBucketReader": ("storage.buckets.get", "storage.objects.list"),

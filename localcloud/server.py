@@ -36,12 +36,13 @@ from localcloud.iam_api import IamApi
 from localcloud.iam_credentials import IamCredentials
 from localcloud.identity import Metadata, OAuth
 from localcloud.internal import HOST, OWNER_LABEL, Internal
+from localcloud.kms import Kms
 from localcloud.names import Names
 from localcloud.pipelines import Pipelines
 from localcloud.proxy import Origin, Proxy
 from localcloud.registry import Registry
 from localcloud.resourcemanager import ResourceManager
-from localcloud.rpc import Rpc
+from localcloud.rpc import Rpc, RpcService
 from localcloud.secretmanager import SecretManager
 from localcloud.security_tokens import SecurityTokens
 from localcloud.storage import Storage
@@ -49,6 +50,7 @@ from localcloud.storage import Storage
 T = TypeVar("T")
 IDLE = 2 * 3600  # seconds without a call after which the local cloud stops by itself
 THREADS = 32
+MANAGED: list[Callable[[Cloud], RpcService]] = [SecretManager, Kms, ResourceManager]
 log = logging.getLogger("localcloud")
 
 
@@ -64,9 +66,8 @@ class Server:
         self.github.repositories.people.join(place.owner, OWNER_LABEL)
         storage = Storage(self.cloud)
         self.bigquery = BigQuery(self.cloud, storage)
-        self.rpc = Rpc(
-            self.cloud, [SecretManager(self.cloud), ResourceManager(self.cloud), self.pipelines]
-        )
+        managed = [kind(self.cloud) for kind in MANAGED]
+        self.rpc = Rpc(self.cloud, [*managed, self.pipelines])
         services: list[Service] = [
             storage,
             self.bigquery,

@@ -10,6 +10,7 @@ from localcloud.described import description
 from localcloud.github.routes import paths
 from localcloud.iam_api import IamApi
 from localcloud.iam_credentials import IamCredentials
+from localcloud.kms import Kms
 from localcloud.names import TABLES
 from localcloud.operations import Locations, Operations
 from localcloud.pipelines import Pipelines
@@ -19,7 +20,7 @@ from localcloud.secretmanager import SecretManager
 from localcloud.security_tokens import SecurityTokens
 from localcloud.storage import Storage
 
-RPC = (SecretManager, ResourceManager, Pipelines)
+RPC = (SecretManager, Kms, ResourceManager, Pipelines)
 DESCRIBED = {
     "storage": Storage,
     "bigquery": BigQuery,

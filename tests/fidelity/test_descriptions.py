@@ -16,6 +16,7 @@ from tests.fidelity import make_schemas
 
 DOCUMENTS = {
     "SecretManager": "secretmanager.v1",
+    "Kms": "cloudkms.v1",
     "ResourceManager": "cloudresourcemanager.v3",
     "Pipelines": "aiplatform.v1",
 }

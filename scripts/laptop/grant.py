@@ -12,6 +12,7 @@ from delivery.settings import Environment
 
 API = "https://iam.googleapis.com/v1"
 IAM = f"{API}/projects"
+KMS = "https://cloudkms.googleapis.com/v1"
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 PATIENCE = 60.0  # seconds until an operation of IAM has ended
 CONDITIONAL = 3  # the first version of policies with conditions
@@ -84,6 +85,23 @@ def _give(session: Any, environment: Environment, some: list[Grant]) -> None:
         _apply(session, environment.project, kind, name, list(few))
 
 
+def signing_key(environment: Environment) -> None:
+    """The key that signs what is built, with its first version; made where it is not there."""
+    name, session = grants.signing_key(environment), _session()
+    if not name:
+        return
+    ring, _, key = name.partition("/cryptoKeys/")
+    template = {"algorithm": "EC_SIGN_P256_SHA256", "protectionLevel": "SOFTWARE"}
+    asked = {"purpose": "ASYMMETRIC_SIGN", "versionTemplate": template}
+    for parent, field, own, body in (
+        (ring.partition("/keyRings/")[0] + "/keyRings", "keyRingId", ring, {}),
+        (f"{ring}/cryptoKeys", "cryptoKeyId", key, asked),
+    ):
+        if session.get(f"{KMS}/{parent}/{own.rpartition('/')[2]}").status_code == 404:
+            place = f"{KMS}/{parent}?{field}={own.rpartition('/')[2]}"
+            _json(session.post(place, json=body))
+
+
 def _where(grant: Grant) -> tuple[str, str]:
     return grant.kind, grant.name
 
@@ -106,6 +124,10 @@ def _apply(session: Any, project: str, kind: str, name: str, some: list[Grant]) 
         _json(_call(session, "POST", f"{address}:setIamPolicy", json={"policy": policy}))
     elif kind == "bucket":
         _bucket(project, name, some)
+    elif kind == "key":
+        policy = _json(session.get(f"{KMS}/{name}:getIamPolicy"))
+        policy["bindings"] = [*policy.get("bindings", []), *map(_binding, some)]
+        _json(session.post(f"{KMS}/{name}:setIamPolicy", json={"policy": policy}))
     else:
         _resource(f"projects/{project}/secrets/{name}" if kind == "secret" else f"projects/{name}", some)
 

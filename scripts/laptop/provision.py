@@ -55,6 +55,7 @@ def provision() -> None:
     for one in _here():
         _buckets(one)
         _secrets(one)
+        grant.signing_key(one)
         grant.google(one)
         if one.workload_identity_provider:
             grant.workflows(one, trusted)

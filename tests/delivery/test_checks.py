@@ -12,9 +12,18 @@ import msgspec
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from delivery import checks, components, doctor, settings
-from delivery.checks import Finding
+from delivery import (
+    checks,
+    components,
+    doctor,
+    federation,
+    image,
+    referrers,
+    settings,
+    supply_checks,
+)
 from delivery.compile import GOLDEN
+from delivery.finding import Finding
 from flows.errors import InputError
 from flows.s3 import s3_client
 from localcloud.environment import Environment
@@ -32,11 +41,13 @@ HERE = json.dumps({
 PROGRAM = """
 import json, sys
 from dataclasses import asdict
+from pathlib import Path
 import msgspec
-from delivery import checks
+from delivery import checks, settings
 from delivery.settings import Environment
 
 environment = msgspec.json.decode(sys.argv[1], type=Environment)
+settings.ROOT = Path(sys.argv[3])
 names = sys.argv[2].split()
 wanted = [check for name, check in [*checks.HERE.items(), *checks.GOOGLE.items()]
           if check.__name__ in names]
@@ -49,10 +60,11 @@ print(json.dumps(found))
 def look(owner: Environment) -> Any:
     """Runs checks by name, as the owner of a local cloud."""
 
-    def run(names: str) -> list[dict[str, str]]:
+    def run(names: str, root: Path = ROOT, **changed: str) -> list[dict[str, str]]:
+        here = json.dumps(json.loads(HERE) | changed)
         path = f"{ROOT}/vertex-ai-pipelines:{ROOT}"
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", PROGRAM, HERE, names],
+            [sys.executable, "-W", "ignore", "-c", PROGRAM, here, names, str(root)],
             env=owner.over(dict(os.environ)) | {"PYTHONPATH": path},
             capture_output=True,
             text=True,
@@ -193,3 +205,68 @@ def test_a_schedule_that_is_none_is_found(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(components, "load", lambda name: broken)
     with pytest.raises(InputError, match="'0 99"):
         list(checks.flows(LOCAL))
+
+
+ATTESTED = "projects/test-project/locations/europe-west1/keyRings/doctor/cryptoKeys/images"
+
+
+def test_who_signs_and_whom_we_trust_is_looked_at(look: Any, program: Any, tmp_path: Path) -> None:
+    signed = {"attest": "kms", "attest_key": f"{ATTESTED}/cryptoKeyVersions/1"}
+    [missing] = look("attested", root=tmp_path, **signed)
+    assert missing["state"] == "failed"
+    assert "trust/tests.toml: there is no such file" in missing["found"]
+    public, other = program("""
+from google.cloud import kms
+client, place = kms.KeyManagementServiceClient(), "projects/test-project/locations/europe-west1"
+ring = client.create_key_ring(parent=place, key_ring_id="doctor", key_ring={}).name
+template = {"algorithm": "EC_SIGN_P256_SHA256"}
+key = {"purpose": "ASYMMETRIC_SIGN", "version_template": template}
+made = client.create_crypto_key(parent=ring, crypto_key_id="images", crypto_key=key).name
+client.create_crypto_key_version(parent=made, crypto_key_version={})
+policy = client.get_iam_policy(request={"resource": made})
+policy.bindings.add(role="roles/cloudkms.signer",
+    members=["serviceAccount:workflow-tick@test-project.iam.gserviceaccount.com"])
+client.set_iam_policy(request={"resource": made, "policy": policy})
+answer = [client.get_public_key(name=f"{made}/cryptoKeyVersions/{n}").pem for n in (1, 2)]
+""")
+
+    def trusting(pem: str, number: int = 1, more: str = "") -> list[dict[str, str]]:
+        key = f"[[keys]]\nname = '{ATTESTED}/cryptoKeyVersions/{number}'\n{more}public = '''{pem}'''\n"
+        (tmp_path / "trust" / "tests.toml").write_text(f"schema = 1\n{key}")
+        return list(look("attested", root=tmp_path, **signed))
+
+    (tmp_path / "trust").mkdir()
+    good, *signers = trusting(public)
+    assert (good["state"], good["found"]) == ("ok", f"kms · {ATTESTED}/cryptoKeyVersions/1")
+    assert [one["found"].split(" ", 1)[1] for one in signers] == ["may not sign", "may sign, too"]
+    assert "add-iam-policy-binding" in signers[0]["mend"]
+    assert "workflow-tick@" in signers[1]["mend"]
+    another, unnamed = trusting(other)[0], trusting(public, number=2)[0]
+    assert "has another public key" in another["found"]
+    assert "get-public-key 1 --project test-project" in another["mend"]
+    assert f"does not name {ATTESTED}/cryptoKeyVersions/1" in unnamed["found"]
+    [ended, *_] = trusting(public, more="until = 2020-01-01T00:00:00Z\n")
+    assert (ended["state"], ended["found"][-32:]) == ("failed", "1 counts no more since 2020-01-01")
+
+
+@pytest.mark.parametrize(
+    ("private", "said"), [(True, "on Enterprise Cloud alone"), (False, "which is public")]
+)
+def test_without_attestation_the_plan_s_ways_are_told(
+    monkeypatch: pytest.MonkeyPatch, private: bool, said: str
+) -> None:
+    monkeypatch.setattr(federation, "is_private", lambda name: private)
+    [found] = supply_checks.attested(LOCAL)
+    assert found.state == "note"
+    assert said in found.mend
+    assert list(supply_checks.attested(settings.load().environment("experiment"))) == []
+    assert checks.GOOGLE["attest"] is supply_checks.attested
+
+
+def test_an_image_that_nobody_vouches_for_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "Registry", lambda name: type("R", (), {"name": name}))
+    monkeypatch.setattr(image, "resolve", lambda registry, commit: "sha256:1")
+    monkeypatch.setattr(referrers, "attached", lambda *_: iter([]))
+    found = list(checks.images(msgspec.structs.replace(LOCAL, attest="kms")))
+    assert {one.state for one in found} == {"failed"}
+    assert "there is no attestation of it" in found[0].found

@@ -36,7 +36,8 @@ def test_a_pipeline_s_account_may_use_vertex_ai_and_write_logs() -> None:
 
 
 def test_the_local_cloud_knows_every_role() -> None:
-    for environment in (LOCAL, EXPERIMENT):
+    signed = msgspec.structs.replace(LOCAL, attest="kms", attest_key="a/cryptoKeyVersions/1")
+    for environment in (LOCAL, EXPERIMENT, signed):
         assert {one.role for one in grants.google(environment)} <= set(ROLES)
 
 
@@ -59,6 +60,17 @@ def test_only_those_who_submit_may_act_as_the_pipeline_s_account() -> None:
     assert pushing == acting
     [only] = {one.only for one in grants.google(LOCAL) if "artifactregistry" in one.role}
     assert only == "projects/retrain-local/locations/europe-west1/repositories/retrain"
+
+
+def test_only_train_signs_what_is_built() -> None:
+    key = "projects/retrain-local/locations/europe-west1/keyRings/retrain/cryptoKeys/images"
+    attest_key = f"{key}/cryptoKeyVersions/1"
+    signed = msgspec.structs.replace(LOCAL, attest="kms", attest_key=attest_key)
+    [only] = [one for one in grants.google(signed) if one.kind == "key"]
+    assert (only.account, only.role) == (grants.account(LOCAL, grants.TRAIN), "roles/cloudkms.signer")
+    assert only.name == key
+    unused = msgspec.structs.replace(signed, attest="off")
+    assert not [one for one in grants.google(unused) if one.kind == "key"]
 
 
 def test_a_branch_reads_the_data_and_writes_below_its_own_prefix_only() -> None:

@@ -105,6 +105,17 @@ def _only(path: Path, name: str) -> str:
     return f"[environments.{name}]" + path.read_text().split(f"[environments.{name}]")[1]
 
 
+def test_what_signs_images_has_a_key_and_is_no_branch_s(tmp_path: Path) -> None:
+    said = refusal(written(tmp_path, 'attest = "off" ', 'attest = "kms" '))
+    assert "[environments.production]: attest = 'kms' needs attest_key" in said
+    key = 'attest_key = "projects/acme-ml/keys/1"\n'
+    assert "attest_key = 'projects/acme-ml" in refusal(
+        written(tmp_path, "train = true", f"{key}train = true")
+    )
+    said = refusal(written(tmp_path, 'ends_at = "evaluate"', 'attest = "github"\nends_at = "evaluate"'))
+    assert "[environments.experiment]: attest = 'github', but branches build" in said
+
+
 def test_settings_without_an_environment_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
     path.write_text('schema = 1\nrepository = "acme/models"\n[environments]\n')

@@ -13,8 +13,9 @@ import msgspec
 import pytest
 from google.cloud import aiplatform_v1 as vertex
 
-from delivery import compiled, image, pipeline, releases, settings, submit
+from delivery import compiled, image, pipeline, referrers, releases, settings, submit
 from delivery.jobs import overrides
+from delivery.provenance import UnvouchedError
 from delivery.settings import Environment
 from delivery.submit import Trigger
 from delivery.window import moment, window
@@ -273,6 +274,18 @@ def test_a_gate_is_changed_by_an_experiment_alone(monkeypatch: pytest.MonkeyPatc
         submit.planned(jobs, flow, environment(), TRIGGER, again=False)
     branches = settings.load().environment("experiment")
     assert submit.planned(jobs, flow, branches, TRIGGER, again=False)["commit"] == COMMIT
+
+
+def test_an_image_that_nobody_vouches_for_is_not_submitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submit, "Registry", lambda name: type("R", (), {"name": name}))
+    monkeypatch.setattr(image, "resolve", lambda registry, commit: "sha256:1")
+    monkeypatch.setattr(referrers, "attached", lambda *_: iter([]))
+    attested = msgspec.structs.replace(environment(), attest="kms")
+    jobs: Any = Jobs()
+    with pytest.raises(
+        UnvouchedError, match=r"base@sha256:1: nobody trusted says that train\.yml built it"
+    ):
+        submit.planned(jobs, config.load("recommender"), attested, TRIGGER, again=False)
 
 
 def test_an_environment_that_does_not_train_is_refused() -> None:

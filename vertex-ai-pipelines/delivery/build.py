@@ -4,11 +4,12 @@ import argparse
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 
 from delivery import builder as engines
-from delivery import context, image, settings
+from delivery import context, image, provenance, settings
 from delivery.builder import Builder
 from delivery.command import run
 from delivery.git import head
@@ -61,7 +62,11 @@ def publish(environment: Environment, group: str, builder: Builder | None = None
     builder = _at(environment, group, builder or Builder(environment.builder))
     engines.check(settings.ROOT, builder)
     registry = Registry(f"{environment.artifact_registry}/{group}")
-    return image.publish(registry, settings.ROOT, group, head(settings.ROOT), builder)
+    reusable = partial(provenance.reusable, environment, registry)
+    digest, new = image.publish(registry, settings.ROOT, group, head(settings.ROOT), builder, reusable)
+    if new:
+        provenance.attest(environment, registry, digest)
+    return digest, new
 
 
 def _at(environment: Environment, group: str, builder: Builder) -> Builder:

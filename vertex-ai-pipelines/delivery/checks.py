@@ -2,39 +2,37 @@
 
 import filecmp
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from delivery import components, federation, grants, image, releases, schedule, settings, window
+from delivery import (
+    components,
+    federation,
+    grants,
+    image,
+    provenance,
+    releases,
+    schedule,
+    settings,
+    supply_checks,
+    window,
+)
 from delivery.compile import GOLDEN
+from delivery.finding import Check, Finding
 from delivery.git import head
 from delivery.jobs import Jobs
 from delivery.pipeline import PLACEHOLDER, compile_pipeline
+from delivery.provenance import UnvouchedError
 from delivery.registry import Registry
 from delivery.settings import ROOT, Environment
 from flows import config
 from flows.errors import InputError
 from flows.s3 import s3_client
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at. A note is worth knowing and makes nothing fail today."""
-
-    check: str
-    state: Literal["ok", "note", "failed"]
-    found: str
-    expected: str = ""
-    mend: str = ""
-
-
-Check = Callable[[Environment], Iterator[Finding]]
 
 
 def flows(_: Environment) -> Iterator[Finding]:
@@ -197,6 +195,9 @@ def images(environment: Environment) -> Iterator[Finding]:
         registry = Registry(f"{environment.artifact_registry}/{group}")
         try:
             digest = image.resolve(registry, commit)
+            provenance.check(environment, registry, digest)
+        except UnvouchedError as error:
+            yield Finding("image", "failed", error.what, "what train.yml has built", error.mend)
         except InputError:
             what, mend = (
                 f"{group}: none of commit {commit[:7]}",
@@ -243,6 +244,7 @@ GOOGLE: dict[str, Check] = {  # for naught where nobody asks
     "table": tables,
     "vertex ai": jobs,
     "identity": identities,
+    "attest": supply_checks.attested,
     "image": images,
 }
 

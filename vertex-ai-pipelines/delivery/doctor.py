@@ -6,8 +6,8 @@ import sys
 from dataclasses import asdict
 
 from delivery import checks, settings
-from delivery.checks import Finding
 from delivery.command import run
+from delivery.finding import Finding
 from flows.errors import RetrainError
 
 WORDS = {"ok": "ok", "note": "note", "failed": "FAILED"}

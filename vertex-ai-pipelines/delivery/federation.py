@@ -24,10 +24,20 @@ MAPPING = {
 
 
 def repository(name: str) -> Repository:
-    """The repository's numbers, asked of GitHub with GITHUB_TOKEN.
+    """The repository's numbers. Raises as `is_private` does."""
+    found = _asked(name)
+    return Repository(found.full_name, found.id, found.owner.id)
+
+
+def is_private(name: str) -> bool:
+    """Whether not everybody sees the repository, asked of GitHub with GITHUB_TOKEN.
 
     Raises InputError where it is not there for that token, RetrainError where GitHub does not answer.
     """
+    return bool(_asked(name).private)
+
+
+def _asked(name: str) -> Any:
     import github
 
     from flows.github import CLIENT
@@ -36,7 +46,7 @@ def repository(name: str) -> Repository:
     auth = github.Auth.Token(token) if token else None
     with access.named(name, "start it again"):
         try:
-            found = github.Github(auth=auth, **CLIENT).get_repo(name)
+            return github.Github(auth=auth, **CLIENT).get_repo(name)
         except github.GithubException as error:
             if error.status not in HIDDEN or isinstance(error, github.RateLimitExceededException):
                 raise
@@ -44,7 +54,6 @@ def repository(name: str) -> Repository:
                 f"GitHub does not show {name}: it says {error.status}",
                 "put a token that may read the repository into GITHUB_TOKEN, or mend settings.toml",
             ) from None
-    return Repository(found.full_name, found.id, found.owner.id)
 
 
 def provider(environment: Environment) -> str:

@@ -13,11 +13,13 @@ GITHUB_AUDIENCE = "sts.amazonaws.com"
 
 READS = "roles/secretmanager.secretAccessor"
 
-Kind = Literal["project", "bucket", "secret", "account"]
+SIGNS = "roles/cloudkms.signer"
+
+Kind = Literal["project", "bucket", "secret", "account", "key"]
 
 
 class Grant(NamedTuple):
-    """A role for a service account, on the project or on one bucket, secret or account alone.
+    """A role for a service account, on the project or on one bucket, secret, account or key alone.
 
     `account` may also be a set of workload identities, "principalSet://…". `only` limits the role to
     the resource of that name, or, where it ends with "/", to all below it.
@@ -108,6 +110,8 @@ def _released(environment: Environment) -> list[Grant]:
         Grant(pipeline, READS, "secret", secrets.s3_writer or ""),
         # train.yml: builds the image, submits the job, lets it run as the pipeline's account.
         *_submits(account(environment, TRAIN), environment),
+        # And nobody else says who built an image.
+        Grant(account(environment, TRAIN), SIGNS, "key", signing_key(environment)),
         # tick.yml: submits what is due, and reports what ended with its last log lines.
         *_submits(tick, environment),
         Grant(tick, "roles/logging.viewer", "project", project),
@@ -165,6 +169,12 @@ def _submits(who: str, environment: Environment) -> list[Grant]:
         Grant(who, "roles/storage.legacyBucketReader", "bucket", bucket),
         Grant(who, "roles/artifactregistry.writer", "project", registry.split("/")[1], registry),
     ]
+
+
+def signing_key(environment: Environment) -> str:
+    """The key that signs what train.yml builds, without its version; empty where none does."""
+    is_used = environment.attest == "kms"
+    return str(environment.attest_key).partition("/cryptoKeyVersions/")[0] if is_used else ""
 
 
 def registry_name(environment: Environment) -> str:

@@ -19,12 +19,22 @@ def ask(url: str, token: str, accept: str, **fields: str) -> Any:
         return session.get(url, params=fields, headers=headers, timeout=TRY)
 
 
-def adapter() -> Any:
-    """For a session of `requests`: what may be repeated is asked again of a service that is busy."""
+def adapter(is_safe: bool = False) -> Any:
+    """For a session of `requests`: what may be repeated is asked again of a service that is busy.
+
+    `is_safe`: all that is asked may be, a POST too.
+    """
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
 
-    again = Retry(TRIES - 1, backoff_factor=0.5, status_forcelist=BUSY, raise_on_status=False)
+    methods = None if is_safe else Retry.DEFAULT_ALLOWED_METHODS
+    again = Retry(
+        TRIES - 1,
+        allowed_methods=methods,
+        backoff_factor=0.5,
+        status_forcelist=BUSY,
+        raise_on_status=False,
+    )
     return HTTPAdapter(max_retries=again)
 
 

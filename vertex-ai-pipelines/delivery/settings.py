@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 BUCKET = r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]"
 IDS = "[a-z0-9-]{4,32}"  # of pools and providers
+KEY = "[a-zA-Z0-9_-]{1,63}"  # of key rings and keys
 ROLE = r"arn:aws[a-z-]*:iam::\d{12}:role/\S+"
 SHAPES = {
     "repository": (r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", "OWNER/NAME"),
@@ -38,6 +39,10 @@ SHAPES = {
     "s3_role": (ROLE, "arn:aws:iam::ACCOUNT:role/NAME"),
     "s3_release_role": (ROLE, "arn:aws:iam::ACCOUNT:role/NAME"),
     "s3_audience": (r"\S+", "a text without spaces"),
+    "attest_key": (
+        rf"projects/[a-z0-9-]+/locations/[a-z0-9-]+/keyRings/{KEY}/cryptoKeys/{KEY}/cryptoKeyVersions/\d+",
+        "projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY/cryptoKeyVersions/NUMBER",
+    ),
     "s3_writer": (r"[A-Za-z0-9_-]{1,255}", "a secret's name"),
     "s3_reader": (r"[A-Za-z0-9_-]{1,255}", "a secret's name"),
     "github_notify": (r"[A-Za-z0-9_-]{1,255}", "a secret's name"),
@@ -66,6 +71,7 @@ class Environment(Table):
     With `ends_at`, what is trained here is only measured, against what `champions` (another
     environment) has released.
     `builder` makes the images; those of "files" hold the flows alone, without base and packages.
+    With attest = "kms", train.yml signs with `attest_key` that it has built an image.
     """
 
     name: str
@@ -88,6 +94,7 @@ class Environment(Table):
     champions: str | None = None
     attest: Literal["off", "github", "kms"] = "off"
     builder: Literal["docker", "buildah", "files"] = "docker"
+    attest_key: str | None = None
 
     @property
     def retrains(self) -> bool:
@@ -198,10 +205,22 @@ def _check_needs(environment: Environment, where: str) -> None:
         apps = ("github_notify", "github_release")
         writes = ("s3_writer", *apps) if auth == "secret" else apps
         needed |= {f"secrets.{key}": getattr(secrets, key) for key in writes}
+    _check_attest(environment, where)
     missing = [key for key, value in needed.items() if not value]
     if missing:
         because = f"s3_auth = '{auth}'" + (", with ends_at," if environment.ends_at else "")
         raise InputError(
             f"{where}: {because} needs {', '.join(missing)}",
             "set what is missing, or choose the other s3_auth",
+        )
+
+
+def _check_attest(environment: Environment, where: str) -> None:
+    """Images are attested by train.yml on main, with a key where the signature is our own."""
+    if environment.attest == "kms" and not environment.attest_key:
+        raise InputError(f"{where}: attest = 'kms' needs attest_key", f"write {SHAPES['attest_key'][1]}")
+    if environment.attest != "off" and environment.ends_at:
+        raise InputError(
+            f"{where}: attest = '{environment.attest}', but branches build their images themselves",
+            "leave attest out where ends_at is set: nothing is released there",
         )

@@ -18,6 +18,7 @@ from delivery import (
     follow,
     image,
     pipeline,
+    provenance,
     releases,
     result,
     settings,
@@ -124,7 +125,8 @@ def planned(
 ) -> dict[str, Any]:
     """The run that `trigger` asks for: its job's resource name, version, commit and image.
 
-    Raises InputError for a missing image or environment, and for a gate that is not the commit's.
+    Raises InputError for a missing image or environment, and for a gate that is not the commit's;
+    RetrainError for an image that nobody vouches for, where the environment wants that.
     """
     if not environment.train:
         raise InputError(
@@ -132,7 +134,8 @@ def planned(
         )
     _refuse_another_gate(flow, environment)
     registry = Registry(f"{environment.artifact_registry}/{flow.image}")
-    reference = f"{registry.name}@{image.resolve(registry, trigger.commit)}"
+    digest = image.resolve(registry, trigger.commit)
+    provenance.check(environment, registry, digest)
     # Experiments may share a project with what is released.
     prefix = f"{environment.name}-" if environment.ends_at else ""
     trigger = _next_attempt(jobs, flow, trigger, prefix) if again else trigger
@@ -140,7 +143,7 @@ def planned(
         "pipeline_job": f"{jobs.parent}/pipelineJobs/{trigger.job_id(flow.name, prefix)}",
         "version": trigger.version,
         "commit": trigger.commit,
-        "image": reference,
+        "image": f"{registry.name}@{digest}",
     }
 
 

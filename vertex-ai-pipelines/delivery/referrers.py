@@ -1,0 +1,57 @@
+"""What is said of an image, kept beside it in its registry: artifacts whose subject it is (OCI 1.1)."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from delivery.registry import Registry
+from flows.errors import RetrainError
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+EMPTY, EMPTY_TYPE = b"{}", "application/vnd.oci.empty.v1+json"
+
+
+def attach(registry: Registry, subject: str, kind: str, data: bytes) -> str:
+    """Put `data` beside the image with that digest; the artifact's digest. Again: nothing changes."""
+    found = registry.manifest(subject)
+    if found is None:
+        raise RetrainError(f"{registry.name}@{subject}: there is no such image", "build it again")
+    image, image_type = found
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": kind,
+        "config": _descriptor(EMPTY_TYPE, EMPTY),
+        "layers": [_descriptor(kind, data)],
+        "subject": _descriptor(image_type, image),
+    }
+    encoded = json.dumps(manifest, sort_keys=True).encode()
+    for blob in (EMPTY, data):
+        registry.push_blob(blob, _digest(blob))
+    registry.push_manifest(_digest(encoded), encoded, MANIFEST)
+    return _digest(encoded)
+
+
+def attached(registry: Registry, subject: str, kind: str) -> Iterator[bytes]:
+    """What of that kind is beside the image with that digest; what is not whole is left out."""
+    for one in registry.referrers(subject, kind):
+        found = registry.manifest(one["digest"])
+        if found and _digest(found[0]) == one["digest"]:
+            yield from _layers(registry, json.loads(found[0]), kind)
+
+
+def _layers(registry: Registry, manifest: dict[str, Any], kind: str) -> Iterator[bytes]:
+    for layer in manifest.get("layers", []):
+        if layer.get("mediaType") == kind:
+            data = registry.blob(layer["digest"])
+            if data is not None and _digest(data) == layer["digest"]:
+                yield data
+
+
+def _descriptor(kind: str, data: bytes) -> dict[str, Any]:
+    return {"mediaType": kind, "digest": _digest(data), "size": len(data)}
+
+
+def _digest(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()

@@ -69,6 +69,8 @@ def test_only_train_signs_what_is_built() -> None:
     [only] = [one for one in grants.google(signed) if one.kind == "key"]
     assert (only.account, only.role) == (grants.account(LOCAL, grants.TRAIN), "roles/cloudkms.signer")
     assert only.name == key
+    looking = {one.account for one in grants.google(signed) if one.role == grants.LOOKS}
+    assert looking == {grants.account(LOCAL, grants.RELEASE)}
     unused = msgspec.structs.replace(signed, attest="off")
     assert not [one for one in grants.google(unused) if one.kind == "key"]
 

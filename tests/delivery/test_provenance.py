@@ -1,6 +1,7 @@
 """Who built an image: what train.yml signs, and what is refused before a job is submitted."""
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -70,8 +71,16 @@ def test_what_a_run_of_train_has_attested_is_submitted(capsys: pytest.CaptureFix
 
 
 @pytest.mark.usefixtures("signer")
-def test_without_an_attestation_nothing_is_submitted() -> None:
+def test_without_an_attestation_nothing_is_submitted_or_released(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert "there is no attestation of it" in refusal(Shelf())
+    asked = list[str]()
+    monkeypatch.setattr(provenance, "Registry", lambda name: asked.append(name) or Shelf())
+    with pytest.raises(UnvouchedError, match=DIGEST):
+        provenance.check_used(PRODUCTION, f"{Shelf.name}@{DIGEST}")
+    provenance.check_used(OFF, f"{Shelf.name}@{DIGEST}")
+    assert asked == [Shelf.name]
 
 
 def test_where_attestation_is_off_nothing_is_asked() -> None:
@@ -172,6 +181,16 @@ def test_a_blob_that_is_another_one_does_not_count(signer: Signer) -> None:
     shelf = attested(signer)
     [name] = [name for name, data in shelf.blobs.items() if data.startswith(b'{"payload"')]
     shelf.blobs[name] += b" "
+    assert "there is no attestation of it" in refusal(shelf)
+
+
+@pytest.mark.parametrize("manifest", [{"layers": [1]}, {"layers": {}}, {}, {"layers": [{"digest": 1}]}])
+@pytest.mark.usefixtures("signer")
+def test_a_manifest_of_no_form_is_passed_over(manifest: dict[str, Any]) -> None:
+    shelf = Shelf()
+    told = {**manifest, "artifactType": dsse.ENVELOPE, "subject": {"digest": DIGEST}}
+    data = json.dumps(told).encode()
+    shelf.push_manifest("sha256:" + hashlib.sha256(data).hexdigest(), data, referrers.MANIFEST)
     assert "there is no attestation of it" in refusal(shelf)
 
 
@@ -303,6 +322,7 @@ def test_a_trust_root_that_is_none_is_named(tmp_path: Path) -> None:
     assert "not valid TOML" in read(tmp_path, "schema")
     assert "unknown key 'kyes'" in read(tmp_path, "schema = 1\nkeys = []\nkyes = 1")
     assert curve[7:] in read(tmp_path, f"schema = 1\n{key}'nothing'")
+    assert "names projects/acme-ml" in read(tmp_path, good + good[good.index("[[") :])
     assert "has no time zone" in read(tmp_path, f"{good}until = 2027-01-01T00:00:00\n")
     (tmp_path / "trust" / "production.toml").unlink()
     with pytest.raises(InputError, match="there is no such file"):

@@ -13,6 +13,7 @@ GITHUB_AUDIENCE = "sts.amazonaws.com"
 
 READS = "roles/secretmanager.secretAccessor"
 
+LOOKS = "roles/artifactregistry.reader"
 SIGNS = "roles/cloudkms.signer"
 
 Kind = Literal["project", "bucket", "secret", "account", "key"]
@@ -102,6 +103,7 @@ def _released(environment: Environment) -> list[Grant]:
     project, pipeline = environment.project, environment.pipeline_account
     secrets = environment.secrets
     tick, release, deploy = (account(environment, one) for one in (TICK, RELEASE, DEPLOY))
+    registry, looks = registry_name(environment), environment.attest != "off"
     return [
         # A pipeline job's steps: what Google wants of an account that a pipeline runs as, its data, its
         # artifacts, the keys of the model store, one App.
@@ -115,10 +117,12 @@ def _released(environment: Environment) -> list[Grant]:
         # tick.yml: submits what is due, and reports what ended with its last log lines.
         *_submits(tick, environment),
         Grant(tick, "roles/logging.viewer", "project", project),
-        # release-pr.yml: looks at the job, reads the model, writes to GitHub as the release App.
+        # release-pr.yml: looks at the job and who built its image, reads the model, writes to GitHub as
+        # the release App.
         Grant(release, "roles/aiplatform.viewer", "project", project),
         Grant(release, READS, "secret", secrets.s3_reader or ""),
         Grant(release, READS, "secret", secrets.github_release),
+        Grant(release, LOOKS, "project", registry.split("/")[1] if looks else "", registry),
         # deploy.yml: looks at what is deployed, and at the manifests that releases/ names.
         Grant(deploy, "roles/aiplatform.viewer", "project", project),
         Grant(deploy, READS, "secret", secrets.s3_reader or ""),

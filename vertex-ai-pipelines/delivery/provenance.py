@@ -72,6 +72,13 @@ def check(environment: Environment, registry: Registry, digest: str) -> None:
     raise UnvouchedError(f"{name}: nobody trusted says that train.yml built it: {why}", AGAIN)
 
 
+def check_used(environment: Environment, image: str) -> None:
+    """The same of the image, HOST/…/NAME@DIGEST, that a model was made with."""
+    if environment.attest != "off":
+        name, _, digest = image.partition("@")
+        check(environment, Registry(name), digest)
+
+
 def _refuse_others(environment: Environment) -> None:
     if environment.attest == "off" or statement.is_ours(settings.load().repository):
         return

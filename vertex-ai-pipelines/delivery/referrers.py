@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from delivery.registry import Registry
 from flows.errors import RetrainError
 
@@ -38,15 +40,27 @@ def attached(registry: Registry, subject: str, kind: str) -> Iterator[bytes]:
     for one in registry.referrers(subject, kind):
         found = registry.manifest(one["digest"])
         if found and _digest(found[0]) == one["digest"]:
-            yield from _layers(registry, json.loads(found[0]), kind)
+            yield from _contents(registry, found[0], kind)
 
 
-def _layers(registry: Registry, manifest: dict[str, Any], kind: str) -> Iterator[bytes]:
-    for layer in manifest.get("layers", []):
-        if layer.get("mediaType") == kind:
-            data = registry.blob(layer["digest"])
-            if data is not None and _digest(data) == layer["digest"]:
-                yield data
+class _Layer(msgspec.Struct, rename="camel"):
+    digest: str
+    media_type: str
+
+
+class _Manifest(msgspec.Struct):
+    layers: list[_Layer]
+
+
+def _contents(registry: Registry, manifest: bytes, kind: str) -> Iterator[bytes]:
+    try:
+        layers = msgspec.json.decode(manifest, type=_Manifest).layers
+    except msgspec.MsgspecError:
+        return  # whoever may write there may write anything
+    for layer in layers:
+        data = registry.blob(layer.digest) if layer.media_type == kind else None
+        if data is not None and _digest(data) == layer.digest:
+            yield data
 
 
 def _descriptor(kind: str, data: bytes) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from delivery import access, claim, cost, metrics, proposal, settings, summary
+from delivery import access, claim, cost, metrics, proposal, provenance, settings, summary
 from delivery.candidate import Candidate, claimed
 from delivery.command import run
 from delivery.jobs import console, overrides
@@ -57,6 +57,7 @@ def release(found: Settings, environment: Environment, candidate: Candidate, wai
     store.check_files(candidate, manifest)
     job = claim.ended_job(environment, manifest, wait)
     claim.check(job, manifest, candidate, environment)
+    provenance.check_used(environment, manifest.image)
     _summarize(candidate, manifest)
     flow = config.load(candidate.flow)
     serving = flow.serving_in(environment.name)

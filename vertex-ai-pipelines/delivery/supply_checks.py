@@ -25,23 +25,25 @@ def attested(environment: Environment) -> Iterator[Finding]:
 
 
 def plan_allows() -> str:
-    """What may stand in `attest`, as the repository's visibility says it."""
-    always = 'attest = "kms" in settings.toml works in every plan of GitHub'
+    """What may stand in `attest`, and what the repository's plan would allow besides."""
+    own = (
+        'attest = "kms" in settings.toml works in every plan of GitHub; its own attestations, which are'
+    )
     name = settings.load().repository
     try:
         is_private = federation.is_private(name)
     except RetrainError:
-        return f'{always}; "github" in public repositories, and in private ones on Enterprise Cloud'
+        return f"{own} not served yet, need a public repository or Enterprise Cloud"
     if is_private:
-        return f'{always}; "github" in {name}, which is private, on Enterprise Cloud alone'
-    return f'{always}; so does "github" in {name}, which is public'
+        return f"{own} not served yet, need Enterprise Cloud: {name} is private"
+    return f"{own} not served yet, need nothing more: {name} is public"
 
 
 def _key(environment: Environment) -> Iterator[Finding]:
     """The trust root, that it is of the key that signs, and that only train.yml's account signs."""
-    keys, version = trust.read(environment), str(environment.attest_key)
-    where = trust.path(environment).relative_to(settings.ROOT)
-    own = [key for key in keys if key.name == version]
+    version, there = str(environment.attest_key), trust.path(environment)
+    where = there.relative_to(settings.ROOT)
+    own = [key for key in trust.read(environment) if key.name == version] if there.exists() else []
     kms = Kms(version)
     public = kms.public()
     mend = f"put what this prints into {where}: {command(version)}"

@@ -36,6 +36,11 @@ def read(environment: Environment) -> list[TrustedKey]:
     """The environment's keys. Raises InputError for a file that is missing, or is not of its form."""
     where = path(environment)
     keys = convert(load_toml(where), _Toml, str(where)).keys
+    names = [key.name for key in keys]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InputError(
+            f"{where}: it names {twice.pop()} twice", "a version of a key has one public key"
+        )
     for key in keys:
         public_key(key, str(where))
         if key.until and key.until.tzinfo is None:

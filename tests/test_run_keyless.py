@@ -1,11 +1,11 @@
-"""The main job without any AWS key: steps and the release workflow assume roles by who they are."""
+"""The main job without any key of AWS, and with images that are signed: all by who one is."""
 
 import re
 from collections.abc import Iterator
 
 import pytest
 
-from tests.clone import Clone, clone
+from tests.clone import Clone, Ended, clone
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +16,10 @@ KEYED = """aws_region = "eu-west-1"
 s3_writer = "s3-writer"
 s3_reader = "s3-reader"
 """
+SIGNER = "projects/retrain-local/locations/europe-west1/keyRings/own/cryptoKeys/own/cryptoKeyVersions/1"
 KEYLESS = f"""aws_region = "eu-west-1"
+attest = "kms"
+attest_key = "{SIGNER}"
 s3_auth = "web-identity"
 s3_role = "{ROLE}steps"
 s3_release_role = "{ROLE}release"
@@ -47,6 +50,10 @@ answer = {
         ["PolicyDocument"]["Statement"][0]["Action"] for role in iam.list_roles()["Roles"]},
 }
 """
+PUBLIC = f"""
+from google.cloud import kms
+answer = kms.KeyManagementServiceClient().get_public_key(name="{SIGNER}").pem
+"""
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +62,21 @@ def keyless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     with clone(tmp_path_factory.mktemp("keyless")) as made:
         made.write("settings.toml", KEYED, KEYLESS)
         made.write("settings.toml", EXPERIMENT, WITHOUT)
+        looked = made.verb("doctor", "local")
+        assert f"trust/local.toml does not name {SIGNER}" in looked.err, looked
+        key = f"schema = 1\n[[keys]]\nname = '{SIGNER}'\npublic = '''{made.program(PUBLIC)}'''\n"
+        (made.folder / "trust").mkdir()
+        (made.folder / "trust" / "local.toml").write_text(key)
         yield made
 
 
-def test_a_run_needs_no_key_of_aws(keyless: Clone) -> None:
-    ended = keyless.run("linnerud")
+@pytest.fixture(scope="module")
+def ended(keyless: Clone) -> Ended:
+    """A run of it."""
+    return keyless.run("linnerud")
+
+
+def test_a_run_needs_no_key_of_aws(keyless: Clone, ended: Ended) -> None:
     assert ended.code == 0, ended
     assert ended.answer["state"] == "proposed", ended
     assert ended.answer["pull_request"]["number"] == 1
@@ -71,9 +88,26 @@ def test_a_run_needs_no_key_of_aws(keyless: Clone) -> None:
         "release": ["s3:GetObject"],
         "experiment": ["s3:GetObject"],
     }
-    logs = [path.read_text() for path in (keyless.cloud.root / "runs").glob("*/log.txt")]
-    assert sum(f"role          {ROLE}release, assumed" in log for log in logs) == 1
+    assert sum(f"role          {ROLE}release, assumed" in log for log in logs(keyless)) == 1
     assert asked(keyless) == {"pipeline": 1, "release": 1}
+
+
+def test_what_train_has_built_it_has_signed(keyless: Clone, ended: Ended) -> None:
+    assert ended.code == 0, ended
+    signed = [log for log in logs(keyless) if "attested      " in log]
+    assert len(signed) == 1
+    assert f" · {SIGNER}" in signed[0]
+    looked = keyless.verb("doctor", "local")
+    assert f"attest        ok      kms · {SIGNER}" in looked.err, looked
+    assert "may sign, too" not in looked.err
+    calls = (keyless.cloud.root / "calls.log").read_text().splitlines()
+    callers = [one.split()[1] for one in calls if "cloudkms.AsymmetricSign" in one]
+    assert [caller.split("-")[0] for caller in callers] == ["run"]
+
+
+def logs(keyless: Clone) -> list[str]:
+    """The logs of all workflow runs."""
+    return [path.read_text() for path in (keyless.cloud.root / "runs").glob("*/log.txt")]
 
 
 def asked(keyless: Clone) -> dict[str, int]:

@@ -325,8 +325,11 @@ def test_a_trust_root_that_is_none_is_named(tmp_path: Path) -> None:
     assert "names projects/acme-ml" in read(tmp_path, good + good[good.index("[[") :])
     assert "has no time zone" in read(tmp_path, f"{good}until = 2027-01-01T00:00:00\n")
     (tmp_path / "trust" / "production.toml").unlink()
-    with pytest.raises(InputError, match="there is no such file"):
-        provenance.check(PRODUCTION, attested(Signer()), DIGEST)
+    for call in (provenance.check, provenance.reusable):
+        with pytest.raises(InputError, match=r"no such file(.|\n)*doctor production"):
+            call(PRODUCTION, attested(Signer()), DIGEST)
+    with pytest.raises(InputError, match="no such file"):
+        provenance.reusable(PRODUCTION, Shelf(), None)
 
 
 def test_without_a_trusted_key_nothing_is_opened() -> None:

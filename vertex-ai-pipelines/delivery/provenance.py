@@ -41,8 +41,10 @@ def attest(environment: Environment, registry: Registry, digest: str) -> None:
 def reusable(environment: Environment, registry: Registry, digest: str | None) -> bool:
     """Whether the image that is there, if one is, may be used as it is.
 
-    Raises InputError where it has to be built, and only train.yml may do that.
+    Raises InputError where it has to be built, and only train.yml may do that, or without a trust root.
     """
+    if environment.attest != "off":
+        trust.read(environment)  # before anything is built that could not be signed then
     try:
         if digest:
             check(environment, registry, digest)

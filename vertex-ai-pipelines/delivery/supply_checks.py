@@ -61,10 +61,12 @@ def _lasting(key: TrustedKey) -> Iterator[Finding]:
     mend = "add another version of the key to the trust root, and name it as attest_key"
     if key.until is None or key.until > now + SOON:
         yield Finding("attest", "ok", f"kms · {key.name}")
+    elif key.until > now:
+        what = f"{key.name} counts until {key.until:%Y-%m-%d}"
+        yield Finding("attest", "note", what, "a key that counts longer", mend)
     else:
-        state, word = ("note", "counts until") if key.until > now else ("failed", "counts no more since")
-        what = f"{key.name} {word} {key.until:%Y-%m-%d}"
-        yield Finding("attest", "note" if state == "note" else "failed", what, "a key that counts", mend)
+        what = f"{key.name} counts no more since {key.until:%Y-%m-%d}"
+        yield Finding("attest", "failed", what, "a key that counts", mend)
 
 
 def _signers(environment: Environment, kms: Kms) -> Iterator[Finding]:

@@ -35,6 +35,9 @@ def path(environment: Environment) -> Path:
 def read(environment: Environment) -> list[TrustedKey]:
     """The environment's keys. Raises InputError for a file that is missing, or is not of its form."""
     where = path(environment)
+    if not where.exists():
+        mend = f"./scripts/doctor {environment.name} says what belongs there"
+        raise InputError(f"{where}: there is no such file: no signature on an image counts", mend)
     keys = convert(load_toml(where), _Toml, str(where)).keys
     names = [key.name for key in keys]
     if twice := {name for name in names if names.count(name) > 1}:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.tools import lacks
 from localcloud.client import Client, free_port
 from localcloud.cloud import World
 from localcloud.environment import Environment
@@ -20,11 +21,33 @@ ROOT = Path(__file__).parents[1]
 WORLD = World("test-project", "100000000009", "europe-west1", "acme/tests", "eu-west-1")
 PRODUCT = str(ROOT / "vertex-ai-pipelines")
 Program = Callable[[str], Any]
-SERVERS = {"cloud", "hub", "newcomer"}  # fixtures that start a server
+SERVERS = {"cloud", "hub", "newcomer", "builder"}  # fixtures that start a server, or build
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--image`: for machines where the image has to be proven."""
+    parser.addoption("--image", action="store_true", help="fail where no whole image can be built")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Raises UsageError where `--image` asks for what this machine cannot do."""
+    if config.getoption("--image") and (why := lacks()):
+        raise pytest.UsageError(f"--image: no whole image can be built: {why}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was left out, and why."""
+    if why := lacks():
+        terminalreporter.write_line(f"left out: the image's tests (tests/image): {why}")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """The image's tests where no whole image can be built."""
+    return True if collection_path == ROOT / "tests" / "image" and lacks() else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever talks to a server is left out by ./scripts/test --fast."""
+    """Whatever talks to a server, or builds, is left out by ./scripts/test --fast."""
     for item in items:
         served = SERVERS & set(getattr(item, "fixturenames", ()))
         if served or "localcloud" in item.path.relative_to(ROOT).parts:

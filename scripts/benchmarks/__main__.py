@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-from benchmarks import imports, phases
+from benchmarks import images, imports, phases
 from benchmarks.measure import Result
 from benchmarks.peers import PEERS, Peer
 from delivery import settings
@@ -22,7 +22,7 @@ ROUNDS = 5
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/bench", description=__doc__)
-    main.add_argument("what", choices=["pipeline"], help="which measurement")
+    main.add_argument("what", choices=["pipeline", "image"], help="which measurement")
     main.add_argument(
         "--rounds", type=int, default=ROUNDS, help="warm runs of each (default: %(default)s)"
     )
@@ -34,6 +34,22 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Measure, print a table."""
     arguments = parser().parse_args(argv)
+    found = of_image(arguments.rounds) if arguments.what == "image" else of_pipeline(arguments)
+    if arguments.json:
+        print(json.dumps(found))
+    return 0
+
+
+def of_image(rounds: int) -> dict[str, Any]:
+    """The image's numbers, shown."""
+    found = images.measure(rounds)
+    for line in images.show(found):
+        say(line)
+    return found
+
+
+def of_pipeline(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The pipeline's numbers, shown."""
     flow = config.load(arguments.flow or settings.load().flow_by_default(config.names())).name
     for peer in PEERS:
         peer.install()
@@ -42,9 +58,7 @@ def main(argv: list[str]) -> int:
     phases.phases(flow)  # warms up
     found["run"] = {"flow": flow, "phases": phases.phases(flow)}
     show(found)
-    if arguments.json:
-        print(json.dumps(found))
-    return 0
+    return found
 
 
 def pipeline(rounds: int) -> dict[str, Any]:

@@ -1,0 +1,124 @@
+"""What the layers hold, and that equal content is equal bytes."""
+
+import json
+import re
+import shutil
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from benchmarks.engine import Engine
+from delivery import context, image, layout, lock, sizes
+from delivery.builder import Builder
+from tests.clone import ROOT, tracked
+
+COMPILERS = re.compile(
+    r"(.*-)?(gcc|g\+\+|cc|c\+\+|cpp|clang|clang\+\+|ld|as|make|cmake|ninja|cargo|rustc|nvcc|gfortran)(-\d+)?"
+)
+METADATA = re.compile(
+    r".*/python(?P<python>\d\.\d+)/.*/(?P<name>[^/]+)-(?P<version>[^/-]+)\.dist-info/METADATA"
+)
+PACKAGE_MANAGERS = ("*/.cache/*", "var/cache/*", "var/lib/apt/*", "*/pip/_vendor/*", "poetry/*")
+SOURCES = ("*.pyx", "*.pxd", "*.h", "*.hpp", "*.cc", "*.cpp", "*.c", "*.a")
+SECRETS = re.compile(
+    rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bghp_\w{36}"
+)
+SECRET_NAMES = ("*.env", "*.netrc", "*.git", "*id_rsa", "*id_ed25519", "*credentials.json", "*.pypirc")
+
+
+@pytest.fixture(scope="module")
+def own(made: Path, engine: Engine, builder: Builder) -> dict[str, bytes]:
+    """The files of all layers above the base's, by their place; compiled modules without content."""
+    below = len(sizes.manifest(engine.layout(builder.base))["layers"])
+    found = dict[str, bytes]()
+    for one in sizes.manifest(made)["layers"][below:]:
+        for entry, data in sizes.members(sizes.blob(made, one["digest"])):
+            is_compiled = entry.name.endswith(".pyc")
+            found[entry.name.removeprefix("./").rstrip("/")] = b"" if is_compiled else data
+    return found
+
+
+def matching(names: dict[str, bytes], *patterns: str) -> list[str]:
+    return [name for name in names if any(fnmatch(name, pattern) for pattern in patterns)]
+
+
+def test_no_compiler_and_no_cache(own: dict[str, bytes]) -> None:
+    programs = [name for name in own if PurePosixPath(name).parent.name in ("bin", "sbin")]
+    assert [name for name in programs if COMPILERS.fullmatch(PurePosixPath(name).name)] == []
+    assert matching(own, *PACKAGE_MANAGERS) == []
+
+
+def test_no_test_and_no_source_of_what_is_compiled(own: dict[str, bytes]) -> None:
+    parts = {part for name in own for part in PurePosixPath(name).parts}
+    assert parts & {"tests", "conftest.py", "pytest", "_pytest"} == set()
+    assert matching(own, *SOURCES) == []
+
+
+def test_no_secret(own: dict[str, bytes]) -> None:
+    assert matching(own, *SECRET_NAMES) == []
+    assert [name for name, data in own.items() if SECRETS.search(data)] == []
+
+
+def test_of_the_tree_only_what_the_dockerfile_copies(own: dict[str, bytes]) -> None:
+    ours = {f"/{name}": data for name, data in own.items() if name.startswith("app/") and data}
+    copied = {name: path.read_bytes() for name, path in context.files(ROOT).items()}
+    assert ours == {name: data for name, data in copied.items() if data}
+
+
+def test_it_holds_what_is_locked(own: dict[str, bytes]) -> None:
+    named = [found for name in own if (found := METADATA.fullmatch(name))]
+    (python,) = {found["python"] for found in named}
+    lines = map(Requirement, lock.requirements(ROOT, "base"))
+    here = {"python_version": python, "python_full_version": f"{python}.0"}
+    wanted = {
+        canonicalize_name(one.name): str(one.specifier).removeprefix("==")
+        for one in lines
+        if one.marker is None or one.marker.evaluate(here)
+    }
+    assert {canonicalize_name(found["name"]): found["version"] for found in named} == wanted
+
+
+def test_a_source_change_is_one_new_layer(made: Path, builder: Builder, tmp_path: Path) -> None:
+    changed = copy(tmp_path / "changed")
+    file = changed / "vertex-ai-pipelines/flows/linnerud/metrics.py"
+    file.write_text(file.read_text() + "\n# changed\n")
+    # What is below the flows' layer is taken as it is, not built.
+    (changed / ".local").symlink_to(ROOT / ".local")
+    layout.write(image.make(changed, "base", builder), tmp_path / "made")
+    old, new = sizes.manifest(made)["layers"], sizes.manifest(tmp_path / "made")["layers"]
+    assert [one for one in old if one not in new] == old[-1:]
+    assert [one for one in new if one not in old] == new[-1:]
+    assert new[-1]["size"] < 100_000
+
+
+@pytest.mark.parametrize("path", ["README.md", "vertex-ai-pipelines/flows/linnerud/flow.toml"])
+def test_what_is_not_copied_changes_nothing(
+    made: Path, builder: Builder, tmp_path: Path, path: str
+) -> None:
+    changed = copy(tmp_path / "changed")
+    (changed / path).write_text((changed / path).read_text() + "\n# changed\n")
+    (changed / ".local").symlink_to(ROOT / ".local")
+    again = image.make(changed, "base", builder)
+    assert json.loads(again.manifest) == sizes.manifest(made)
+
+
+def test_two_builds_of_one_commit_have_one_digest(
+    made: Path, engine: Engine, builder: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = Engine(tmp_path / "store")  # an empty one: nothing is taken from the first build
+    elsewhere.copy_base(engine, builder.base)
+    for name, value in elsewhere.variables.items():
+        monkeypatch.setenv(name, value)
+    again = image.make(copy(tmp_path / "again"), "base", builder)
+    assert json.loads(again.manifest) == sizes.manifest(made)
+
+
+def copy(folder: Path) -> Path:
+    """The working tree's files, in another place and with other times."""
+    for name in tracked():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
+    return folder

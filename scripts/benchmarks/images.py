@@ -22,7 +22,7 @@ from delivery.settings import ROOT
 from flows.errors import InputError
 
 GROUP = "base"
-SOURCE, OTHER = "vertex-ai-pipelines/flows/linnerud/metrics.py", "README.md"
+SOURCE, OTHER = "vertex-ai-pipelines/flows/gate.py", "README.md"
 
 
 def measure(rounds: int) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def naive(base: str, engine: Engine, place: Path) -> dict[str, Any]:
     shutil.copy(HERE / "naive.Dockerfile", tree / "Dockerfile")
     (tree / "requirements.txt").write_text("\n".join(lock.requirements(ROOT, GROUP)) + "\n")
     cold, before = _naive(store, base, tree, place / "naive-1")
-    _append(tree / "flows/linnerud/metrics.py", "# changed")
+    _append(tree / "flows/gate.py", "# changed")
     again, after = _naive(store, base, tree, place / "naive-2")
     pushed = sum(size for digest, size in after.items() if digest not in before)
     facts = {

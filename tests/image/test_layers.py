@@ -23,8 +23,10 @@ METADATA = re.compile(
 )
 PACKAGE_MANAGERS = ("*/.cache/*", "var/cache/*", "var/lib/apt/*", "*/pip/_vendor/*", "poetry/*")
 SOURCES = ("*.pyx", "*.pxd", "*.h", "*.hpp", "*.cc", "*.cpp", "*.c", "*.a")
+# The words alone are in libraries that read keys, and the documentation's own keys in botocore.
 SECRETS = re.compile(
-    rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bghp_\w{36}"
+    rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s+[\w+/=\s]{64}|\bghp_\w{36}"
+    rb"|\b(?:AKIA|ASIA)(?!\w{9}EXAMPLE)[0-9A-Z]{16}\b"
 )
 SECRET_NAMES = ("*.env", "*.netrc", "*.git", "*id_rsa", "*id_ed25519", "*credentials.json", "*.pypirc")
 

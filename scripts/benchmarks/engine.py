@@ -85,6 +85,18 @@ class Engine:
         """The OCI layout folder of a base that `base` has named."""
         return self.folder / base.partition("/")[2].partition("@")[0]
 
+    def pull(self, folder: Path) -> str:
+        """The id of the image in an OCI layout folder, now in this store.
+
+        buildah makes a name of the path, and not every path is one.
+        """
+        link = Path(tempfile.gettempdir()) / f"retrain-{os.getpid()}"
+        link.symlink_to(folder.resolve())
+        try:
+            return self.run("buildah", "pull", "--quiet", f"oci:{link}")
+        finally:
+            link.unlink()
+
     def copy_base(self, other: "Engine", base: str) -> None:
         """Take the base of another engine, instead of making it again."""
         (self.folder / other.layout(base).name).symlink_to(other.layout(base))
@@ -106,7 +118,7 @@ class Engine:
         reference = f"{name}@{layout.read(folder).digest}"
         listed = self.run("buildah", "images", "--format", "{{.Name}}@{{.Digest}}").split()
         if reference not in listed:
-            self.run("buildah", "tag", self.run("buildah", "pull", "--quiet", f"oci:{folder}"), name)
+            self.run("buildah", "tag", self.pull(folder), name)
         return reference
 
     def _configure(self) -> None:

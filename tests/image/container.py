@@ -31,7 +31,7 @@ class Container:
     @classmethod
     def start(cls, engine: Engine, layout: Path) -> "Container":
         """A new one, of the image in an OCI layout folder."""
-        image = engine.run("buildah", "pull", "--quiet", f"oci:{layout}")
+        image = engine.pull(layout)
         return cls(engine, engine.run("buildah", "from", image), image)
 
     @property

@@ -1,6 +1,5 @@
 """Keys, trust roots and a registry's shelf: what the tests of provenance share."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +9,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
-from delivery.registry import Registry
+from delivery.layout import digest_of
+from delivery.registry import Registry, Told
+from flows.errors import RetrainError
 
 KEY = "projects/acme-ml/locations/europe-west1/keyRings/retrain/cryptoKeys/images/cryptoKeyVersions/1"
 IMAGE = json.dumps({"schemaVersion": 2, "layers": []}).encode()
-DIGEST = "sha256:" + hashlib.sha256(IMAGE).hexdigest()
+DIGEST = digest_of(IMAGE)
 RUN = {
     "GITHUB_REPOSITORY": "acme/models",
     "GITHUB_WORKFLOW_REF": "acme/models/.github/workflows/train.yml@refs/heads/main",
@@ -62,16 +63,24 @@ class Shelf(Registry):
     def manifest(self, reference: str) -> tuple[bytes, str] | None:
         return self.manifests.get(reference)
 
-    def blob(self, digest: str) -> bytes | None:
-        return self.blobs.get(digest)
+    def has_blob(self, digest: str) -> bool:
+        return digest in self.blobs
 
-    def push_blob(self, data: bytes, digest: str) -> None:
-        self.blobs[digest] = data
+    def blob(self, digest: str) -> bytes:
+        data = self.blobs[digest]
+        if digest_of(data) != digest:
+            raise RetrainError(f"blob {digest} has the bytes of {digest_of(data)}")
+        return data
+
+    def push_blob(self, source: bytes | Path, digest: str, told: Told | None = None) -> bool:
+        is_new = digest not in self.blobs
+        self.blobs[digest] = source if isinstance(source, bytes) else source.read_bytes()
+        return is_new
 
     def push_manifest(self, reference: str, data: bytes, kind: str) -> None:
         self.manifests[reference] = data, kind
 
-    def referrers(self, digest: str, kind: str) -> list[dict[str, Any]]:
+    def referrers(self, digest: str, kind: str = "") -> list[dict[str, Any]]:
         found = {name: json.loads(data) for name, (data, _) in self.manifests.items()}
         return [{"digest": name} for name, one in found.items() if _of(one) == (digest, kind)]
 

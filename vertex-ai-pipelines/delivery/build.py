@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 
 from delivery import builder as engines
-from delivery import context, image, provenance, settings
+from delivery import context, image, provenance, sbom, settings
 from delivery.builder import Builder
 from delivery.command import run
 from delivery.git import head
@@ -66,6 +66,9 @@ def publish(environment: Environment, group: str, builder: Builder | None = None
     digest, new = image.publish(registry, settings.ROOT, group, head(settings.ROOT), builder, reusable)
     if new:
         provenance.attest(environment, registry, digest)
+    if builder.is_whole:
+        below = image.below_tag(settings.ROOT, group, builder) if builder.is_shared else digest
+        sbom.attach(registry, digest, below, settings.ROOT / image.FOLDER / group)
     return digest, new
 
 

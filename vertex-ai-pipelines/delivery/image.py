@@ -38,6 +38,11 @@ def content_tag(key: str) -> str:
     return f"content-{key[:32]}"
 
 
+def below_tag(root: Path, group: str, builder: Builder) -> str:
+    """The tag of what the image stands on: all but the flows' own layer."""
+    return f"below-{_key(root, group, builder, set(), ('below',))[:32]}"
+
+
 def make(
     root: Path, group: str = "base", builder: Builder = FILES, store: Registry | None = None
 ) -> Image:
@@ -160,8 +165,7 @@ def _nothing(root: Path, group: str) -> Image:
 
 def _below(root: Path, group: str, builder: Builder, registry: Registry | None) -> Image:
     """All but the tree's own layer, by a key of its own: built only where nobody has it."""
-    key = _key(root, group, builder, set(), ("below",))
-    tag = f"below-{key[:32]}"
+    tag = below_tag(root, group, builder)
     registry = registry if builder.is_shared else None
     if registry and (found := _find(registry, tag)):
         return _with_config(registry, found)

@@ -1,16 +1,15 @@
 """What is said of an image, kept beside it in its registry: artifacts whose subject it is (OCI 1.1)."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from delivery.layout import MANIFEST_TYPE, descriptor, digest_of
 from delivery.registry import Registry
 from flows.errors import RetrainError
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 EMPTY, EMPTY_TYPE = b"{}", "application/vnd.oci.empty.v1+json"
 
 
@@ -22,24 +21,24 @@ def attach(registry: Registry, subject: str, kind: str, data: bytes) -> str:
     image, image_type = found
     manifest = {
         "schemaVersion": 2,
-        "mediaType": MANIFEST,
+        "mediaType": MANIFEST_TYPE,
         "artifactType": kind,
-        "config": _descriptor(EMPTY_TYPE, EMPTY),
-        "layers": [_descriptor(kind, data)],
-        "subject": _descriptor(image_type, image),
+        "config": descriptor(EMPTY_TYPE, EMPTY),
+        "layers": [descriptor(kind, data)],
+        "subject": descriptor(image_type, image),
     }
     encoded = json.dumps(manifest, sort_keys=True).encode()
     for blob in (EMPTY, data):
-        registry.push_blob(blob, _digest(blob))
-    registry.push_manifest(_digest(encoded), encoded, MANIFEST)
-    return _digest(encoded)
+        registry.push_blob(blob, digest_of(blob))
+    registry.push_manifest(digest_of(encoded), encoded, MANIFEST_TYPE)
+    return digest_of(encoded)
 
 
 def attached(registry: Registry, subject: str, kind: str) -> Iterator[bytes]:
     """What of that kind is beside the image with that digest; what is not whole is left out."""
     for one in registry.referrers(subject, kind):
         found = registry.manifest(one["digest"])
-        if found and _digest(found[0]) == one["digest"]:
+        if found and digest_of(found[0]) == one["digest"]:
             yield from _contents(registry, found[0], kind)
 
 
@@ -58,14 +57,5 @@ def _contents(registry: Registry, manifest: bytes, kind: str) -> Iterator[bytes]
     except msgspec.MsgspecError:
         return  # whoever may write there may write anything
     for layer in layers:
-        data = registry.blob(layer.digest) if layer.media_type == kind else None
-        if data is not None and _digest(data) == layer.digest:
-            yield data
-
-
-def _descriptor(kind: str, data: bytes) -> dict[str, Any]:
-    return {"mediaType": kind, "digest": _digest(data), "size": len(data)}
-
-
-def _digest(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+        if layer.media_type == kind and registry.has_blob(layer.digest):
+            yield registry.blob(layer.digest)

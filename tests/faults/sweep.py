@@ -60,9 +60,10 @@ class Sweep:
         self.results: dict[str, list[str]] = {}
 
     def all(self, chosen: list[Case]) -> dict[str, list[str]]:
-        """Try them in stories; then each by itself that no run came to, or that was in a bad story."""
-        alone = [case for left in self._side_by_side(stories(chosen)) for case in left]
-        self._side_by_side([[case] for case in alone])
+        """Try them in stories, what no run came to once more so; what is left then, each by itself."""
+        for _ in range(2):
+            chosen = [case for left in self._side_by_side(stories(chosen)) for case in left]
+        self._side_by_side([[case] for case in chosen])
         return self.results
 
     def _side_by_side(self, told: list[list[Case]]) -> Iterator[list[Case]]:

@@ -41,7 +41,9 @@ def shelf_of(*images: tuple[str, Image], blobs: bool = True) -> Shelf:
     for tag, one in images:
         for name in (tag, one.digest):
             shelf.push_manifest(name, one.manifest, one.kind)
-        shelf.blobs |= {name: data for name, data in one.blobs.items() if blobs and isinstance(data, bytes)}
+        shelf.blobs |= {
+            name: data for name, data in one.blobs.items() if blobs and isinstance(data, bytes)
+        }
     return shelf
 
 

@@ -63,7 +63,7 @@ def image(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_distribution_weighs_what_it_lists_and_what_is_compiled_of_it(image: Path) -> None:
+def test_a_distribution_has_the_weight_of_its_files_and_of_what_is_compiled(image: Path) -> None:
     found = sizes.measure(image)
     assert found.distributions == {"wide": WIDE, "thin": 1}
     assert found.largest(1) == [("wide", WIDE)]

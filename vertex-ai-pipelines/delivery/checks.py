@@ -205,7 +205,16 @@ def images(environment: Environment) -> Iterator[Finding]:
             )
             yield Finding("image", "note", what, "an image before submit", mend)
         else:
-            yield Finding("image", "ok", f"{group}@{digest[:19]}…")
+            yield _whole(environment, f"{group}@{digest[:19]}…")
+
+
+def _whole(environment: Environment, name: str) -> Finding:
+    if environment.builder != "files":
+        return Finding("image", "ok", name)
+    what, mend = f"{name}: the flows alone, without base and packages", 'builder = "docker"'
+    return Finding(
+        "image", "note", what, "on Vertex AI: a whole image", f"there: {mend} in settings.toml"
+    )
 
 
 def fits(_: Environment) -> Iterator[Finding]:

@@ -27,7 +27,12 @@ BASE = (
 )
 # The machine's own way to a package index: its authorities, and pip's settings.
 OF_THE_MACHINE = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
-CONFIG = {**PLATFORM, "config": {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"]}}
+CONFIG = {
+    **PLATFORM,
+    "config": {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"]},
+    # buildah refuses to build on a layer that the history lacks.
+    "history": [{"created": "1980-01-01T00:00:00Z", "created_by": "mmdebstrap"}],
+}
 
 
 class Engine:
@@ -73,7 +78,7 @@ class Engine:
         """The base's reference, by digest; made once."""
         added = [path for path in OF_THE_MACHINE if Path(path).exists()]
         command = [*BASE, *(f"--customize-hook=upload {path} {path}" for path in added), SUITE]
-        whole = [*command, *(Path(path).read_text() for path in added)]
+        whole = [*command, str(CONFIG), *(Path(path).read_text() for path in added)]
         name = f"retrain-base-{hashlib.sha256(''.join(whole).encode()).hexdigest()[:12]}"
         with self.alone():
             folder = self.folder / name

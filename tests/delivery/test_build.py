@@ -7,6 +7,7 @@ import pytest
 
 from delivery import build, image
 from delivery.builder import Builder
+from delivery.image import Reusable
 from flows import config
 from flows.errors import InputError
 
@@ -22,7 +23,9 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise ZeroDivisionError
         return msgspec.structs.replace(real, image=groups.get(name, "base"))
 
-    def publish(registry: str, root: object, group: str, commit: str, by: Builder) -> tuple[str, bool]:
+    def publish(
+        registry: str, root: object, group: str, commit: str, by: Builder, reusable: Reusable
+    ) -> tuple[str, bool]:
         if group == "nowhere":
             raise InputError("poetry.lock has no dependency group 'nowhere'")
         assert registry.endswith(f"/retrain/{group}")

@@ -11,12 +11,13 @@ from delivery.jobs import Jobs
 from delivery.patience import passing
 from delivery.settings import Environment
 from flows.errors import RetrainError
+from flows.interface import command
 from flows.manifest import Manifest
 
 WAIT = 15 * 60.0  # seconds: upload_model is the last step, so the job ends soon after
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.2, 15.0, 1.5
 UPLOAD = "upload-model"
-COMMANDS = {f"python -m flows {step}" for step in STEPS}
+COMMANDS = {" ".join(command(step)) for step in STEPS}
 
 
 class MismatchError(RetrainError):
@@ -121,8 +122,8 @@ def _check_steps(job: Any, manifest: Manifest, environment: Environment) -> None
     for name, executor in executors.items():
         container = dict(executor).get("container") or {}
         _same(job.name, f"image in {name}", container.get("image"), {manifest.image})
-        command = " ".join(map(str, container.get("command") or ()))
-        _same(job.name, f"command in {name}", command, COMMANDS)
+        started = " ".join(map(str, container.get("command") or ()))
+        _same(job.name, f"command in {name}", started, COMMANDS)
 
 
 def _state(job: Any) -> str:

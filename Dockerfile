@@ -11,21 +11,21 @@ COPY pyproject.toml poetry.lock ./
 # The groups of the lock: "main" for base, "main,torch" for torch.
 ARG DEPENDENCY_GROUPS=main
 # Wheels alone, by hash: nothing is compiled and no package's program runs. Modules are compiled, or every
-# step's start would cost seconds; by hash, so that no time gets into the image.
+# step's start would cost seconds; by hash, so that no time gets into the image. Left out: what only a test,
+# a compiler or a C program reads; and Arrow's own clients of Flight and S3 and boto3's other services, which
+# no step reaches on a laptop either. docs/image.md says what that saves.
 RUN /poetry/bin/poetry export --only "$DEPENDENCY_GROUPS" --output requirements.txt \
  && python3 -m venv --without-pip /packages \
  && /poetry/bin/pip --python /packages/bin/python3 install --no-compile --only-binary :all: \
-    --require-hashes --requirement requirements.txt
-# Left out: what only a test, a compiler or a C program reads; and Arrow's own clients of Flight and S3 and
-# boto3's other services, which no step reaches on a laptop either. docs/image.md says what that saves.
-RUN find /packages/lib -type d \( -name tests -o -name include -o -path '*/onnx/backend/test' -o -path '*/joblib/test' \
+    --require-hashes --requirement requirements.txt \
+ && find /packages/lib -type d \( -name tests -o -name include -o -path '*/onnx/backend/test' -o -path '*/joblib/test' \
     -o -path '*/botocore/data/*' ! -path '*/data/s3' ! -path '*/data/s3/*' ! -path '*/data/sts' ! -path '*/data/sts/*' \) \
     -prune -exec rm -r {} + \
  && find /packages/lib -type f \( -name '*.[ach]' -o -name '*.cc' -o -name '*.[ch]pp' -o -name '*.pyx' -o -name '*.px[di]' \
     -o -name '*.tp' -o -name conftest.py -o -path '*/onnxruntime/capi/libonnxruntime.so.*' \
     -o -path '*/pyarrow/*_cpp_tests*' -o -path '*/pyarrow/*flight*' -o -path '*/pyarrow/*_s3*' \
     -o -path '*/pyarrow/libarrow_*.so' -o -path '*/pyarrow/libarrow_*.so.*.*.*' \) -delete \
- && /packages/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /packages
+ && /packages/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /packages
 
 FROM ${BASE} AS runtime
 # Not useradd: it writes the day into the image.

@@ -28,6 +28,7 @@ SECRETS = re.compile(
     rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s+[\w+/=\s]{64}|\bghp_\w{36}"
     rb"|\b(?:AKIA|ASIA)(?!\w{9}EXAMPLE)[0-9A-Z]{16}\b"
 )
+WORDS = (b"PRIVATE KEY", b"ghp_", b"AKIA", b"ASIA")  # found much faster than the forms
 SECRET_NAMES = ("*.env", "*.netrc", "*.git", "*id_rsa", "*id_ed25519", "*credentials.json", "*.pypirc")
 
 
@@ -61,7 +62,8 @@ def test_no_test_and_no_source_of_what_is_compiled(own: dict[str, bytes]) -> Non
 
 def test_no_secret(own: dict[str, bytes]) -> None:
     assert matching(own, *SECRET_NAMES) == []
-    assert [name for name, data in own.items() if SECRETS.search(data)] == []
+    named = {name: data for name, data in own.items() if any(word in data for word in WORDS)}
+    assert [name for name, data in named.items() if SECRETS.search(data)] == []
 
 
 def test_of_the_tree_only_what_the_dockerfile_copies(own: dict[str, bytes]) -> None:

@@ -68,7 +68,8 @@ class Sweep:
 
     def _side_by_side(self, told: list[list[Case]]) -> Iterator[list[Case]]:
         """The cases of each story that need to be tried alone, in the order in which they end."""
-        with ThreadPoolExecutor(os.cpu_count()) as busy, ThreadPoolExecutor(WAITING) as idle:
+        workers = (os.cpu_count() or 1) + 1  # a run waits now and then
+        with ThreadPoolExecutor(workers) as busy, ThreadPoolExecutor(WAITING) as idle:
             pools = [idle if story[0].kind == "hang" else busy for story in told]
             tasks = [pool.submit(self._try, story) for pool, story in zip(pools, told, strict=True)]
             return iter([task.result() for task in as_completed(tasks)])

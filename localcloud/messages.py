@@ -6,6 +6,7 @@ from types import ModuleType
 
 PACKAGES = (
     "google.cloud.aiplatform_v1",
+    "google.cloud.kms_v1",
     "google.cloud.resourcemanager_v3",
     "google.cloud.secretmanager_v1",
 )

@@ -62,10 +62,11 @@ def publish(environment: Environment, group: str, builder: Builder | None = None
     builder = _at(environment, group, builder or Builder(environment.builder))
     engines.check(settings.ROOT, builder)
     registry = Registry(f"{environment.artifact_registry}/{group}")
-    reusable = partial(provenance.reusable, environment, registry)
-    digest, new = image.publish(registry, settings.ROOT, group, head(settings.ROOT), builder, reusable)
-    if new:
-        provenance.attest(environment, registry, digest)
+    origin = image.Origin(
+        partial(provenance.reusable, environment, registry),
+        partial(provenance.attest, environment, registry),
+    )
+    digest, new = image.publish(registry, settings.ROOT, group, head(settings.ROOT), builder, origin)
     if builder.is_whole:
         below = image.below_tag(settings.ROOT, group, builder) if builder.is_shared else digest
         sbom.attach(registry, digest, below, settings.ROOT / image.FOLDER / group)

@@ -8,6 +8,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,22 @@ FILES = Builder()
 FOLDER = ".local/images"
 LABEL = "retrain.content"
 MEND = "add it to the dependencies of that group in pyproject.toml, then lock and set up again"
-Reusable = Callable[[str | None], bool]
 DAY = "1980-01-01T00:00:00Z"  # of every layer, as in EPOCH
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is asked and said of who built an image; by default, nothing.
+
+    `reusable`: whether the image of that digest counts, which somebody else has put there; asked with
+    None where there is none. `attest` says of a digest that this process has built it.
+    """
+
+    reusable: Callable[[str | None], bool] = bool
+    attest: Callable[[str], None] = lambda digest: None
+
+
+UNASKED = Origin()
 
 
 def content_key(root: Path, group: str = "base", builder: Builder = FILES) -> str:
@@ -57,35 +72,38 @@ def make(
     return _on(_below(root, group, builder, store), root, key)
 
 
-def build_local(root: Path, group: str = "base") -> Image:
-    """The image of the files alone, without base and packages."""
-    return make(root, group)
-
-
 def publish(
     registry: Registry,
     root: Path,
     group: str,
     commit: str,
     builder: Builder = FILES,
-    reusable: Reusable = bool,
+    origin: Origin = UNASKED,
 ) -> tuple[str, bool]:
     """Put the image into the registry and the commit's tag on it; returns digest and newness.
 
     Content that is there already gets the tag without a build, byte for byte, if its digest is
-    `reusable`; that is asked with None where there is none, before it is built. Raises InputError where
-    the commit's tag is on another image.
+    `origin.reusable`; that is asked with None where there is none, before it is built. What is built is
+    attested before any tag names it. Raises InputError where the commit's tag is on another image.
     """
     key = content_key(root, group, builder)
     tag = content_tag(key)
-    named, there = _find(registry, commit), _find(registry, tag)
-    if named and there is None and _content_of(registry, named) == key:
-        there = named  # its other tag was taken off
-        registry.push_manifest(tag, named.manifest, named.kind)
+    named, tagged = _find(registry, commit), _find(registry, tag)
+    tagged = tagged if tagged and _content_of(registry, tagged) == key else None
+    there = named if named and _content_of(registry, named) == key else tagged
     _refuse_another(registry, commit, named, there)
-    kept = there if reusable(there.digest if there else None) else None
-    image = kept or _push_new(registry, make(root, group, builder, registry), tag, reusable)
+    kept = there if origin.reusable(there.digest if there else None) else None
+    image = kept or make(root, group, builder, registry)
     _refuse_another(registry, commit, named, image)
+
+    def counts(other: Image) -> bool:
+        is_known = named or (there and there.digest == other.digest)
+        return not is_known and _content_of(registry, other) == key and origin.reusable(other.digest)
+
+    if kept is None:
+        image = _push_new(registry, image, tag, counts, origin.attest)
+    elif tagged is None:  # its other tag was taken off
+        registry.push_manifest(tag, kept.manifest, kept.kind)
     if named is None:
         registry.push_manifest(commit, image.manifest, image.kind)
     return image.digest, kept is None
@@ -189,19 +207,34 @@ def _build(root: Path, group: str, builder: Builder, folder: Path) -> None:
             (Path(part) / "image").rename(folder)
 
 
-def _push_new(registry: Registry, image: Image, tag: str, reusable: Reusable = bool) -> Image:
-    """Put the image and its tag into the registry; what the tag then says counts.
+def _push_new(
+    registry: Registry,
+    image: Image,
+    tag: str,
+    counts: Callable[[Image], bool] = lambda other: True,
+    attest: Callable[[str], None] = lambda digest: None,
+) -> Image:
+    """Put the image into the registry, by digest, and its tag on it once it is attested.
 
-    Two may build one content at once, and end with one digest.
+    Two may build one content at once, and end with one digest: what the tag says is taken instead, where
+    it `counts`. Whoever else may write there may have put the tag on anything.
     """
-    quicker = _find(registry, tag)
-    if quicker and reusable(quicker.digest):
+    if quicker := _another(registry, image, tag, counts):
         return quicker
     for digest, data in image.blobs.items():
         registry.push_blob(data, digest)
+    registry.push_manifest(image.digest, image.manifest, image.kind)
+    attest(image.digest)
     registry.push_manifest(tag, image.manifest, image.kind)
-    last = _find(registry, tag)
-    return image if last is None or last.digest == image.digest else last
+    return _another(registry, image, tag, counts) or image
+
+
+def _another(
+    registry: Registry, image: Image, tag: str, counts: Callable[[Image], bool]
+) -> Image | None:
+    """Another image than this one that the tag is on, and that counts."""
+    found = _find(registry, tag)
+    return found if found and found.digest != image.digest and counts(found) else None
 
 
 def _find(registry: Registry, reference: str) -> Image | None:
@@ -219,14 +252,17 @@ def _with_config(registry: Registry, image: Image) -> Image:
 
 def _content_of(registry: Registry, image: Image) -> str:
     """The content key that an image in the registry says of itself; "" where it says none."""
+    if "config" not in json.loads(image.manifest):
+        return ""
     labels = _with_config(registry, image).config.get("config", {}).get("Labels") or {}
     return str(labels.get(LABEL, ""))
 
 
 def _refuse_another(registry: Registry, commit: str, named: Image | None, there: Image | None) -> None:
     if named and (there is None or named.digest != there.digest):
+        now = f", but {there.digest}" if there else ""
         raise InputError(
-            f"{registry.name}:{commit} is {named.digest}, which is not this content's image",
+            f"{registry.name}:{commit} is {named.digest}, which is not this content's image{now}",
             "nobody moves a commit's tag: make a new commit, or delete that tag if nothing uses it",
         )
 

@@ -65,7 +65,8 @@ def test_what_a_run_of_train_has_attested_is_submitted(capsys: pytest.CaptureFix
     [envelope] = referrers.attached(shelf, DIGEST, dsse.ENVELOPE)
     said = json.loads(base64.b64decode(json.loads(envelope)["payload"]))
     assert said["subject"] == [{"name": shelf.name, "digest": {"sha256": DIGEST[7:]}}]
-    assert statement.commit_of(said) == RUN["GITHUB_SHA"]
+    [source] = said["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert source["digest"] == {"gitCommit": RUN["GITHUB_SHA"]}
     run = said["predicate"]["runDetails"]
     assert run["metadata"]["invocationId"] == "https://github.com/acme/models/actions/runs/42/attempts/1"
 
@@ -123,7 +124,14 @@ def test_the_word_on_another_image_does_not_count(signer: Signer) -> None:
     shelf = Shelf()
     said = statement.made(shelf.name, OTHER)
     referrers.attach(shelf, DIGEST, dsse.ENVELOPE, dsse.sign(said, signer.version, signer.sign))
-    assert f"it is of another image, not of {DIGEST}" in refusal(shelf)
+    assert f"it is of another image, not of {shelf.name}@{DIGEST}" in refusal(shelf)
+
+
+def test_the_word_on_another_group_s_image_of_that_digest_does_not_count(signer: Signer) -> None:
+    shelf = Shelf()
+    said = statement.made(shelf.name.replace("/base", "/torch"), DIGEST)
+    referrers.attach(shelf, DIGEST, dsse.ENVELOPE, dsse.sign(said, signer.version, signer.sign))
+    assert f"it is of another image, not of {shelf.name}@{DIGEST}" in refusal(shelf)
 
 
 def test_a_key_counts_until_its_end(signer: Signer, tmp_path: Path) -> None:

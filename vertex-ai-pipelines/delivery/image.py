@@ -123,6 +123,20 @@ def resolve(registry: Registry, commit: str) -> str:
     return found.digest
 
 
+def refuse_other_content(
+    registry: Registry, digest: str, root: Path, group: str, builder: Builder
+) -> None:
+    """Raises InputError where the registry's image does not hold what the tree at `root` would make."""
+    found, key = _find(registry, digest), content_key(root, group, builder)
+    held = _content_of(registry, found) if found else ""
+    if held != key:
+        raise InputError(
+            f"{registry.name}@{digest} holds content {held[:12] or 'that it does not name'}, but"
+            f" this commit's is {key[:12]}: somebody has put this commit's tag on another image",
+            "find out who; then delete that tag, and press the button of train.yml: it builds main's head",
+        )
+
+
 def save(image: Image, root: Path, group: str) -> Path:
     """The whole image as a layout folder on this machine, in the place of the group's last one."""
     folder = root / FOLDER / group / "image"

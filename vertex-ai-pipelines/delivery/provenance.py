@@ -28,7 +28,7 @@ def attest(environment: Environment, registry: Registry, digest: str) -> None:
     said = statement.made(registry.name, digest)
     envelope = dsse.sign(said, key.version, key.sign)
     try:
-        _checked(environment, envelope, digest)
+        _checked(environment, envelope, registry.name, digest)
     except ForgedError as error:
         raise RetrainError(
             f"{trust.path(environment)} does not trust what this run has signed: {error}",
@@ -65,7 +65,7 @@ def check(environment: Environment, registry: Registry, digest: str) -> None:
     name, reasons = f"{registry.name}@{digest}", list[str]()
     for envelope in referrers.attached(registry, digest, dsse.ENVELOPE):
         try:
-            _checked(environment, envelope, digest)
+            _checked(environment, envelope, registry.name, digest)
         except ForgedError as error:
             reasons.append(str(error))
         else:
@@ -91,11 +91,11 @@ def _refuse_others(environment: Environment) -> None:
     )
 
 
-def _checked(environment: Environment, envelope: bytes, digest: str) -> None:
+def _checked(environment: Environment, envelope: bytes, image: str, digest: str) -> None:
     """That a trusted key signed just what is wanted. Raises ForgedError."""
     keys = trust.read(environment)
     said, name = dsse.opened(envelope, trust.publics(keys))
     if since := trust.expired(keys, name):
         raise ForgedError(f"its key counts no more since {since:%Y-%m-%d}: {name}")
-    if reasons := list(statement.wrong(said, digest, settings.load().repository)):
+    if reasons := list(statement.wrong(said, image, digest, settings.load().repository)):
         raise ForgedError("; ".join(reasons))

@@ -233,8 +233,9 @@ def test_nobody_else_builds_what_is_attested(monkeypatch: pytest.MonkeyPatch, ru
     for name, value in run.items():
         monkeypatch.setenv(name, value)
     for digest in (None, DIGEST):
-        with pytest.raises(InputError, match=r"only\s+train.yml on main can"):
+        with pytest.raises(InputError, match=r"only\s+train.yml on main can") as caught:
             provenance.reusable(PRODUCTION, Shelf(), digest)
+        assert "train.yml on main with environment 'production'" in caught.value.mend
 
 
 # With a real Cloud KMS, a real registry, and the rights of the accounts.

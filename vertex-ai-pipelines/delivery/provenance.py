@@ -13,7 +13,7 @@ from delivery.registry import Registry
 from delivery.settings import Environment
 from flows.errors import InputError, RetrainError
 
-AGAIN = "press the button of train.yml: it builds the image again, and says so"
+AGAIN = "press the button of train.yml on main with environment '{}': it builds and signs them"
 
 
 class UnvouchedError(RetrainError):
@@ -71,7 +71,10 @@ def check(environment: Environment, registry: Registry, digest: str) -> None:
         else:
             return
     why = "; ".join(reasons) or "there is no attestation of it"
-    raise UnvouchedError(f"{name}: nobody trusted says that train.yml built it: {why}", AGAIN)
+    raise UnvouchedError(
+        f"{name}: nobody trusted says that train.yml built it: {why}",
+        AGAIN.format(environment.name),
+    )
 
 
 def check_used(environment: Environment, image: str) -> None:
@@ -87,7 +90,7 @@ def _refuse_others(environment: Environment) -> None:
     raise InputError(
         f"'{environment.name}' attests its images (attest = \"{environment.attest}\"), and only"
         " train.yml on main can",
-        "push to main, or press the button of train.yml",
+        AGAIN.format(environment.name),
     )
 
 

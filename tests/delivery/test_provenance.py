@@ -314,6 +314,25 @@ answer.append(provenance.reusable(environment, registry, digest))
     assert as_account(tick, scripts + look) is None
 
 
+def test_who_signs_under_a_condition_is_seen_and_stays(tmp_path: Path, program: Program) -> None:
+    other = f"pipeline@{WORLD.project}.iam.gserviceaccount.com"
+    found = program(f"""
+sys.path.insert(0, {str(ROOT / "scripts")!r})
+{START % str(tmp_path)}
+from delivery.grants import Grant
+from delivery.kms import Kms
+key = key.replace("/images/", "/conditional/")
+environment = msgspec.structs.replace(environment, attest_key=key)
+grant.signing_key(environment)
+name = Kms(key).key
+for one in (Grant({other!r}, "roles/cloudkms.signer", "key", name, only=name),
+            Grant({other!r}, "roles/cloudkms.viewer", "key", name)):
+    grant._apply(grant._session(), environment.project, "key", name, [one])
+answer = sorted(Kms(key).signers())
+""")
+    assert found == [f"serviceAccount:{other}"]
+
+
 # The trust root.
 
 

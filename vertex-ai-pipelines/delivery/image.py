@@ -133,7 +133,7 @@ def refuse_other_content(
         raise InputError(
             f"{registry.name}@{digest} holds content {held[:12] or 'that it does not name'}, but"
             f" this commit's is {key[:12]}: somebody has put this commit's tag on another image",
-            "find out who; then delete that tag, and press the button of train.yml: it builds main's head",
+            "find out who; then delete that tag, and press the button of train.yml",
         )
 
 

@@ -1,16 +1,18 @@
 """How images are made: what is refused before any build, who builds, and what is put together."""
 
+import fcntl
 import gzip
 import hashlib
 import json
 import subprocess
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from delivery import build, builder, context, dockerfile, image, layout, lock, settings
+from delivery import build, builder, context, dockerfile, image, kept, layout, lock, settings
 from delivery.builder import Builder, Kind
 from delivery.layout import Image, digest_of
 from flows.errors import InputError, RetrainError
@@ -213,6 +215,46 @@ def test_another_source_builds_nothing_and_is_one_new_layer(tmp_path: Path, buil
     assert built == ["base"]
     image.make(tree(tmp_path, **{"poetry.lock": LOCK.format(HASH).replace("aa", "ab")}), "base", WHOLE)
     assert built == ["base", "base"]
+
+
+def test_what_is_kept_stays_until_another_is_built(
+    tmp_path: Path, built: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree(tmp_path)
+    one = image.make(root, "base", WHOLE)
+    other = {"poetry.lock": LOCK.format(HASH).replace("aa", "ab")}
+    with monkeypatch.context() as patch, pytest.raises(RetrainError):
+        patch.setattr(builder, "build", lambda *_: raising(RetrainError("full"))(""))
+        image.make(tree(root, **other), "base", WHOLE)
+    assert all(path.exists() for path in one.blobs.values() if isinstance(path, Path))
+    image.make(tree(root, **other), "base", WHOLE)
+    tag = image.below_tag(root, "base", WHOLE)
+    assert [path.name for path in kept.folder(root, "base").iterdir()] == [tag]
+
+
+def test_one_process_at_a_time_uses_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_free() -> bool:
+        with (kept.folder(tmp_path, "base") / "alone").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def make(*_: Any) -> Image:
+        assert not is_free()
+        assert not left.exists()
+        return lower()
+
+    left = kept.folder(tmp_path, "base") / f"{kept.PART}killed"
+    left.mkdir(parents=True)
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    monkeypatch.setattr(image, "make", make)
+    monkeypatch.setattr(builder, "check", lambda *_: None)
+    assert build._made("base", None, WHOLE) == (lower().digest, True)
+    assert is_free()
 
 
 def test_what_is_saved_is_the_whole_image(tmp_path: Path, built: list[str]) -> None:
@@ -507,6 +549,7 @@ def test_who_builds(
 
     monkeypatch.setattr(builder, "found", lambda kind: kind in here | {"files"})
     monkeypatch.setattr(image, "make", make)
+    monkeypatch.setattr(kept, "alone", lambda *_: nullcontext())
     monkeypatch.setattr(image, "save", lambda *_: settings.ROOT / "folder")
     assert build.main(words) == 0
     assert used == [expected]

@@ -6,14 +6,13 @@ import io
 import json
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from delivery import builder as engines
-from delivery import context, layout, lock
+from delivery import context, kept, layout, lock
 from delivery.builder import Builder
 from delivery.dockerfile import DOCKERFILE, recipe
 from delivery.layout import LAYER_TYPE, PLATFORM, Image, digest_of
@@ -21,7 +20,6 @@ from delivery.registry import Registry
 from flows.errors import InputError
 
 FILES = Builder()
-FOLDER = ".local/images"
 LABEL = "retrain.content"
 MEND = "add it to the dependencies of that group in pyproject.toml, then lock and set up again"
 DAY = "1980-01-01T00:00:00Z"  # of every layer, as in EPOCH
@@ -92,21 +90,21 @@ def publish(
     tagged = tagged if tagged and _content_of(registry, tagged) == key else None
     there = named if named and _content_of(registry, named) == key else tagged
     _refuse_another(registry, commit, named, there)
-    kept = there if origin.reusable(there.digest if there else None) else None
-    image = kept or make(root, group, builder, registry)
+    used = there if origin.reusable(there.digest if there else None) else None
+    image = used or make(root, group, builder, registry)
     _refuse_another(registry, commit, named, image)
 
     def counts(other: Image) -> bool:
         is_known = named or (there and there.digest == other.digest)
         return not is_known and _content_of(registry, other) == key and origin.reusable(other.digest)
 
-    if kept is None:
+    if used is None:
         image = _push_new(registry, image, tag, counts, origin.attest)
     elif tagged is None:  # its other tag was taken off
-        registry.push_manifest(tag, kept.manifest, kept.kind)
+        registry.push_manifest(tag, used.manifest, used.kind)
     if named is None:
         registry.push_manifest(commit, image.manifest, image.kind)
-    return image.digest, kept is None
+    return image.digest, used is None
 
 
 def resolve(registry: Registry, commit: str) -> str:
@@ -139,12 +137,10 @@ def refuse_other_content(
 
 def save(image: Image, root: Path, group: str) -> Path:
     """The whole image as a layout folder on this machine, in the place of the group's last one."""
-    folder = root / FOLDER / group / "image"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=folder.parent))
-    layout.write(image, part)
-    shutil.rmtree(folder, ignore_errors=True)
-    return part.rename(folder)
+    folder = kept.folder(root, group) / "image"
+    with kept.replacing(folder) as part:
+        layout.write(image, part)
+    return folder
 
 
 def _key(root: Path, group: str, builder: Builder, copied: set[Path], more: tuple[str, ...]) -> str:
@@ -201,7 +197,7 @@ def _below(root: Path, group: str, builder: Builder, registry: Registry | None) 
     registry = registry if builder.is_shared else None
     if registry and (found := _find(registry, tag)):
         return _with_config(registry, found)
-    folder = root / FOLDER / group / tag
+    folder = kept.folder(root, group) / tag
     if not folder.exists():
         _build(root, group, builder, folder)
     image = layout.read(folder)
@@ -210,15 +206,13 @@ def _below(root: Path, group: str, builder: Builder, registry: Registry | None) 
 
 
 def _build(root: Path, group: str, builder: Builder, folder: Path) -> None:
-    """Build into `folder`, whole or not at all; older ones of the group are no longer needed."""
+    """Build into `folder`, whole or not at all; then older ones of the group are no longer needed."""
     engines.needed(builder.kind)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    with kept.replacing(folder) as part:
+        engines.build(root, group, builder, part)
     for old in folder.parent.glob("below-*"):
-        shutil.rmtree(old, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as part:
-        engines.build(root, group, builder, Path(part) / "image")
-        if not folder.exists():  # somebody else was quicker
-            (Path(part) / "image").rename(folder)
+        if old != folder:
+            shutil.rmtree(old)
 
 
 def _push_new(

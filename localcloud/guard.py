@@ -1,5 +1,7 @@
 """What each call of a service needs: a permission on the resource that the request names."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from operator import attrgetter
@@ -10,6 +12,7 @@ from google.protobuf import json_format
 
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
+from localcloud.iam import CONDITIONAL, Policy
 from localcloud.rpc import Caller, RpcHandler
 
 # By method: the permission, and the request's field that names the resource.
@@ -47,7 +50,9 @@ def policy_handlers(cloud: Cloud, find: Callable[[str], object]) -> dict[str, Rp
 
     def get(request: iam_policy_pb2.GetIamPolicyRequest, _: Caller) -> Any:
         find(request.resource)
-        return _message(cloud.iam.policy(request.resource))
+        found = cloud.iam.policy(request.resource)
+        wants = request.options.requested_policy_version
+        return _message(found if wants == CONDITIONAL else unconditional(found))
 
     def put(request: iam_policy_pb2.SetIamPolicyRequest, _: Caller) -> Any:
         find(request.resource)
@@ -61,6 +66,21 @@ def policy_handlers(cloud: Cloud, find: Callable[[str], object]) -> dict[str, Rp
         return iam_policy_pb2.TestIamPermissionsResponse(permissions=held)
 
     return {"GetIamPolicy": get, "SetIamPolicy": put, "TestIamPermissions": test}
+
+
+def unconditional(policy: Policy) -> Policy:
+    """A policy as who asks for no version of conditions sees it: their roles have other names."""
+    shown = [
+        {"role": f"{one['role']}_withcond_{_short(one['condition'])}", "members": one["members"]}
+        if "condition" in one
+        else one
+        for one in policy["bindings"]
+    ]
+    return {**policy, "version": 1, "bindings": shown}
+
+
+def _short(condition: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(condition, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def _message(policy: Mapping[str, Any]) -> policy_pb2.Policy:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from localcloud.cloud import Cloud
 from localcloud.errors import ApiError
+from localcloud.guard import unconditional
 from localcloud.http import Request, Response
-from localcloud.iam import Policy
+from localcloud.iam import CONDITIONAL, Policy
 from localcloud.identity import unique_id
 
 ACCOUNTS = "/v1/projects/{project}/serviceAccounts"
@@ -71,7 +72,9 @@ class ServiceAccounts:
     def get_policy(self, request: Request, _: str) -> Response:
         """projects.serviceAccounts.getIamPolicy"""
         self._shown(request.params["account"])
-        return Response(self._cloud.iam.policy(self._name(request)))
+        found = self._cloud.iam.policy(self._name(request))
+        wants = request.query.get("options.requestedPolicyVersion")
+        return Response(found if wants == str(CONDITIONAL) else unconditional(found))
 
     def set_policy(self, request: Request, _: str) -> Response:
         """projects.serviceAccounts.setIamPolicy"""

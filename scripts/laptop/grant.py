@@ -16,6 +16,7 @@ KMS = "https://cloudkms.googleapis.com/v1"
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 PATIENCE = 60.0  # seconds until an operation of IAM has ended
 CONDITIONAL = 3  # the first version of policies with conditions
+AS = f"?options.requestedPolicyVersion={CONDITIONAL}"  # else those come back without
 POLICY = "model-store"  # the name of the one inline policy of a user or role
 
 
@@ -119,17 +120,20 @@ def _apply(session: Any, project: str, kind: str, name: str, some: list[Grant]) 
     """Add to the policy of one resource what it lacks."""
     if kind == "account":
         address = f"{IAM}/{project}/serviceAccounts/{name}"
-        policy = _json(_call(session, "POST", f"{address}:getIamPolicy"))
-        policy["bindings"] = [*policy.get("bindings", []), *map(_binding, some)]
+        policy = _with(_json(_call(session, "POST", f"{address}:getIamPolicy{AS}")), some)
         _json(_call(session, "POST", f"{address}:setIamPolicy", json={"policy": policy}))
     elif kind == "bucket":
         _bucket(project, name, some)
     elif kind == "key":
-        policy = _json(session.get(f"{KMS}/{name}:getIamPolicy"))
-        policy["bindings"] = [*policy.get("bindings", []), *map(_binding, some)]
+        policy = _with(_json(session.get(f"{KMS}/{name}:getIamPolicy{AS}")), some)
         _json(session.post(f"{KMS}/{name}:setIamPolicy", json={"policy": policy}))
     else:
         _resource(f"projects/{project}/secrets/{name}" if kind == "secret" else f"projects/{name}", some)
+
+
+def _with(policy: dict[str, Any], some: list[Grant]) -> dict[str, Any]:
+    bindings = [*policy.get("bindings", []), *map(_binding, some)]
+    return {**policy, "version": CONDITIONAL, "bindings": bindings}
 
 
 def _binding(grant: Grant) -> dict[str, Any]:

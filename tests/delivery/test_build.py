@@ -7,7 +7,7 @@ import pytest
 
 from delivery import build, image
 from delivery.builder import Builder
-from delivery.image import Reusable
+from delivery.image import Origin
 from flows import config
 from flows.errors import InputError
 
@@ -24,7 +24,7 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return msgspec.structs.replace(real, image=groups.get(name, "base"))
 
     def publish(
-        registry: str, root: object, group: str, commit: str, by: Builder, reusable: Reusable
+        registry: str, root: object, group: str, commit: str, by: Builder, origin: Origin
     ) -> tuple[str, bool]:
         if group == "nowhere":
             raise InputError("poetry.lock has no dependency group 'nowhere'")

@@ -1,15 +1,18 @@
 """How images are made: what is refused before any build, who builds, and what is put together."""
 
+import fcntl
 import gzip
 import hashlib
 import json
 import subprocess
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from delivery import build, builder, context, dockerfile, image, layout, lock, settings
+from delivery import build, builder, context, dockerfile, image, kept, layout, lock, settings
 from delivery.builder import Builder, Kind
 from delivery.layout import Image, digest_of
 from flows.errors import InputError, RetrainError
@@ -214,6 +217,46 @@ def test_another_source_builds_nothing_and_is_one_new_layer(tmp_path: Path, buil
     assert built == ["base", "base"]
 
 
+def test_what_is_kept_stays_until_another_is_built(
+    tmp_path: Path, built: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree(tmp_path)
+    one = image.make(root, "base", WHOLE)
+    other = {"poetry.lock": LOCK.format(HASH).replace("aa", "ab")}
+    with monkeypatch.context() as patch, pytest.raises(RetrainError):
+        patch.setattr(builder, "build", lambda *_: raising(RetrainError("full"))(""))
+        image.make(tree(root, **other), "base", WHOLE)
+    assert all(path.exists() for path in one.blobs.values() if isinstance(path, Path))
+    image.make(tree(root, **other), "base", WHOLE)
+    tag = image.below_tag(root, "base", WHOLE)
+    assert [path.name for path in kept.folder(root, "base").iterdir()] == [tag]
+
+
+def test_one_process_at_a_time_uses_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_free() -> bool:
+        with (kept.folder(tmp_path, "base") / "alone").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def make(*_: Any) -> Image:
+        assert not is_free()
+        assert not left.exists()
+        return lower()
+
+    left = kept.folder(tmp_path, "base") / f"{kept.PART}killed"
+    left.mkdir(parents=True)
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    monkeypatch.setattr(image, "make", make)
+    monkeypatch.setattr(builder, "check", lambda *_: None)
+    assert build._made("base", None, WHOLE) == (lower().digest, True)
+    assert is_free()
+
+
 def test_what_is_saved_is_the_whole_image(tmp_path: Path, built: list[str]) -> None:
     root = tree(tmp_path)
     for text in ("1", "2"):  # the second one takes the first one's place
@@ -270,6 +313,17 @@ class Store:
         self.tags[reference] = self.tags[digest_of(data)] = (data, kind)
 
 
+def raising(error: Exception) -> Callable[[str], None]:
+    def call(_: str) -> None:
+        raise error
+
+    return call
+
+
+def tag_of(root: Path) -> str:
+    return image.content_tag(image.content_key(root, "base", WHOLE))
+
+
 def publish(store: Any, root: Path, commit: str, by: Builder = WHOLE, **more: Any) -> tuple[str, bool]:
     return image.publish(store, root, "base", commit, by, **more)
 
@@ -317,38 +371,116 @@ def test_a_content_s_tag_that_was_taken_off_comes_back(tmp_path: Path, built: li
     assert digest_of(store.tags[tag][0]) == digest
 
 
+def theirs(root: Path, name: str = "theirs") -> Image:
+    """The same content as another machine has built it, with other bytes."""
+    return image._on(lower(name), root, image.content_key(root, "base", WHOLE))
+
+
+@pytest.fixture
+def overtaken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Store, str, Image], None]:
+    """Puts an image under the tag right after the next one that is put there."""
+
+    def overtake(store: Store, tag: str, other: Image) -> None:
+        push = store.push_manifest
+
+        def pushed(reference: str, data: bytes, kind: str) -> None:
+            push(reference, data, kind)
+            if reference == tag:
+                store.blobs |= {name: one for name, one in other.blobs.items() if isinstance(one, bytes)}
+                push(tag, other.manifest, other.kind)
+
+        monkeypatch.setattr(store, "push_manifest", pushed)
+
+    return overtake
+
+
 def test_two_that_build_one_content_at_once_end_with_one_digest(
-    tmp_path: Path, built: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, built: list[str], overtaken: Callable[[Store, str, Image], None]
 ) -> None:
     store, root = Store(), tree(tmp_path)
-    tag = image.content_tag(image.content_key(root, "base", WHOLE))
-    push = store.push_manifest
-
-    def overtaken(reference: str, data: bytes, kind: str) -> None:
-        push(reference, data, kind)
-        if reference == tag:  # right after ours, another machine's
-            theirs = lower("theirs")
-            store.blobs |= {name: data for name, data in theirs.blobs.items() if isinstance(data, bytes)}
-            push(tag, theirs.manifest, theirs.kind)
-
-    monkeypatch.setattr(store, "push_manifest", overtaken)
+    overtaken(store, tag_of(root), theirs(root))
     digest, _ = publish(store, root, ONE)
-    assert digest == lower("theirs").digest
+    assert digest == theirs(root).digest
     assert digest_of(store.tags[ONE][0]) == digest
 
 
+def test_an_image_of_other_content_is_nobody_s_twin(
+    tmp_path: Path, built: list[str], overtaken: Callable[[Store, str, Image], None]
+) -> None:
+    store, root = Store(), tree(tmp_path)
+    overtaken(store, tag_of(root), lower("theirs"))
+    digest, _ = publish(store, root, ONE)
+    assert digest == image.make(root, "base", WHOLE).digest
+    assert publish(store, root, TWO) == (digest, True)
+
+
+class Word:
+    """Who is believed; and what is attested, with the tags that were there by then."""
+
+    def __init__(self, store: Store, *believed: str) -> None:
+        self.believed, self.asked = set(believed), list[str | None]()
+        self.attested = dict[str, set[str]]()
+        self.origin, self._store = image.Origin(self.reusable, self.attest), store
+
+    def reusable(self, digest: str | None) -> bool:
+        self.asked.append(digest)
+        return digest in self.believed
+
+    def attest(self, digest: str) -> None:
+        self.believed.add(digest)
+        self.attested[digest] = {tag for tag in self._store.tags if not tag.startswith("sha256:")}
+
+
+def test_what_another_has_put_there_is_taken_where_it_is_believed(
+    tmp_path: Path, built: list[str], overtaken: Callable[[Store, str, Image], None]
+) -> None:
+    store, root = Store(), tree(tmp_path)
+    own, other = image.make(root, "base", WHOLE).digest, theirs(root)
+    overtaken(store, tag_of(root), other)
+    stranger = Word(store)
+    assert publish(store, root, ONE, origin=stranger.origin) == (own, True)
+    assert list(stranger.attested) == [own], "never what somebody else has put there"
+    twin = Word(store, other.digest)
+    assert publish(store, root, TWO, origin=twin.origin) == (other.digest, False)
+    assert not twin.attested
+
+
 def test_what_nobody_vouches_for_is_built_again(tmp_path: Path, built: list[str]) -> None:
-    store, root, asked = Store(), tree(tmp_path), list[str | None]()
+    store, root = Store(), tree(tmp_path)
+    digest, _ = publish(store, root, ONE)
+    word = Word(store)
+    assert publish(store, root, TWO, origin=word.origin) == (digest, True)
+    assert word.asked == [digest], "the refusal is told once"
+    assert publish(store, root, ONE, origin=word.origin) == (digest, False)
 
-    def reusable(digest: str | None) -> bool:
-        asked.append(digest)
-        return False
 
-    digest, new = publish(store, root, ONE, reusable=reusable)
-    assert new
-    assert asked == [None]
-    assert publish(store, root, TWO, reusable=reusable) == (digest, True)
-    assert asked[1:] == [digest, digest]
+def test_an_image_has_its_tags_once_it_is_attested(tmp_path: Path, built: list[str]) -> None:
+    store, root = Store(), tree(tmp_path)
+    word = Word(store)
+    by = Builder("buildah", is_shared=False)
+    refused = raising(RetrainError("no key"))
+    with pytest.raises(RetrainError, match="no key"):
+        publish(store, root, ONE, by, origin=image.Origin(word.reusable, refused))
+    assert all(tag.startswith("sha256:") for tag in store.tags), "nothing stands in the way of the next"
+    digest, _ = publish(store, root, ONE, by, origin=word.origin)
+    assert word.attested == {digest: set()}
+
+
+def test_a_commit_s_image_from_before_attestation_gets_its_word(
+    tmp_path: Path, built: list[str]
+) -> None:
+    """Where it is built again byte for byte; else its tag stays, and the error says what to do."""
+    store, root = Store(), tree(tmp_path)
+    digest, _ = publish(store, root, ONE)
+    word = Word(store)
+    assert publish(store, root, ONE, origin=word.origin) == (digest, True)
+    assert list(word.attested) == [digest]
+    other = theirs(root)
+    store.blobs |= {name: one for name, one in other.blobs.items() if isinstance(one, bytes)}
+    store.push_manifest(TWO, other.manifest, other.kind)
+    with pytest.raises(InputError, match=f"{TWO} is {other.digest}(.|\n)*{digest}(.|\n)*new commit"):
+        publish(store, root, TWO, origin=word.origin)
+    assert publish(store, root, "3" * 40, origin=word.origin) == (digest, False)
 
 
 @pytest.mark.parametrize(
@@ -417,6 +549,7 @@ def test_who_builds(
 
     monkeypatch.setattr(builder, "found", lambda kind: kind in here | {"files"})
     monkeypatch.setattr(image, "make", make)
+    monkeypatch.setattr(kept, "alone", lambda *_: nullcontext())
     monkeypatch.setattr(image, "save", lambda *_: settings.ROOT / "folder")
     assert build.main(words) == 0
     assert used == [expected]

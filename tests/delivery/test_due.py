@@ -8,12 +8,14 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 
 from delivery import due, git, settings
 from delivery.jobs import OVERRIDDEN
 from flows import config
 from flows.config import FlowConfig
 from flows.errors import InputError
+from tests.conftest import ROOT
 from tests.delivery.evidence import environment
 
 FLOWS = "vertex-ai-pipelines/flows"
@@ -227,4 +229,23 @@ def test_the_answer_is_the_last_line_and_the_step_s_output(
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
     assert due.main(["--flow", "linnerud", "--environment", "", "--github-output"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == ["linnerud"]
-    assert (tmp_path / "output").read_text() == 'flows=["linnerud"]\nenvironment=local\n'
+    expected = 'flows=["linnerud"]\nimages=["linnerud"]\nenvironment=local\n'
+    assert (tmp_path / "output").read_text() == expected
+
+
+@pytest.mark.parametrize("flows", [[], ["linnerud"]])
+def test_where_images_are_attested_train_builds_those_of_all_flows(flows: list[str]) -> None:
+    """Nobody else may, and the schedule's tick needs them after a push that trains nothing."""
+    attested = msgspec.structs.replace(environment(), attest="kms")
+    assert due.built_for(flows, attested) == config.names()
+    assert due.built_for(flows, environment()) == flows
+    assert due.built_for(flows, msgspec.structs.replace(attested, train=False)) == flows
+
+
+def test_train_builds_what_due_says() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/train.yml").read_text())
+    [build] = [
+        one for one in workflow["jobs"]["image"]["steps"] if "./scripts/build" in one.get("run", "")
+    ]
+    assert build["env"]["FLOWS"] == "${{ steps.due.outputs.images }}"
+    assert build["if"] == "steps.due.outputs.images != '[]'"

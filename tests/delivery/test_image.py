@@ -122,7 +122,7 @@ def test_it_holds_the_copied_files_and_not_the_ignored_ones(tree: Tree) -> None:
 
 
 def test_the_layer_has_the_files_bytes_and_nothing_of_this_machine(tree: Tree) -> None:
-    layer = layer_of(image.build_local(tree()))
+    layer = layer_of(image.make(tree()))
     with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
         found = {entry.name: entry for entry in tar.getmembers()}
         texts = {name: tar.extractfile(name).read().decode() for name in found}  # type: ignore[union-attr]
@@ -133,7 +133,7 @@ def test_the_layer_has_the_files_bytes_and_nothing_of_this_machine(tree: Tree) -
 
 
 def test_its_settings_are_the_dockerfile_s(tree: Tree) -> None:
-    config = image.build_local(tree()).config["config"]
+    config = image.make(tree()).config["config"]
     assert config["WorkingDir"] == "/app"
     assert config["User"] == "10001"
     assert config["Cmd"] == ["python", "-m", "flows"]
@@ -162,7 +162,7 @@ def test_it_says_what_its_base_would_hold(tree: Tree) -> None:
     root = tree(**{"poetry.lock": LOCK + MARKED})
 
     def labels(group: str) -> tuple[list[str], str]:
-        found = image.build_local(root, group).config["config"]["Labels"]
+        found = image.make(root, group).config["config"]["Labels"]
         return found["python.requirements"].splitlines(), found["python.requirements.group"]
 
     cffi = 'cffi==2.1.0 ; (sys_platform != "win32")'
@@ -172,7 +172,7 @@ def test_it_says_what_its_base_would_hold(tree: Tree) -> None:
 
 
 def test_its_manifest_is_one_that_any_engine_takes(tree: Tree) -> None:
-    made = image.build_local(tree())
+    made = image.make(tree())
     manifest, data = json.loads(made.manifest), layer_of(made)
     for entry in (manifest["config"], *manifest["layers"]):
         blob = made.blobs[entry["digest"]]
@@ -186,7 +186,7 @@ def test_the_same_files_elsewhere_and_later_are_the_same_image(tree: Tree) -> No
     for path in two.rglob("*"):
         os.utime(path, (1, 1))
         path.chmod(0o700)
-    assert image.build_local(one) == image.build_local(two)
+    assert image.make(one) == image.make(two)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_what_it_holds_decides_its_content_key(tree: Tree, changed: dict[str, st
 def test_nothing_else_rebuilds_it(tree: Tree, changed: dict[str, str]) -> None:
     before, after = tree("before"), tree("after", **changed)
     assert image.content_key(before) == image.content_key(after)
-    assert image.build_local(before).digest == image.build_local(after).digest
+    assert image.make(before).digest == image.make(after).digest
 
 
 def test_a_group_of_its_own_has_a_content_key_of_its_own(tree: Tree) -> None:
@@ -263,7 +263,7 @@ def test_paths_are_read_as_docker_reads_them(tree: Tree) -> None:
 )
 def test_what_is_not_understood_is_named(tree: Tree, old: str, new: str, said: str) -> None:
     with pytest.raises(InputError) as caught:
-        image.build_local(tree(**with_line(old, new)))
+        image.make(tree(**with_line(old, new)))
     assert str(caught.value).startswith("Dockerfile: ")
     assert said in str(caught.value)
 
@@ -303,7 +303,7 @@ def test_the_verb_lists_the_files(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_verb_tells_the_digest(capsys: pytest.CaptureFixture[str]) -> None:
     assert build.main(["--json", "--builder", "files"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == {"group": "base", "digest": image.build_local(settings.ROOT).digest, "new": True}
+    assert told == {"group": "base", "digest": image.make(settings.ROOT).digest, "new": True}
 
 
 ONE, TWO = "1" * 40, "2" * 40
@@ -313,7 +313,7 @@ ONE, TWO = "1" * 40, "2" * 40
 def test_the_same_content_at_another_commit_is_not_built_again(
     registry: Registry, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    local = image.build_local(tree()).digest
+    local = image.make(tree()).digest
     assert image.publish(registry, tree(), "base", ONE) == (local, True)
     digest = local
     monkeypatch.setattr(image, "make", lambda *_: pytest.fail("it was built again"))

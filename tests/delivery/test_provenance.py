@@ -65,7 +65,8 @@ def test_what_a_run_of_train_has_attested_is_submitted(capsys: pytest.CaptureFix
     [envelope] = referrers.attached(shelf, DIGEST, dsse.ENVELOPE)
     said = json.loads(base64.b64decode(json.loads(envelope)["payload"]))
     assert said["subject"] == [{"name": shelf.name, "digest": {"sha256": DIGEST[7:]}}]
-    assert statement.commit_of(said) == RUN["GITHUB_SHA"]
+    [source] = said["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert source["digest"] == {"gitCommit": RUN["GITHUB_SHA"]}
     run = said["predicate"]["runDetails"]
     assert run["metadata"]["invocationId"] == "https://github.com/acme/models/actions/runs/42/attempts/1"
 
@@ -123,7 +124,14 @@ def test_the_word_on_another_image_does_not_count(signer: Signer) -> None:
     shelf = Shelf()
     said = statement.made(shelf.name, OTHER)
     referrers.attach(shelf, DIGEST, dsse.ENVELOPE, dsse.sign(said, signer.version, signer.sign))
-    assert f"it is of another image, not of {DIGEST}" in refusal(shelf)
+    assert f"it is of another image, not of {shelf.name}@{DIGEST}" in refusal(shelf)
+
+
+def test_the_word_on_another_group_s_image_of_that_digest_does_not_count(signer: Signer) -> None:
+    shelf = Shelf()
+    said = statement.made(shelf.name.replace("/base", "/torch"), DIGEST)
+    referrers.attach(shelf, DIGEST, dsse.ENVELOPE, dsse.sign(said, signer.version, signer.sign))
+    assert f"it is of another image, not of {shelf.name}@{DIGEST}" in refusal(shelf)
 
 
 def test_a_key_counts_until_its_end(signer: Signer, tmp_path: Path) -> None:
@@ -225,8 +233,9 @@ def test_nobody_else_builds_what_is_attested(monkeypatch: pytest.MonkeyPatch, ru
     for name, value in run.items():
         monkeypatch.setenv(name, value)
     for digest in (None, DIGEST):
-        with pytest.raises(InputError, match=r"only\s+train.yml on main can"):
+        with pytest.raises(InputError, match=r"only\s+train.yml on main can") as caught:
             provenance.reusable(PRODUCTION, Shelf(), digest)
+        assert "train.yml on main with environment 'production'" in caught.value.mend
 
 
 # With a real Cloud KMS, a real registry, and the rights of the accounts.
@@ -303,6 +312,25 @@ answer.append(provenance.reusable(environment, registry, digest))
     assert made == [False, False, True]
     look = publish % 3 + "answer = refusal(provenance.check, environment, registry, digest)"
     assert as_account(tick, scripts + look) is None
+
+
+def test_who_signs_under_a_condition_is_seen_and_stays(tmp_path: Path, program: Program) -> None:
+    other = f"pipeline@{WORLD.project}.iam.gserviceaccount.com"
+    found = program(f"""
+sys.path.insert(0, {str(ROOT / "scripts")!r})
+{START % str(tmp_path)}
+from delivery.grants import Grant
+from delivery.kms import Kms
+key = key.replace("/images/", "/conditional/")
+environment = msgspec.structs.replace(environment, attest_key=key)
+grant.signing_key(environment)
+name = Kms(key).key
+for one in (Grant({other!r}, "roles/cloudkms.signer", "key", name, only=name),
+            Grant({other!r}, "roles/cloudkms.viewer", "key", name)):
+    grant._apply(grant._session(), environment.project, "key", name, [one])
+answer = sorted(Kms(key).signers())
+""")
+    assert found == [f"serviceAccount:{other}"]
 
 
 # The trust root.

@@ -102,6 +102,13 @@ def test_blobs_that_this_machine_has_are_not_asked_for(tmp_path: Path) -> None:
     assert sbom.attach(shelf, WHOLE.digest, WHOLE.digest, tmp_path) is True
 
 
+def test_a_syft_that_does_not_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sbom, "PATIENCE", 0)
+    layout.write(WHOLE, tmp_path)
+    with pytest.raises(RetrainError, match=f"{WHOLE.digest}: syft has not listed"):
+        sbom.document(tmp_path, "base", WHOLE.digest)
+
+
 def test_what_is_no_layout_is_named(tmp_path: Path) -> None:
     with pytest.raises(RetrainError, match=f"{WHOLE.digest}: syft cannot list what it holds"):
         sbom.document(tmp_path, "base", WHOLE.digest)

@@ -13,8 +13,10 @@ import msgspec
 import pytest
 from google.cloud import aiplatform_v1 as vertex
 
-from delivery import compiled, image, pipeline, referrers, releases, settings, submit
+from delivery import compiled, image, pipeline, provenance, referrers, releases, settings, submit
+from delivery.builder import Builder
 from delivery.jobs import overrides
+from delivery.layout import MANIFEST_TYPE, digest_of
 from delivery.provenance import UnvouchedError
 from delivery.settings import Environment
 from delivery.submit import Trigger
@@ -26,8 +28,9 @@ from flows.errors import InputError, RetrainError
 from flows.manifest import Version
 from tests.conftest import ROOT, Program
 from tests.delivery.evidence import CHAMPION, IMAGE, environment, manifest, model
+from tests.delivery.signers import Shelf
 
-COMMIT = "abc1234" + "0" * 33
+COMMIT, OLDER = "abc1234" + "0" * 33, "0" * 40
 TIME = datetime(2026, 11, 21, 8, 45, tzinfo=UTC)
 TRIGGER = Trigger(TIME, COMMIT)
 CHANGED = datetime(2026, 11, 20, 3, 0, 0, 123000, tzinfo=UTC)
@@ -286,6 +289,33 @@ def test_an_image_that_nobody_vouches_for_is_not_submitted(monkeypatch: pytest.M
         UnvouchedError, match=r"base@sha256:1: nobody trusted says that train\.yml built it"
     ):
         submit.planned(jobs, config.load("recommender"), attested, TRIGGER, again=False)
+
+
+def holding(key: str) -> Shelf:
+    """A registry whose image of COMMIT and of OLDER says that it holds the content `key`."""
+    shelf, config = Shelf(), json.dumps({"config": {"Labels": {image.LABEL: key}}}).encode()
+    shelf.push_blob(config, digest_of(config))
+    manifest = json.dumps({"config": {"digest": digest_of(config)}, "layers": []}).encode()
+    for name in (digest_of(manifest), COMMIT, OLDER):
+        shelf.push_manifest(name, manifest, MANIFEST_TYPE)
+    return shelf
+
+
+def test_a_vouched_image_of_other_content_is_not_submitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody put the commit's tag on an older one; what is not checked out cannot be compared."""
+    attested = msgspec.structs.replace(environment(), attest="kms")
+    monkeypatch.setattr(provenance, "check", lambda *_: None)
+    monkeypatch.setattr(submit, "head", lambda root: COMMIT)
+
+    def planned(key: str, commit: str) -> str:
+        monkeypatch.setattr(submit, "Registry", lambda name: holding(key))
+        trigger, jobs = Trigger(TIME, commit), cast(Any, Jobs())
+        return str(submit.planned(jobs, config.load("recommender"), attested, trigger, False)["commit"])
+
+    assert planned(image.content_key(ROOT, "base", Builder(attested.builder)), COMMIT) == COMMIT
+    assert planned("0" * 64, OLDER) == OLDER
+    with pytest.raises(InputError, match="holds content 0{12}, but this commit's is"):
+        planned("0" * 64, COMMIT)
 
 
 def test_an_environment_that_does_not_train_is_refused() -> None:

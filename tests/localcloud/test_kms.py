@@ -143,6 +143,25 @@ for given in ({"algorithm": "EC_SIGN_ED25519"}, {"protection_level": "HSM"},
         assert named in words
 
 
+def test_a_role_with_a_condition_is_seen_by_who_asks_for_its_version(ask: Any) -> None:
+    answer = ask("""
+own, asked = made("key"), {"requested_policy_version": 3}
+policy = client.get_iam_policy(request={"resource": own, "options": asked})
+policy.version = 3
+policy.bindings.add(role="roles/cloudkms.signer",
+    members=["serviceAccount:a@test-project.iam.gserviceaccount.com"],
+    condition={"title": "this", "expression": 'resource.name.startsWith("projects/")'})
+client.set_iam_policy(request={"resource": own, "policy": policy})
+answer = []
+for options in (None, asked):
+    seen = client.get_iam_policy(request={"resource": own, "options": options})
+    answer.append([seen.version, seen.bindings[0].role, seen.bindings[0].condition.title])
+""")
+    assert answer[1] == [3, "roles/cloudkms.signer", "this"]
+    assert answer[0][1].startswith("roles/cloudkms.signer_withcond_")
+    assert (answer[0][0], answer[0][2]) == (1, "")
+
+
 def test_who_signs_may_do_nothing_else(program: Program, as_account: Callable[[str, str], Any]) -> None:
     start = START % ("grpc", "grants")
     program(

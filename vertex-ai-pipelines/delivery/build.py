@@ -3,13 +3,14 @@
 import argparse
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 
 import msgspec
 
 from delivery import builder as engines
-from delivery import context, image, provenance, sbom, settings
+from delivery import context, image, kept, provenance, sbom, settings
 from delivery.builder import Builder
 from delivery.command import run
 from delivery.git import head
@@ -61,14 +62,20 @@ def publish(environment: Environment, group: str, builder: Builder | None = None
     """
     builder = _at(environment, group, builder or Builder(environment.builder))
     engines.check(settings.ROOT, builder)
+    with _alone(group, builder):
+        return _published(environment, group, builder)
+
+
+def _published(environment: Environment, group: str, builder: Builder) -> tuple[str, bool]:
     registry = Registry(f"{environment.artifact_registry}/{group}")
-    reusable = partial(provenance.reusable, environment, registry)
-    digest, new = image.publish(registry, settings.ROOT, group, head(settings.ROOT), builder, reusable)
-    if new:
-        provenance.attest(environment, registry, digest)
+    origin = image.Origin(
+        partial(provenance.reusable, environment, registry),
+        partial(provenance.attest, environment, registry),
+    )
+    digest, new = image.publish(registry, settings.ROOT, group, head(settings.ROOT), builder, origin)
     if builder.is_whole:
         below = image.below_tag(settings.ROOT, group, builder) if builder.is_shared else digest
-        sbom.attach(registry, digest, below, settings.ROOT / image.FOLDER / group)
+        sbom.attach(registry, digest, below, kept.folder(settings.ROOT, group))
     return digest, new
 
 
@@ -149,11 +156,17 @@ def _made(group: str, environment: Environment | None, builder: Builder) -> tupl
     if environment:
         return publish(environment, group, builder)
     engines.check(settings.ROOT, builder)
-    made = image.make(settings.ROOT, group, builder)
-    if builder.is_whole:
-        folder = image.save(made, settings.ROOT, group)
-        print(f"layout        oci:{folder.relative_to(settings.ROOT)}", file=sys.stderr)
+    with _alone(group, builder):
+        made = image.make(settings.ROOT, group, builder)
+        if builder.is_whole:
+            folder = image.save(made, settings.ROOT, group)
+            print(f"layout        oci:{folder.relative_to(settings.ROOT)}", file=sys.stderr)
     return made.digest, True
+
+
+def _alone(group: str, builder: Builder) -> AbstractContextManager[None]:
+    """Files alone are put together in memory."""
+    return kept.alone(settings.ROOT, group) if builder.is_whole else nullcontext()
 
 
 def _leave_out(what: str, error: Exception) -> None:

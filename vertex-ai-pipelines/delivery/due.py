@@ -27,7 +27,9 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument("--environment", "--env", default="", help="(default: settings.toml's)")
     main.add_argument("--flow", default="", help="just this one, whatever its retrain_on says")
     main.add_argument(
-        "--github-output", action="store_true", help="set the step's outputs `flows` and `environment`"
+        "--github-output",
+        action="store_true",
+        help="set the step's outputs `flows`, `images` (flows whose images are built) and `environment`",
     )
     return main
 
@@ -39,7 +41,8 @@ def main(argv: list[str]) -> int:
     flows = [asked(arguments.flow, environment)] if arguments.flow else due(environment)
     if arguments.github_output:
         with Path(os.environ[OUTPUT]).open("a") as file:
-            file.write(f"flows={json.dumps(flows)}\nenvironment={environment.name}\n")
+            built = json.dumps(built_for(flows, environment))
+            file.write(f"flows={json.dumps(flows)}\nimages={built}\nenvironment={environment.name}\n")
     print(json.dumps(flows))
     return 0
 
@@ -50,6 +53,15 @@ def asked(flow: str, environment: Environment) -> str:
         what = f"settings.toml: environment '{environment.name}' does not train"
         raise InputError(what, "see its `train`")
     return config.load(flow).name
+
+
+def built_for(flows: list[str], environment: Environment) -> list[str]:
+    """The flows whose images train.yml makes when it submits `flows`.
+
+    Where images are attested, those of all flows: the schedule's tick then only tags what is there.
+    """
+    is_all = environment.attest != "off" and environment.retrains
+    return config.names() if is_all else flows
 
 
 def due(environment: Environment) -> list[str]:

@@ -104,7 +104,8 @@ def lacking(environment: Environment, trusted: Repository) -> Iterator[tuple[str
     yield from _provider_lacks(session, environment, trusted)
     for user in users(environment, trusted):
         name = f"{API}/projects/{environment.project}/serviceAccounts/{user.name}:getIamPolicy"
-        policy = _answer(session.post(name, timeout=TIMEOUT)) or {}
+        asked = {"options.requestedPolicyVersion": "3"}  # else who has a condition is not seen
+        policy = _answer(session.post(name, params=asked, timeout=TIMEOUT)) or {}
         bindings = [one for one in policy.get("bindings", []) if one["role"] == USER]
         members = {member for one in bindings for member in one["members"]}
         command = f"gcloud iam service-accounts add-iam-policy-binding {user.name} --role {USER}"

@@ -6,13 +6,13 @@ import io
 import json
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from delivery import builder as engines
-from delivery import context, layout, lock
+from delivery import context, kept, layout, lock
 from delivery.builder import Builder
 from delivery.dockerfile import DOCKERFILE, recipe
 from delivery.layout import LAYER_TYPE, PLATFORM, Image, digest_of
@@ -20,11 +20,24 @@ from delivery.registry import Registry
 from flows.errors import InputError
 
 FILES = Builder()
-FOLDER = ".local/images"
 LABEL = "retrain.content"
 MEND = "add it to the dependencies of that group in pyproject.toml, then lock and set up again"
-Reusable = Callable[[str | None], bool]
 DAY = "1980-01-01T00:00:00Z"  # of every layer, as in EPOCH
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is asked and said of who built an image; by default, nothing.
+
+    `reusable`: whether the image of that digest counts, which somebody else has put there; asked with
+    None where there is none. `attest` says of a digest that this process has built it.
+    """
+
+    reusable: Callable[[str | None], bool] = bool
+    attest: Callable[[str], None] = lambda digest: None
+
+
+UNASKED = Origin()
 
 
 def content_key(root: Path, group: str = "base", builder: Builder = FILES) -> str:
@@ -57,38 +70,41 @@ def make(
     return _on(_below(root, group, builder, store), root, key)
 
 
-def build_local(root: Path, group: str = "base") -> Image:
-    """The image of the files alone, without base and packages."""
-    return make(root, group)
-
-
 def publish(
     registry: Registry,
     root: Path,
     group: str,
     commit: str,
     builder: Builder = FILES,
-    reusable: Reusable = bool,
+    origin: Origin = UNASKED,
 ) -> tuple[str, bool]:
     """Put the image into the registry and the commit's tag on it; returns digest and newness.
 
     Content that is there already gets the tag without a build, byte for byte, if its digest is
-    `reusable`; that is asked with None where there is none, before it is built. Raises InputError where
-    the commit's tag is on another image.
+    `origin.reusable`; that is asked with None where there is none, before it is built. What is built is
+    attested before any tag names it. Raises InputError where the commit's tag is on another image.
     """
     key = content_key(root, group, builder)
     tag = content_tag(key)
-    named, there = _find(registry, commit), _find(registry, tag)
-    if named and there is None and _content_of(registry, named) == key:
-        there = named  # its other tag was taken off
-        registry.push_manifest(tag, named.manifest, named.kind)
+    named, tagged = _find(registry, commit), _find(registry, tag)
+    tagged = tagged if tagged and _content_of(registry, tagged) == key else None
+    there = named if named and _content_of(registry, named) == key else tagged
     _refuse_another(registry, commit, named, there)
-    kept = there if reusable(there.digest if there else None) else None
-    image = kept or _push_new(registry, make(root, group, builder, registry), tag, reusable)
+    used = there if origin.reusable(there.digest if there else None) else None
+    image = used or make(root, group, builder, registry)
     _refuse_another(registry, commit, named, image)
+
+    def counts(other: Image) -> bool:
+        is_known = named or (there and there.digest == other.digest)
+        return not is_known and _content_of(registry, other) == key and origin.reusable(other.digest)
+
+    if used is None:
+        image = _push_new(registry, image, tag, counts, origin.attest)
+    elif tagged is None:  # its other tag was taken off
+        registry.push_manifest(tag, used.manifest, used.kind)
     if named is None:
         registry.push_manifest(commit, image.manifest, image.kind)
-    return image.digest, kept is None
+    return image.digest, used is None
 
 
 def resolve(registry: Registry, commit: str) -> str:
@@ -105,14 +121,26 @@ def resolve(registry: Registry, commit: str) -> str:
     return found.digest
 
 
+def refuse_other_content(
+    registry: Registry, digest: str, root: Path, group: str, builder: Builder
+) -> None:
+    """Raises InputError where the registry's image does not hold what the tree at `root` would make."""
+    found, key = _find(registry, digest), content_key(root, group, builder)
+    held = _content_of(registry, found) if found else ""
+    if held != key:
+        raise InputError(
+            f"{registry.name}@{digest} holds content {held[:12] or 'that it does not name'}, but"
+            f" this commit's is {key[:12]}: somebody has put this commit's tag on another image",
+            "find out who; then delete that tag, and press the button of train.yml",
+        )
+
+
 def save(image: Image, root: Path, group: str) -> Path:
     """The whole image as a layout folder on this machine, in the place of the group's last one."""
-    folder = root / FOLDER / group / "image"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=folder.parent))
-    layout.write(image, part)
-    shutil.rmtree(folder, ignore_errors=True)
-    return part.rename(folder)
+    folder = kept.folder(root, group) / "image"
+    with kept.replacing(folder) as part:
+        layout.write(image, part)
+    return folder
 
 
 def _key(root: Path, group: str, builder: Builder, copied: set[Path], more: tuple[str, ...]) -> str:
@@ -169,7 +197,7 @@ def _below(root: Path, group: str, builder: Builder, registry: Registry | None) 
     registry = registry if builder.is_shared else None
     if registry and (found := _find(registry, tag)):
         return _with_config(registry, found)
-    folder = root / FOLDER / group / tag
+    folder = kept.folder(root, group) / tag
     if not folder.exists():
         _build(root, group, builder, folder)
     image = layout.read(folder)
@@ -178,30 +206,43 @@ def _below(root: Path, group: str, builder: Builder, registry: Registry | None) 
 
 
 def _build(root: Path, group: str, builder: Builder, folder: Path) -> None:
-    """Build into `folder`, whole or not at all; older ones of the group are no longer needed."""
+    """Build into `folder`, whole or not at all; then older ones of the group are no longer needed."""
     engines.needed(builder.kind)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    with kept.replacing(folder) as part:
+        engines.build(root, group, builder, part)
     for old in folder.parent.glob("below-*"):
-        shutil.rmtree(old, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as part:
-        engines.build(root, group, builder, Path(part) / "image")
-        if not folder.exists():  # somebody else was quicker
-            (Path(part) / "image").rename(folder)
+        if old != folder:
+            shutil.rmtree(old)
 
 
-def _push_new(registry: Registry, image: Image, tag: str, reusable: Reusable = bool) -> Image:
-    """Put the image and its tag into the registry; what the tag then says counts.
+def _push_new(
+    registry: Registry,
+    image: Image,
+    tag: str,
+    counts: Callable[[Image], bool] = lambda other: True,
+    attest: Callable[[str], None] = lambda digest: None,
+) -> Image:
+    """Put the image into the registry, by digest, and its tag on it once it is attested.
 
-    Two may build one content at once, and end with one digest.
+    Two may build one content at once, and end with one digest: what the tag says is taken instead, where
+    it `counts`. Whoever else may write there may have put the tag on anything.
     """
-    quicker = _find(registry, tag)
-    if quicker and reusable(quicker.digest):
+    if quicker := _another(registry, image, tag, counts):
         return quicker
     for digest, data in image.blobs.items():
         registry.push_blob(data, digest)
+    registry.push_manifest(image.digest, image.manifest, image.kind)
+    attest(image.digest)
     registry.push_manifest(tag, image.manifest, image.kind)
-    last = _find(registry, tag)
-    return image if last is None or last.digest == image.digest else last
+    return _another(registry, image, tag, counts) or image
+
+
+def _another(
+    registry: Registry, image: Image, tag: str, counts: Callable[[Image], bool]
+) -> Image | None:
+    """Another image than this one that the tag is on, and that counts."""
+    found = _find(registry, tag)
+    return found if found and found.digest != image.digest and counts(found) else None
 
 
 def _find(registry: Registry, reference: str) -> Image | None:
@@ -219,14 +260,17 @@ def _with_config(registry: Registry, image: Image) -> Image:
 
 def _content_of(registry: Registry, image: Image) -> str:
     """The content key that an image in the registry says of itself; "" where it says none."""
+    if "config" not in json.loads(image.manifest):
+        return ""
     labels = _with_config(registry, image).config.get("config", {}).get("Labels") or {}
     return str(labels.get(LABEL, ""))
 
 
 def _refuse_another(registry: Registry, commit: str, named: Image | None, there: Image | None) -> None:
     if named and (there is None or named.digest != there.digest):
+        now = f", but {there.digest}" if there else ""
         raise InputError(
-            f"{registry.name}:{commit} is {named.digest}, which is not this content's image",
+            f"{registry.name}:{commit} is {named.digest}, which is not this content's image{now}",
             "nobody moves a commit's tag: make a new commit, or delete that tag if nothing uses it",
         )
 

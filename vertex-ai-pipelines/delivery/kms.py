@@ -8,6 +8,7 @@ from flows.errors import RetrainError
 
 API = "https://cloudkms.googleapis.com/v1"
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
+CONDITIONAL = "options.requestedPolicyVersion=3"  # without it, a role with a condition has another name
 SIGNING = {  # the roles that may
     *("roles/cloudkms.signer", "roles/cloudkms.signerVerifier", "roles/cloudkms.cryptoOperator"),
     "roles/owner",
@@ -41,8 +42,8 @@ class Kms:
         return str(self._ask("GET", f"{self.version}/publicKey")["pem"])
 
     def signers(self) -> set[str]:
-        """The members whom the key's own policy lets sign."""
-        bindings = self._ask("GET", f"{self.key}:getIamPolicy").get("bindings", [])
+        """The members whom the key's own policy lets sign, whatever the condition."""
+        bindings = self._ask("GET", f"{self.key}:getIamPolicy?{CONDITIONAL}").get("bindings", [])
         return {member for one in bindings if one["role"] in SIGNING for member in one["members"]}
 
     def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:

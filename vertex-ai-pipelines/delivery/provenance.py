@@ -13,7 +13,7 @@ from delivery.registry import Registry
 from delivery.settings import Environment
 from flows.errors import InputError, RetrainError
 
-AGAIN = "press the button of train.yml: it builds the image again, and says so"
+AGAIN = "press the button of train.yml on main with environment '{}': it builds and signs them"
 
 
 class UnvouchedError(RetrainError):
@@ -28,7 +28,7 @@ def attest(environment: Environment, registry: Registry, digest: str) -> None:
     said = statement.made(registry.name, digest)
     envelope = dsse.sign(said, key.version, key.sign)
     try:
-        _checked(environment, envelope, digest)
+        _checked(environment, envelope, registry.name, digest)
     except ForgedError as error:
         raise RetrainError(
             f"{trust.path(environment)} does not trust what this run has signed: {error}",
@@ -65,13 +65,16 @@ def check(environment: Environment, registry: Registry, digest: str) -> None:
     name, reasons = f"{registry.name}@{digest}", list[str]()
     for envelope in referrers.attached(registry, digest, dsse.ENVELOPE):
         try:
-            _checked(environment, envelope, digest)
+            _checked(environment, envelope, registry.name, digest)
         except ForgedError as error:
             reasons.append(str(error))
         else:
             return
     why = "; ".join(reasons) or "there is no attestation of it"
-    raise UnvouchedError(f"{name}: nobody trusted says that train.yml built it: {why}", AGAIN)
+    raise UnvouchedError(
+        f"{name}: nobody trusted says that train.yml built it: {why}",
+        AGAIN.format(environment.name),
+    )
 
 
 def check_used(environment: Environment, image: str) -> None:
@@ -87,15 +90,15 @@ def _refuse_others(environment: Environment) -> None:
     raise InputError(
         f"'{environment.name}' attests its images (attest = \"{environment.attest}\"), and only"
         " train.yml on main can",
-        "push to main, or press the button of train.yml",
+        AGAIN.format(environment.name),
     )
 
 
-def _checked(environment: Environment, envelope: bytes, digest: str) -> None:
+def _checked(environment: Environment, envelope: bytes, image: str, digest: str) -> None:
     """That a trusted key signed just what is wanted. Raises ForgedError."""
     keys = trust.read(environment)
     said, name = dsse.opened(envelope, trust.publics(keys))
     if since := trust.expired(keys, name):
         raise ForgedError(f"its key counts no more since {since:%Y-%m-%d}: {name}")
-    if reasons := list(statement.wrong(said, digest, settings.load().repository)):
+    if reasons := list(statement.wrong(said, image, digest, settings.load().repository)):
         raise ForgedError("; ".join(reasons))

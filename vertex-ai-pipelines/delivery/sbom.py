@@ -76,14 +76,18 @@ def _syft(folder: Path, name: str, digest: str) -> bytes:
     with tempfile.TemporaryDirectory() as home:
         own = {"SYFT_CHECK_FOR_APP_UPDATE": "false", "HOME": home, "TMPDIR": home}
         source = ["--source-name", name, "--source-version", digest]
-        done = subprocess.run(
-            [_program(), "scan", f"oci-dir:{folder}", "--output", "spdx-json", "--quiet", *source],
-            env={"PATH": os.environ.get("PATH", ""), **own},
-            cwd=home,
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [_program(), "scan", f"oci-dir:{folder}", "--output", "spdx-json", "--quiet", *source],
+                env={"PATH": os.environ.get("PATH", ""), **own},
+                cwd=home,
+                capture_output=True,
+                timeout=PATIENCE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            what = f"{name}@{digest}: syft has not listed what it holds within {PATIENCE} s"
+            raise RetrainError(what, "build it again: the image itself is there") from None
     if done.returncode:
         raise RetrainError(
             f"{name}@{digest}: syft cannot list what it holds: {done.stderr.decode().strip()[-300:]}",

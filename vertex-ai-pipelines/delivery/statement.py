@@ -55,8 +55,8 @@ def is_ours(repository: str) -> bool:
     )
 
 
-def wrong(statement: dict[str, Any], digest: str, repository: str) -> Iterator[str]:
-    """What keeps a statement from saying: train.yml, on main of `repository`, built that digest."""
+def wrong(statement: dict[str, Any], name: str, digest: str, repository: str) -> Iterator[str]:
+    """What keeps a statement from saying: train.yml, on main of `repository`, built name@digest."""
     source = f"{WEB}/{repository}"
     workflow = ("predicate", "buildDefinition", "externalParameters", "workflow")
     expected = {
@@ -69,20 +69,12 @@ def wrong(statement: dict[str, Any], digest: str, repository: str) -> Iterator[s
         ("predicate", "runDetails", "builder", "id"): f"{source}/{WORKFLOW}@{MAIN}",
     }
     subjects = statement.get("subject")
-    digests = [_at(one, ("digest",)) for one in subjects] if isinstance(subjects, list) else []
-    if _split(digest) not in digests:
-        yield f"it is of another image, not of {digest}"
+    if {"name": name, "digest": _split(digest)} not in (subjects if isinstance(subjects, list) else []):
+        yield f"it is of another image, not of {name}@{digest}"
     for path, value in expected.items():
         found = _at(statement, path)
         if found != value:
             yield f"its {path[-1]} is '{found}', not '{value}'"
-
-
-def commit_of(statement: dict[str, Any]) -> str:
-    """The commit that it says the image was built at; empty where it says none."""
-    found = _at(statement, ("predicate", "buildDefinition", "resolvedDependencies"))
-    first = found[0] if isinstance(found, list) and found else None
-    return str(_at(first, ("digest", "gitCommit")) or "")
 
 
 def _split(digest: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ from delivery import (
     summary,
     workflow_run,
 )
+from delivery.builder import Builder
 from delivery.command import run
 from delivery.git import head
 from delivery.jobs import OVERRIDDEN, Jobs
@@ -126,7 +127,8 @@ def planned(
     """The run that `trigger` asks for: its job's resource name, version, commit and image.
 
     Raises InputError for a missing image or environment, and for a gate that is not the commit's;
-    RetrainError for an image that nobody vouches for, where the environment wants that.
+    RetrainError for an image that nobody vouches for, where the environment wants that, and InputError
+    for one that does not hold what this commit does.
     """
     if not environment.train:
         raise InputError(
@@ -135,7 +137,7 @@ def planned(
     _refuse_another_gate(flow, environment)
     registry = Registry(f"{environment.artifact_registry}/{flow.image}")
     digest = image.resolve(registry, trigger.commit)
-    provenance.check(environment, registry, digest)
+    _refuse_unvouched(environment, registry, digest, flow, trigger)
     # Experiments may share a project with what is released.
     prefix = f"{environment.name}-" if environment.ends_at else ""
     trigger = _next_attempt(jobs, flow, trigger, prefix) if again else trigger
@@ -193,6 +195,16 @@ def parameters(flow: FlowConfig, environment: Environment, plan: dict[str, str])
         "github": _github(environment),
     }
     return values | plan | pipeline.options(flow)
+
+
+def _refuse_unvouched(
+    environment: Environment, registry: Registry, digest: str, flow: FlowConfig, trigger: Trigger
+) -> None:
+    """An image that train.yml has built is still another commit's, if somebody moved the tag."""
+    provenance.check(environment, registry, digest)
+    if environment.attest != "off" and trigger.commit == head(settings.ROOT):
+        by = Builder(environment.builder)
+        image.refuse_other_content(registry, digest, settings.ROOT, flow.image, by)
 
 
 def _refuse_another_gate(flow: FlowConfig, environment: Environment) -> None:

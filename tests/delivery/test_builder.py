@@ -117,6 +117,21 @@ def test_bad_input_is_refused_by_name_before_any_build(
     assert said in caught.value.what
 
 
+@pytest.mark.parametrize("link", ["flows/key", "flows", "poetry.lock"])
+@pytest.mark.parametrize("is_dangling", [False, True])
+def test_a_link_is_not_copied_wherever_it_leads(tmp_path: Path, link: str, is_dangling: bool) -> None:
+    """Its name says nothing of what it leads to: flows/key may be a key of this machine."""
+    root, outside = tree(tmp_path / "tree"), tmp_path / "outside"
+    here = root / link
+    if here.exists():
+        here.rename(outside)
+    else:
+        outside.write_text("1")
+    here.symlink_to(tmp_path / "nothing" if is_dangling else outside)
+    with pytest.raises(InputError, match=rf"copies {link}: {link} is a symbolic link"):
+        context.refuse_secrets(root)
+
+
 @pytest.mark.parametrize(
     "project",
     [

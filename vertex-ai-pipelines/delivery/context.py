@@ -95,7 +95,13 @@ def _copied(root: Path, copy: Copy) -> Iterator[Path]:
 
 
 def _refuse(root: Path, path: Path, copy: Copy) -> None:
-    """Raises InputError where a copied file is a secret by its name or by what it holds."""
+    """Raises InputError where a copied file is a secret by its name or by what it holds, or no file."""
+    for place in (path, *path.parents):
+        if (root / place).is_symlink() and place.name:
+            raise InputError(
+                f"{DOCKERFILE}: '{copy}' copies {path}: {place} is a symbolic link",
+                f"put the file itself there, or name it in {IGNORE}: a link's end is not looked at",
+            )
     mend = f"copy less, or name it in {IGNORE}; who has the image has it"
     parts = FOLDERS & set(path.parts)
     if parts or any(fnmatch(path.name.lower(), name) for name in NAMES):
@@ -117,4 +123,5 @@ def _kept(root: Path) -> set[Path]:
     lines = read(root, IGNORE).decode().splitlines()
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     found = {Path(path) for path in exclude_paths(str(root), patterns)}
-    return {path for path in found if (root / path).is_file() and path.name not in (DOCKERFILE, IGNORE)}
+    kept = {path for path in found if (root / path).is_file() or (root / path).is_symlink()}
+    return {path for path in kept if path.name not in (DOCKERFILE, IGNORE)}

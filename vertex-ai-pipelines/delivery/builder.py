@@ -86,11 +86,12 @@ def check(root: Path, builder: Builder) -> None:
     context.refuse_secrets(root)
     for base in bases(root):
         pinned(base, f"{DOCKERFILE}: FROM")
-    if builder.is_whole and not recipe(root).below:
-        raise InputError(
-            f"{DOCKERFILE}: its last stage does more than to copy the flows",
-            "put what RUN and COPY --from do into a stage of its own, and start the last one FROM it",
-        )
+    plan, mend = recipe(root), "put it into a stage of its own, and start the last one FROM that"
+    if plan.more:
+        what = f"{DOCKERFILE}: its last stage does more than to copy the flows: '{plan.more[0]}'"
+        raise InputError(what, mend)
+    if builder.is_whole and not plan.below:
+        raise InputError(f"{DOCKERFILE}: its last stage stands on an image, not on a stage", mend)
 
 
 def build(root: Path, group: str, builder: Builder, folder: Path) -> None:

@@ -46,22 +46,19 @@ class Stage:
     name: str
     steps: Steps
 
-    def named(self, instruction: str) -> list[str]:
-        """The values of its instructions of that name."""
-        return [value for name, value in self.steps if name == instruction]
-
 
 @dataclass(frozen=True)
 class Recipe:
     """The image: what its last stage copies from the tree, and its settings.
 
     `below` is the stage that the last one only adds files to, "" where it does more or stands on no
-    stage; `earlier` is what the other stages copy from the tree.
+    stage; `more` is what it does more; `earlier` is what the other stages copy from the tree.
     """
 
     copies: tuple[Copy, ...]
     earlier: tuple[Copy, ...]
     below: str
+    more: tuple[str, ...]
     workdir: str
     variables: tuple[str, ...]
     user: str
@@ -73,11 +70,12 @@ def recipe(root: Path) -> Recipe:
     stages = read(root)
     last, line = stages[-1], _ancestry(stages)
     steps = [step for stage in line for step in stage.steps]
-    is_on_stage = len(line) > 1 and not _made(last)
+    more = tuple(_more(last))
     return Recipe(
         copies=_copies(last.steps, steps[: len(steps) - len(last.steps)]),
         earlier=tuple(copy for stage in stages[:-1] for copy in _copies(stage.steps, [])),
-        below=last.base if is_on_stage else "",
+        below=last.base if len(line) > 1 and not more else "",
+        more=more,
         workdir=str(_workdir(steps)),
         variables=tuple(pair for name, value in steps if name == "ENV" for pair in _pairs(value)),
         user=_last(steps, "USER"),
@@ -152,9 +150,13 @@ def _ancestry(stages: list[Stage]) -> list[Stage]:
     return line
 
 
-def _made(stage: Stage) -> list[str]:
-    """What the stage does that only a container engine can."""
-    return stage.named("RUN") + [copy for copy in stage.named("COPY") if copy.startswith("--from=")]
+def _more(stage: Stage) -> list[str]:
+    """What the stage does that is neither a copy from the tree nor a setting that is read here."""
+    return [
+        f"{name} {value}"
+        for name, value in stage.steps
+        if name not in {*READ, "COMMENT"} or (name == "COPY" and value.startswith("--from="))
+    ]
 
 
 def _copies(steps: Steps, before: Steps) -> tuple[Copy, ...]:

@@ -22,7 +22,11 @@ Kind = Literal["docker", "buildah", "files"]
 KINDS: tuple[Kind, ...] = ("docker", "buildah", "files")
 # The same for equal content, or two commits of it would have two digests; zip knows no earlier day.
 EPOCH = 315532800  # 1980-01-01
-BUILDER = "retrain"  # of buildx, where its own cannot write images as folders
+# What builds, wherever it does: another one makes other bytes of the same Dockerfile.
+BUILDKIT = (
+    "moby/buildkit:v0.32.2@sha256:28a898719c18a33f4e8000685287fa36fd0dd9560c6440227d3a732d79bb41d8"
+)
+BUILDER = "retrain-buildkit-v0.32.2"  # buildx's builder of it; who makes it by hand may take a mirror's
 TAIL = 20  # lines of an engine's log in an error
 CAUSES = {  # what an engine's log says of bad input, and what that means
     "DO NOT MATCH THE HASHES": (
@@ -139,13 +143,12 @@ def _buildah(arguments: list[str], folder: Path) -> None:
 
 
 def _docker_builder() -> str:
-    """The buildx builder to name: ours where the present one cannot write folders, made where needed."""
-    shown = _said(["docker", "buildx", "inspect"])
-    is_plain = any(line.split() == ["Driver:", "docker"] for line in shown.splitlines())
-    if not is_plain or "io.containerd.snapshotter" in _said(["docker", "info"]):
+    """The buildx builder to name: none where the present one runs our BuildKit, else ours."""
+    if BUILDKIT in _said(["docker", "buildx", "inspect"]):
         return ""
     if not _answers(["docker", "buildx", "inspect", BUILDER]):
-        _run(["docker", "buildx", "create", "--name", BUILDER, "--driver", "docker-container"])
+        made = ["--driver", "docker-container", "--driver-opt", f"image={BUILDKIT}"]
+        _run(["docker", "buildx", "create", "--name", BUILDER, *made])
     return BUILDER
 
 

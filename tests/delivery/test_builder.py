@@ -393,16 +393,6 @@ def test_what_an_engine_says_is_told(log: str, error: type[RetrainError], said: 
     assert type(caught.value) is error
 
 
-def test_the_registry_s_login_leaves_the_rest_of_docker_s_configuration(tmp_path: Path) -> None:
-    file = tmp_path / "config.json"
-    file.write_text('{"auths": {"a": {}}, "credHelpers": {"b": "x", "c": "y"}, "currentContext": "z"}')
-    assert builder.with_login(file, "b", "token") == {
-        "auths": {"a": {}, "b": {"auth": "b2F1dGgyYWNjZXNzdG9rZW46dG9rZW4="}},
-        "credHelpers": {"c": "y"},
-        "currentContext": "z",
-    }
-
-
 def test_engines_see_the_stages_files_with_modes_that_no_umask_changes(tmp_path: Path) -> None:
     root, folder = tree(tmp_path / "tree"), tmp_path / "context"
     (root / "poetry.lock").chmod(0o600)

@@ -167,19 +167,21 @@ def _logged_in(host: str) -> Iterator[dict[str, str]]:
         for path in own.glob("*"):
             if path.name != "config.json":
                 (folder / path.name).symlink_to(path)
-        (own / "buildx").mkdir(parents=True, exist_ok=True)
+        builders = Path(os.environ.get("BUILDX_CONFIG") or own / "buildx")
+        builders.mkdir(parents=True, exist_ok=True)
         file = folder / "config.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps(with_login(own / "config.json", host, _token())))
-        yield {"DOCKER_CONFIG": name, "BUILDX_CONFIG": str(own / "buildx")}
+        yield {"DOCKER_CONFIG": name, "BUILDX_CONFIG": str(builders)}
 
 
 def with_login(file: Path, host: str, token: str) -> dict[str, object]:
     """Docker's configuration in `file`, with a Google access token for `host`."""
     config = json.loads(file.read_text()) if file.exists() else {}
     login = {"auth": base64.b64encode(f"oauth2accesstoken:{token}".encode()).decode()}
-    others = {key: value for key, value in config.get("credHelpers", {}).items() if key != host}
-    return {**config, "auths": {**config.get("auths", {}), host: login}, "credHelpers": others}
+    # An empty helper: this file's login counts, whatever helper or store all other hosts have.
+    helpers = {**config.get("credHelpers", {}), host: ""}
+    return {**config, "auths": {**config.get("auths", {}), host: login}, "credHelpers": helpers}
 
 
 def _token() -> str:

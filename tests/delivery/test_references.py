@@ -8,6 +8,7 @@ import yaml
 
 from delivery import build, compiled, pipeline, releases
 from delivery import compile as compiling
+from delivery.builder import BUILDER, BUILDKIT
 from delivery.references import pinned
 from flows import config
 from flows.errors import InputError
@@ -119,6 +120,11 @@ def test_every_image_that_is_built_on_is_named_by_its_digest() -> None:
     for name, base in found - stages:
         if base != "scratch" and not base.startswith("$"):
             pinned(base, name)
+
+
+def test_what_builds_is_named_by_its_digest_and_its_builder_by_its_version() -> None:
+    assert pinned(BUILDKIT, "builder") == BUILDKIT
+    assert BUILDKIT.partition("@")[0].rpartition(":")[2] == BUILDER.rpartition("-")[2]
 
 
 def test_the_build_s_cache_is_the_one_tag_that_moves() -> None:

@@ -17,10 +17,10 @@ from flows.errors import InputError, RetrainError
 ONE, TWO = "1" * 40, "2" * 40
 PIN = "@sha256:" + "a" * 64
 DOCKERFILE = f"""\
-ARG BASE=python:3.12{PIN}
-FROM ${{BASE}} AS packages
+FROM python:3.12{PIN} AS base
+FROM base AS packages
 COPY pyproject.toml poetry.lock ./
-FROM ${{BASE}} AS runtime
+FROM base AS runtime
 COPY --from=packages /packages /packages
 WORKDIR /app
 ENV PATH=/packages/bin:/bin
@@ -111,6 +111,10 @@ EVERYTHING = {".dockerignore": "", **replaced("COPY flows /app/flows", "COPY . /
         ),
         ({"pyproject.toml": "["}, "pyproject.toml: not valid TOML"),
         (replaced(PIN, ""), "image 'python:3.12' is named by neither a digest nor a commit's tag"),
+        (
+            replaced(f"FROM python:3.12{PIN}", f"ARG BASE=python:3.12{PIN}\nFROM ${{BASE}}"),
+            "image '${BASE}'",  # who brings updates reads no arguments
+        ),
         (replaced("--from=packages", "--from=tools:latest"), "image 'tools:latest'"),
         (replaced("WORKDIR /app", "RUN --mount=type=bind,from=tools:1,target=/t make"), "'tools:1'"),
         (replaced("FROM runtime\n", f"FROM python{PIN}\n"), "last stage stands on an image"),
@@ -400,6 +404,15 @@ def test_engines_see_the_stages_files_with_modes_that_no_umask_changes(tmp_path:
     context.write(root, folder)
     found = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
     assert found == {"Dockerfile": 0o644, "pyproject.toml": 0o644, "poetry.lock": 0o644}
+
+
+def test_another_base_stands_in_the_dockerfile_that_engines_see(tmp_path: Path) -> None:
+    root, other = tree(tmp_path / "tree"), f"debian:12{PIN}"
+    (tmp_path / "context").mkdir()
+    context.write(root, tmp_path / "context", other)
+    seen = (tmp_path / "context" / "Dockerfile").read_text()
+    assert seen == DOCKERFILE.replace(f"python:3.12{PIN}", other)
+    assert dockerfile.bases(tmp_path / "context") == [other]
 
 
 def test_this_repository_s_dockerfile_builds_on_one_pinned_image() -> None:

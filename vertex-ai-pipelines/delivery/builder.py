@@ -104,7 +104,7 @@ def build(root: Path, group: str, builder: Builder, folder: Path) -> None:
     Raises InputError for a lock or a hash that does not fit, RetrainError with the log's last lines.
     """
     with tempfile.TemporaryDirectory() as place:
-        context.write(root, Path(place))
+        context.write(root, Path(place), builder.base)
         arguments = [
             "--target",
             recipe(root).below,
@@ -112,7 +112,6 @@ def build(root: Path, group: str, builder: Builder, folder: Path) -> None:
             "linux/amd64",
             "--build-arg",
             f"DEPENDENCY_GROUPS={','.join(lock.groups_of(group))}",
-            *(["--build-arg", f"BASE={builder.base}"] if builder.base else []),
         ]
         if builder.kind == "docker":
             _docker([*arguments, place], folder, builder.cache)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
-from delivery.dockerfile import DOCKERFILE, Copy, recipe
+from delivery.dockerfile import DOCKERFILE, Copy, on, recipe
 from delivery.lock import read
 from flows.errors import InputError
 
@@ -62,13 +62,18 @@ def earlier(root: Path) -> list[Path]:
     return sorted({path for copy in recipe(root).earlier for path in _copied(root, copy)})
 
 
-def write(root: Path, folder: Path) -> None:
-    """The stages' context and the Dockerfile in `folder`, with modes that no umask has changed."""
+def write(root: Path, folder: Path, base: str = "") -> None:
+    """The stages' context and the Dockerfile in `folder`, with modes that no umask has changed.
+
+    `base` stands in the Dockerfile for its own.
+    """
     for path in (Path(DOCKERFILE), *earlier(root)):
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / path, place)
         place.chmod(0o644)
+    if base:
+        (folder / DOCKERFILE).write_text(on(root, base))
     for place in folder.rglob("*"):
         if place.is_dir():
             place.chmod(0o755)

@@ -105,29 +105,22 @@ def read(root: Path) -> list[Stage]:
 def bases(root: Path) -> list[str]:
     """The images that the Dockerfile builds on or copies from: references, not its own stages."""
     stages = read(root)
-    own, known = {stage.name for stage in stages}, _arguments(root)
-    taken = [stage.base for stage in stages]
-    taken += [name for stage in stages for step in stage.steps for name in _sources(*step)]
-    found = {re.sub(r"\$\{?(\w+)\}?", lambda name: known.get(name[1], name[0]), base) for base in taken}
-    return sorted(base for base in found if base.lower() not in own | {"scratch"} and not base.isdigit())
+    own = {stage.name for stage in stages} | {"scratch"}
+    found = {stage.base for stage in stages}
+    found |= {name for stage in stages for step in stage.steps for name in _sources(*step)}
+    return sorted(base for base in found if base.lower() not in own and not base.isdigit())
+
+
+def on(root: Path, base: str) -> str:
+    """The Dockerfile's text with `base` in place of the image that its first stage stands on."""
+    text, own = (root / DOCKERFILE).read_text(), re.escape(read(root)[0].base)
+    return re.sub(rf"^(\s*FROM\s.*?){own}(?!\S)", lambda line: line[1] + base, text, flags=re.M | re.I)
 
 
 def _sources(instruction: str, value: str) -> list[str]:
     """The images or stages that an instruction's flags name: --from=IMAGE, --mount=…,from=IMAGE."""
     flags = re.match(r"(?:--\S+\s+)*", value) if instruction in ("COPY", "RUN") else None
     return re.findall(r"\bfrom=([^,\s]+)", flags[0]) if flags else []
-
-
-def _arguments(root: Path) -> dict[str, str]:
-    """The defaults of the arguments that stand before the first FROM."""
-    found: dict[str, str] = {}
-    for name, value in _parsed(root):
-        if name == "FROM":
-            break
-        if name == "ARG":
-            key, _, default = value.partition("=")
-            found[key] = default.strip('"')
-    return found
 
 
 def _parsed(root: Path) -> Iterator[tuple[str, str]]:

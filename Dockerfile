@@ -1,8 +1,8 @@
 # The one image of a dependency group: every step of every flow runs from it, and the prediction server.
 # Three stages, because they change at different times: packages, what stands below the flows, the flows.
-ARG BASE=python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254
+FROM python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254 AS base
 
-FROM ${BASE} AS packages
+FROM base AS packages
 ENV PYTHONHASHSEED=0 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /poetry \
  && /poetry/bin/pip install poetry==2.5.1 poetry-plugin-export==1.10.1
@@ -27,7 +27,7 @@ RUN /poetry/bin/poetry export --only "$DEPENDENCY_GROUPS" --output requirements.
     -o -path '*/pyarrow/libarrow_*.so' -o -path '*/pyarrow/libarrow_*.so.*.*.*' \) -delete \
  && /packages/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /packages
 
-FROM ${BASE} AS runtime
+FROM base AS runtime
 # Not useradd: it writes the day into the image.
 RUN echo "retrain:x:10001:10001::/tmp:/usr/sbin/nologin" >> /etc/passwd
 COPY --from=packages /packages /packages

@@ -96,6 +96,7 @@ class Engine:
         buildah makes a name of the path, and not every path is one.
         """
         link = Path(tempfile.gettempdir()) / f"retrain-{os.getpid()}"
+        link.unlink(missing_ok=True)  # of a process that was killed
         link.symlink_to(folder.resolve())
         try:
             return self.run("buildah", "pull", "--quiet", f"oci:{link}")

@@ -100,7 +100,7 @@ def _naive(engine: Engine, base: str, tree: Path, folder: Path) -> tuple[float, 
     made = Path(f"{folder}.id").read_text().strip()
     engine.run("buildah", "push", "--format", "oci", made, f"oci:{folder}:image")
     spent = round(time.perf_counter() - start, 2)
-    found = sizes.manifest(folder)
+    found = json.loads(layout.read(folder).manifest)
     return spent, {one["digest"]: one["size"] for one in (found["config"], *found["layers"])}
 
 
@@ -174,7 +174,7 @@ def _median(published: list[_Published]) -> float:
 def _weights(folder: Path, base: str, engine: Engine) -> dict[str, Any]:
     """What an image weighs; the base is not ours to cut, so it stands by itself."""
     found = sizes.measure(folder)
-    below = len(sizes.manifest(engine.layout(base))["layers"])
+    below = len(layout.read(engine.layout(base)).layers)
     return {
         "files": sum(layer.files for layer in found.layers[below:]),
         "pushed": sum(layer.pushed for layer in found.layers[below:]),

@@ -18,7 +18,8 @@ from delivery.settings import ROOT, Environment
 
 NAME, PROCESS_A_STEP = "Retrain's local job", True
 IMAGE = "bench"
-DOCKERFILE = """FROM python:3.12-slim
+# Of the files alone: a local step has its base and its packages from this machine.
+DOCKERFILE = """FROM scratch
 WORKDIR /app
 ENV PYTHONPATH=/app
 COPY five.py /app/five.py

@@ -20,10 +20,10 @@ from flows.errors import InputError, RetrainError
 ONE, TWO = "1" * 40, "2" * 40
 PIN = "@sha256:" + "a" * 64
 DOCKERFILE = f"""\
-ARG BASE=python:3.12{PIN}
-FROM ${{BASE}} AS packages
+FROM python:3.12{PIN} AS base
+FROM base AS packages
 COPY pyproject.toml poetry.lock ./
-FROM ${{BASE}} AS runtime
+FROM base AS runtime
 COPY --from=packages /packages /packages
 WORKDIR /app
 ENV PATH=/packages/bin:/bin
@@ -79,6 +79,15 @@ def test_the_small_tree_and_this_repository_can_be_built(tmp_path: Path) -> None
 
 
 PEM = "-----BEGIN " + "PRIVATE KEY-----"
+# Without an engine none of it would be in the image, and nobody would be told.
+MORE = (
+    "RUN make",
+    "COPY --from=packages /packages /other",
+    "LABEL team=data",
+    "EXPOSE 8080",
+    'SHELL ["/bin/sh"]',
+    "ARG DEBUG=1",
+)
 EVERYTHING = {".dockerignore": "", **replaced("COPY flows /app/flows", "COPY . /app")}
 
 
@@ -105,10 +114,17 @@ EVERYTHING = {".dockerignore": "", **replaced("COPY flows /app/flows", "COPY . /
         ),
         ({"pyproject.toml": "["}, "pyproject.toml: not valid TOML"),
         (replaced(PIN, ""), "image 'python:3.12' is named by neither a digest nor a commit's tag"),
+        (
+            replaced(f"FROM python:3.12{PIN}", f"ARG BASE=python:3.12{PIN}\nFROM ${{BASE}}"),
+            "image '${BASE}'",  # who brings updates reads no arguments
+        ),
         (replaced("--from=packages", "--from=tools:latest"), "image 'tools:latest'"),
         (replaced("WORKDIR /app", "RUN --mount=type=bind,from=tools:1,target=/t make"), "'tools:1'"),
-        (replaced("FROM runtime\n", f"FROM python{PIN}\n"), "last stage does more than"),
-        (replaced("FROM runtime\n", "FROM runtime\nRUN make\n"), "last stage does more than"),
+        (replaced("FROM runtime\n", f"FROM python{PIN}\n"), "last stage stands on an image"),
+        *(
+            (replaced("USER 10001\n", f"USER 10001\n{more}\n"), f"copy the flows: '{more}'")
+            for more in MORE
+        ),
     ],
 )
 def test_bad_input_is_refused_by_name_before_any_build(
@@ -118,6 +134,21 @@ def test_bad_input_is_refused_by_name_before_any_build(
     with pytest.raises(InputError) as caught:
         builder.check(tree(tmp_path, **changed), WHOLE)
     assert said in caught.value.what
+
+
+@pytest.mark.parametrize("link", ["flows/key", "flows", "poetry.lock"])
+@pytest.mark.parametrize("is_dangling", [False, True])
+def test_a_link_is_not_copied_wherever_it_leads(tmp_path: Path, link: str, is_dangling: bool) -> None:
+    """Its name says nothing of what it leads to: flows/key may be a key of this machine."""
+    root, outside = tree(tmp_path / "tree"), tmp_path / "outside"
+    here = root / link
+    if here.exists():
+        here.rename(outside)
+    else:
+        outside.write_text("1")
+    here.symlink_to(tmp_path / "nothing" if is_dangling else outside)
+    with pytest.raises(InputError, match=rf"copies {link}: {link} is a symbolic link"):
+        context.refuse_secrets(root)
 
 
 @pytest.mark.parametrize(
@@ -498,16 +529,6 @@ def test_what_an_engine_says_is_told(log: str, error: type[RetrainError], said: 
     assert type(caught.value) is error
 
 
-def test_the_registry_s_login_leaves_the_rest_of_docker_s_configuration(tmp_path: Path) -> None:
-    file = tmp_path / "config.json"
-    file.write_text('{"auths": {"a": {}}, "credHelpers": {"b": "x", "c": "y"}, "currentContext": "z"}')
-    assert builder.with_login(file, "b", "token") == {
-        "auths": {"a": {}, "b": {"auth": "b2F1dGgyYWNjZXNzdG9rZW46dG9rZW4="}},
-        "credHelpers": {"c": "y"},
-        "currentContext": "z",
-    }
-
-
 def test_engines_see_the_stages_files_with_modes_that_no_umask_changes(tmp_path: Path) -> None:
     root, folder = tree(tmp_path / "tree"), tmp_path / "context"
     (root / "poetry.lock").chmod(0o600)
@@ -515,6 +536,15 @@ def test_engines_see_the_stages_files_with_modes_that_no_umask_changes(tmp_path:
     context.write(root, folder)
     found = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
     assert found == {"Dockerfile": 0o644, "pyproject.toml": 0o644, "poetry.lock": 0o644}
+
+
+def test_another_base_stands_in_the_dockerfile_that_engines_see(tmp_path: Path) -> None:
+    root, other = tree(tmp_path / "tree"), f"debian:12{PIN}"
+    (tmp_path / "context").mkdir()
+    context.write(root, tmp_path / "context", other)
+    seen = (tmp_path / "context" / "Dockerfile").read_text()
+    assert seen == DOCKERFILE.replace(f"python:3.12{PIN}", other)
+    assert dockerfile.bases(tmp_path / "context") == [other]
 
 
 def test_this_repository_s_dockerfile_builds_on_one_pinned_image() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from delivery import build, compiled, pipeline, releases, settings
+from delivery import build, compiled, pipeline, releases
 from delivery import compile as compiling
+from delivery.builder import BUILDER, BUILDKIT
 from delivery.references import pinned
 from flows import config
 from flows.errors import InputError
@@ -26,9 +27,18 @@ LOOSE = [
     f"{DIGEST}0",
     f"{COMMIT} x",
 ]
-HOSTS = r"(?:docker\.io|ghcr\.io|quay\.io|gcr\.io|[\w-]+-docker\.pkg\.dev)"
-REFERENCE = re.compile(rf"\b{HOSTS}/[\w./-]*\w[:@][\w:.{{}}'*-]+")
-FROM = re.compile(r"^\s*(?:FROM|ARG \w*(?:BASE|IMAGE)\w*=)\s*(\S+)", re.M)
+# An image, whatever follows its name; at Artifact Registry it is below a project's repository.
+IMAGE = r"\b(?:(?:docker|ghcr|quay|gcr)\.io(?:/[\w.-]+)+|[\w-]+-docker\.pkg\.dev(?:/[\w.-]+){3,})"
+REFERENCE = re.compile(rf"{IMAGE}(?:[:@][\w:.@{{}}'*-]+)?")
+# Also in a program's text: a bench writes a Dockerfile.
+FROM = re.compile(
+    r"(?:^\s*|[\"'])(?:FROM\s+(?:--\S+\s+)*|ARG \w*(?:BASE|IMAGE)\w*=)([\w$][^\s\"'\\]*)", re.M
+)
+STAGE = re.compile(r"^\s*FROM .* AS (\S+)", re.M)
+# buildx's cache, the one name that comes to mean something else: its layers are found by what they are
+# made of, nothing runs it, and where images are attested nothing is taken from it.
+CACHE = "artifact_registry}/cache:{group}"
+TAGGED = re.compile(r"artifact_registry\}/[\w.{}-]+:[\w.{}()-]+")
 RELEASE = """\
 schema = 1
 [champion]
@@ -79,26 +89,46 @@ def test_no_command_line_takes_it(tmp_path: Path) -> None:
         build.main(["--builder", "buildah", "--base", image])
 
 
+def texts() -> list[tuple[str, str]]:
+    """Every file, but for the tests: those hold what is refused."""
+    names = [name for name in tracked() if not name.startswith("tests/") and name != "poetry.lock"]
+    return [(name, (ROOT / name).read_text(errors="replace")) for name in names]
+
+
 def test_no_file_has_it() -> None:
     loose = [
         f"{name}: {found}"
-        for name in tracked()
-        if not name.startswith("tests/") and name != "poetry.lock"
-        for found in REFERENCE.findall((settings.ROOT / name).read_text(errors="replace"))
+        for name, text in texts()
+        for found in REFERENCE.findall(text)
         if not re.search(r"@sha256:|:[0-9a-f]{40}$", found)
     ]
     assert loose == []
 
 
+@pytest.mark.parametrize("end", ["", ":latest", ":3.12"])
+def test_it_would_be_found(end: str) -> None:
+    assert REFERENCE.findall(f'image = "{NAME}{end}"') == [NAME + end]
+    assert FROM.findall(f'TEXT = """FROM python{end}\n') == [f"python{end}"]
+    assert FROM.findall(f"FROM --platform=linux/amd64 python{end} AS x\n") == [f"python{end}"]
+
+
 def test_every_image_that_is_built_on_is_named_by_its_digest() -> None:
-    files = [name for name in tracked() if name.endswith("Dockerfile")]
-    assert "Dockerfile" in files
-    for name in files:
-        text = (ROOT / name).read_text()
-        stages = set(re.findall(r"^FROM .* AS (\S+)", text, re.M))
-        for base in FROM.findall(text):
-            if base not in stages and not base.startswith("$"):
-                pinned(base, name)
+    """In a Dockerfile, or in the text of a program that writes one."""
+    found = {(name, base) for name, text in texts() for base in FROM.findall(text)}
+    stages = {(name, stage) for name, text in texts() for stage in STAGE.findall(text)}
+    assert "Dockerfile" in {name for name, _ in found}
+    for name, base in found - stages:
+        if base != "scratch" and not base.startswith("$"):
+            pinned(base, name)
+
+
+def test_what_builds_is_named_by_its_digest_and_its_builder_by_its_version() -> None:
+    assert pinned(BUILDKIT, "builder") == BUILDKIT
+    assert BUILDKIT.partition("@")[0].rpartition(":")[2] == BUILDER.rpartition("-")[2]
+
+
+def test_the_build_s_cache_is_the_one_tag_that_moves() -> None:
+    assert {found for _, text in texts() for found in TAGGED.findall(text)} == {CACHE}
 
 
 def test_every_image_in_yaml_is_the_pipeline_s_or_pinned() -> None:

@@ -1,6 +1,5 @@
 """What the layers hold, and that equal content is equal bytes."""
 
-import json
 import re
 import shutil
 from fnmatch import fnmatch
@@ -35,10 +34,10 @@ SECRET_NAMES = ("*.env", "*.netrc", "*.git", "*id_rsa", "*id_ed25519", "*credent
 @pytest.fixture(scope="module")
 def own(made: Path, engine: Engine, builder: Builder) -> dict[str, bytes]:
     """The files of all layers above the base's, by their place; compiled modules without content."""
-    below = len(sizes.manifest(engine.layout(builder.base))["layers"])
+    below = len(layout.read(engine.layout(builder.base)).layers)
     found = dict[str, bytes]()
-    for one in sizes.manifest(made)["layers"][below:]:
-        for entry, data in sizes.members(sizes.blob(made, one["digest"])):
+    for one in layout.read(made).layers[below:]:
+        for entry, data in sizes.members(layout.blob(made, one["digest"])):
             is_compiled = entry.name.endswith(".pyc")
             found[entry.name.removeprefix("./").rstrip("/")] = b"" if is_compiled else data
     return found
@@ -92,7 +91,7 @@ def test_a_source_change_is_one_new_layer(made: Path, builder: Builder, tmp_path
     # What is below the flows' layer is taken as it is, not built.
     (changed / ".local").symlink_to(ROOT / ".local")
     layout.write(image.make(changed, "base", builder), tmp_path / "made")
-    old, new = sizes.manifest(made)["layers"], sizes.manifest(tmp_path / "made")["layers"]
+    old, new = layout.read(made).layers, layout.read(tmp_path / "made").layers
     assert [one for one in old if one not in new] == old[-1:]
     assert [one for one in new if one not in old] == new[-1:]
     assert new[-1]["size"] < 100_000
@@ -106,7 +105,7 @@ def test_what_is_not_copied_changes_nothing(
     (changed / path).write_text((changed / path).read_text() + "\n# changed\n")
     (changed / ".local").symlink_to(ROOT / ".local")
     again = image.make(changed, "base", builder)
-    assert json.loads(again.manifest) == sizes.manifest(made)
+    assert again.digest == layout.read(made).digest
 
 
 def test_two_builds_of_one_commit_have_one_digest(
@@ -117,7 +116,7 @@ def test_two_builds_of_one_commit_have_one_digest(
     for name, value in elsewhere.variables.items():
         monkeypatch.setenv(name, value)
     again = image.make(copy(tmp_path / "again"), "base", builder)
-    assert json.loads(again.manifest) == sizes.manifest(made)
+    assert again.digest == layout.read(made).digest
 
 
 def copy(folder: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from delivery import settings
 from tests.clone import ROOT, tracked
 
 GITHUB = ROOT / ".github"
@@ -32,6 +33,16 @@ def test_ci_runs_for_all_that_may_become_main() -> None:
     assert set(workflow("ci")[True]) == {"pull_request", "merge_group", "push"}
     # What is checked for another branch is not for main; other filters leave `required` waiting.
     assert workflow("ci")[True]["pull_request"] == {"branches": ["main"]}
+
+
+def test_ci_builds_the_whole_image_whatever_the_default_environment_is() -> None:
+    """With Docker, that is; a machine without it, such as a laptop's local GitHub, says so."""
+    [named] = [
+        found[1]
+        for step in workflow("ci")["jobs"]["build"]["steps"]
+        if (found := re.fullmatch(r"\./scripts/build --environment=(\S+)", step.get("run", "")))
+    ]
+    assert settings.load().environment(named.strip('"')).builder == "docker"
 
 
 def test_every_queue_is_one_file_s() -> None:

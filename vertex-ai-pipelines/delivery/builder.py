@@ -22,7 +22,11 @@ Kind = Literal["docker", "buildah", "files"]
 KINDS: tuple[Kind, ...] = ("docker", "buildah", "files")
 # The same for equal content, or two commits of it would have two digests; zip knows no earlier day.
 EPOCH = 315532800  # 1980-01-01
-BUILDER = "retrain"  # of buildx, where its own cannot write images as folders
+# What builds, wherever it does: another one makes other bytes of the same Dockerfile.
+BUILDKIT = (
+    "moby/buildkit:v0.32.2@sha256:28a898719c18a33f4e8000685287fa36fd0dd9560c6440227d3a732d79bb41d8"
+)
+BUILDER = "retrain-buildkit-v0.32.2"  # buildx's builder of it; who makes it by hand may take a mirror's
 TAIL = 20  # lines of an engine's log in an error
 CAUSES = {  # what an engine's log says of bad input, and what that means
     "DO NOT MATCH THE HASHES": (
@@ -86,11 +90,12 @@ def check(root: Path, builder: Builder) -> None:
     context.refuse_secrets(root)
     for base in bases(root):
         pinned(base, f"{DOCKERFILE}: FROM")
-    if builder.is_whole and not recipe(root).below:
-        raise InputError(
-            f"{DOCKERFILE}: its last stage does more than to copy the flows",
-            "put what RUN and COPY --from do into a stage of its own, and start the last one FROM it",
-        )
+    plan, mend = recipe(root), "put it into a stage of its own, and start the last one FROM that"
+    if plan.more:
+        what = f"{DOCKERFILE}: its last stage does more than to copy the flows: '{plan.more[0]}'"
+        raise InputError(what, mend)
+    if builder.is_whole and not plan.below:
+        raise InputError(f"{DOCKERFILE}: its last stage stands on an image, not on a stage", mend)
 
 
 def build(root: Path, group: str, builder: Builder, folder: Path) -> None:
@@ -99,7 +104,7 @@ def build(root: Path, group: str, builder: Builder, folder: Path) -> None:
     Raises InputError for a lock or a hash that does not fit, RetrainError with the log's last lines.
     """
     with tempfile.TemporaryDirectory() as place:
-        context.write(root, Path(place))
+        context.write(root, Path(place), builder.base)
         arguments = [
             "--target",
             recipe(root).below,
@@ -107,7 +112,6 @@ def build(root: Path, group: str, builder: Builder, folder: Path) -> None:
             "linux/amd64",
             "--build-arg",
             f"DEPENDENCY_GROUPS={','.join(lock.groups_of(group))}",
-            *(["--build-arg", f"BASE={builder.base}"] if builder.base else []),
         ]
         if builder.kind == "docker":
             _docker([*arguments, place], folder, builder.cache)
@@ -138,13 +142,12 @@ def _buildah(arguments: list[str], folder: Path) -> None:
 
 
 def _docker_builder() -> str:
-    """The buildx builder to name: ours where the present one cannot write folders, made where needed."""
-    shown = _said(["docker", "buildx", "inspect"])
-    is_plain = any(line.split() == ["Driver:", "docker"] for line in shown.splitlines())
-    if not is_plain or "io.containerd.snapshotter" in _said(["docker", "info"]):
+    """The buildx builder to name: none where the present one runs our BuildKit, else ours."""
+    if BUILDKIT in _said(["docker", "buildx", "inspect"]):
         return ""
     if not _answers(["docker", "buildx", "inspect", BUILDER]):
-        _run(["docker", "buildx", "create", "--name", BUILDER, "--driver", "docker-container"])
+        made = ["--driver", "docker-container", "--driver-opt", f"image={BUILDKIT}"]
+        _run(["docker", "buildx", "create", "--name", BUILDER, *made])
     return BUILDER
 
 
@@ -163,19 +166,21 @@ def _logged_in(host: str) -> Iterator[dict[str, str]]:
         for path in own.glob("*"):
             if path.name != "config.json":
                 (folder / path.name).symlink_to(path)
-        (own / "buildx").mkdir(parents=True, exist_ok=True)
+        builders = Path(os.environ.get("BUILDX_CONFIG") or own / "buildx")
+        builders.mkdir(parents=True, exist_ok=True)
         file = folder / "config.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps(with_login(own / "config.json", host, _token())))
-        yield {"DOCKER_CONFIG": name, "BUILDX_CONFIG": str(own / "buildx")}
+        yield {"DOCKER_CONFIG": name, "BUILDX_CONFIG": str(builders)}
 
 
 def with_login(file: Path, host: str, token: str) -> dict[str, object]:
     """Docker's configuration in `file`, with a Google access token for `host`."""
     config = json.loads(file.read_text()) if file.exists() else {}
     login = {"auth": base64.b64encode(f"oauth2accesstoken:{token}".encode()).decode()}
-    others = {key: value for key, value in config.get("credHelpers", {}).items() if key != host}
-    return {**config, "auths": {**config.get("auths", {}), host: login}, "credHelpers": others}
+    # An empty helper: this file's login counts, whatever helper or store all other hosts have.
+    helpers = {**config.get("credHelpers", {}), host: ""}
+    return {**config, "auths": {**config.get("auths", {}), host: login}, "credHelpers": helpers}
 
 
 def _token() -> str:

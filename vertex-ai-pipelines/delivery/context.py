@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
-from delivery.dockerfile import DOCKERFILE, Copy, recipe
+from delivery.dockerfile import DOCKERFILE, Copy, on, recipe
 from delivery.lock import read
 from flows.errors import InputError
 
@@ -62,13 +62,18 @@ def earlier(root: Path) -> list[Path]:
     return sorted({path for copy in recipe(root).earlier for path in _copied(root, copy)})
 
 
-def write(root: Path, folder: Path) -> None:
-    """The stages' context and the Dockerfile in `folder`, with modes that no umask has changed."""
+def write(root: Path, folder: Path, base: str = "") -> None:
+    """The stages' context and the Dockerfile in `folder`, with modes that no umask has changed.
+
+    `base` stands in the Dockerfile for its own.
+    """
     for path in (Path(DOCKERFILE), *earlier(root)):
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / path, place)
         place.chmod(0o644)
+    if base:
+        (folder / DOCKERFILE).write_text(on(root, base))
     for place in folder.rglob("*"):
         if place.is_dir():
             place.chmod(0o755)
@@ -95,7 +100,13 @@ def _copied(root: Path, copy: Copy) -> Iterator[Path]:
 
 
 def _refuse(root: Path, path: Path, copy: Copy) -> None:
-    """Raises InputError where a copied file is a secret by its name or by what it holds."""
+    """Raises InputError where a copied file is a secret by its name or by what it holds, or no file."""
+    for place in (path, *path.parents):
+        if (root / place).is_symlink() and place.name:
+            raise InputError(
+                f"{DOCKERFILE}: '{copy}' copies {path}: {place} is a symbolic link",
+                f"put the file itself there, or name it in {IGNORE}: a link's end is not looked at",
+            )
     mend = f"copy less, or name it in {IGNORE}; who has the image has it"
     parts = FOLDERS & set(path.parts)
     if parts or any(fnmatch(path.name.lower(), name) for name in NAMES):
@@ -117,4 +128,5 @@ def _kept(root: Path) -> set[Path]:
     lines = read(root, IGNORE).decode().splitlines()
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     found = {Path(path) for path in exclude_paths(str(root), patterns)}
-    return {path for path in found if (root / path).is_file() and path.name not in (DOCKERFILE, IGNORE)}
+    kept = {path for path in found if (root / path).is_file() or (root / path).is_symlink()}
+    return {path for path in kept if path.name not in (DOCKERFILE, IGNORE)}

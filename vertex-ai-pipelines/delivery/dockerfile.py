@@ -46,22 +46,19 @@ class Stage:
     name: str
     steps: Steps
 
-    def named(self, instruction: str) -> list[str]:
-        """The values of its instructions of that name."""
-        return [value for name, value in self.steps if name == instruction]
-
 
 @dataclass(frozen=True)
 class Recipe:
     """The image: what its last stage copies from the tree, and its settings.
 
     `below` is the stage that the last one only adds files to, "" where it does more or stands on no
-    stage; `earlier` is what the other stages copy from the tree.
+    stage; `more` is what it does more; `earlier` is what the other stages copy from the tree.
     """
 
     copies: tuple[Copy, ...]
     earlier: tuple[Copy, ...]
     below: str
+    more: tuple[str, ...]
     workdir: str
     variables: tuple[str, ...]
     user: str
@@ -73,11 +70,12 @@ def recipe(root: Path) -> Recipe:
     stages = read(root)
     last, line = stages[-1], _ancestry(stages)
     steps = [step for stage in line for step in stage.steps]
-    is_on_stage = len(line) > 1 and not _made(last)
+    more = tuple(_more(last))
     return Recipe(
         copies=_copies(last.steps, steps[: len(steps) - len(last.steps)]),
         earlier=tuple(copy for stage in stages[:-1] for copy in _copies(stage.steps, [])),
-        below=last.base if is_on_stage else "",
+        below=last.base if len(line) > 1 and not more else "",
+        more=more,
         workdir=str(_workdir(steps)),
         variables=tuple(pair for name, value in steps if name == "ENV" for pair in _pairs(value)),
         user=_last(steps, "USER"),
@@ -107,29 +105,22 @@ def read(root: Path) -> list[Stage]:
 def bases(root: Path) -> list[str]:
     """The images that the Dockerfile builds on or copies from: references, not its own stages."""
     stages = read(root)
-    own, known = {stage.name for stage in stages}, _arguments(root)
-    taken = [stage.base for stage in stages]
-    taken += [name for stage in stages for step in stage.steps for name in _sources(*step)]
-    found = {re.sub(r"\$\{?(\w+)\}?", lambda name: known.get(name[1], name[0]), base) for base in taken}
-    return sorted(base for base in found if base.lower() not in own | {"scratch"} and not base.isdigit())
+    own = {stage.name for stage in stages} | {"scratch"}
+    found = {stage.base for stage in stages}
+    found |= {name for stage in stages for step in stage.steps for name in _sources(*step)}
+    return sorted(base for base in found if base.lower() not in own and not base.isdigit())
+
+
+def on(root: Path, base: str) -> str:
+    """The Dockerfile's text with `base` in place of the image that its first stage stands on."""
+    text, own = (root / DOCKERFILE).read_text(), re.escape(read(root)[0].base)
+    return re.sub(rf"^(\s*FROM\s.*?){own}(?!\S)", lambda line: line[1] + base, text, flags=re.M | re.I)
 
 
 def _sources(instruction: str, value: str) -> list[str]:
     """The images or stages that an instruction's flags name: --from=IMAGE, --mount=…,from=IMAGE."""
     flags = re.match(r"(?:--\S+\s+)*", value) if instruction in ("COPY", "RUN") else None
     return re.findall(r"\bfrom=([^,\s]+)", flags[0]) if flags else []
-
-
-def _arguments(root: Path) -> dict[str, str]:
-    """The defaults of the arguments that stand before the first FROM."""
-    found: dict[str, str] = {}
-    for name, value in _parsed(root):
-        if name == "FROM":
-            break
-        if name == "ARG":
-            key, _, default = value.partition("=")
-            found[key] = default.strip('"')
-    return found
 
 
 def _parsed(root: Path) -> Iterator[tuple[str, str]]:
@@ -152,9 +143,13 @@ def _ancestry(stages: list[Stage]) -> list[Stage]:
     return line
 
 
-def _made(stage: Stage) -> list[str]:
-    """What the stage does that only a container engine can."""
-    return stage.named("RUN") + [copy for copy in stage.named("COPY") if copy.startswith("--from=")]
+def _more(stage: Stage) -> list[str]:
+    """What the stage does that is neither a copy from the tree nor a setting that is read here."""
+    return [
+        f"{name} {value}"
+        for name, value in stage.steps
+        if name not in {*READ, "COMMENT"} or (name == "COPY" and value.startswith("--from="))
+    ]
 
 
 def _copies(steps: Steps, before: Steps) -> tuple[Copy, ...]:

@@ -33,6 +33,11 @@ class Image:
         return digest_of(self.manifest)
 
     @property
+    def layers(self) -> list[dict[str, Any]]:
+        """Its layers as the manifest names them, from the base upwards."""
+        return list(json.loads(self.manifest)["layers"])
+
+    @property
     def config(self) -> dict[str, Any]:
         """Its configuration: one of the blobs."""
         data = self.blobs[json.loads(self.manifest)["config"]["digest"]]
@@ -82,19 +87,19 @@ def read(folder: Path) -> Image:
     try:
         data: bytes = (folder / "index.json").read_bytes()
         while digest := chosen(data, str(folder)):
-            data = _blob(folder, digest).read_bytes()
+            data = blob(folder, digest).read_bytes()
         manifest = json.loads(data)
         names = [entry["digest"] for entry in (manifest["config"], *manifest["layers"])]
     except (OSError, ValueError, KeyError) as error:
         raise RetrainError(f"{folder} holds no image: {error}") from None
-    return Image(data, {name: _blob(folder, name) for name in names}, manifest["mediaType"])
+    return Image(data, {name: blob(folder, name) for name in names}, manifest["mediaType"])
 
 
 def write(image: Image, folder: Path) -> None:
     """The image as a layout folder, whose files may be links to those of another one."""
     (folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
     for digest, data in {**image.blobs, image.digest: image.manifest}.items():
-        _keep(data, _blob(folder, digest))
+        _keep(data, blob(folder, digest))
     entry = {**descriptor(image.kind, image.manifest), "platform": PLATFORM}
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
@@ -112,5 +117,6 @@ def _keep(data: Blob, place: Path) -> None:
         shutil.copyfile(data, place)
 
 
-def _blob(folder: Path, digest: str) -> Path:
+def blob(folder: Path, digest: str) -> Path:
+    """A blob's file in a layout folder."""
     return folder / "blobs" / digest.replace(":", "/")

@@ -2,14 +2,14 @@
 
 import csv
 import io
-import json
 import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+
+from delivery.layout import blob, read
 
 COMPILED = re.compile(r"(?P<folder>.*/)?__pycache__/(?P<stem>[^/]+?)\.cpython-\d+(\.opt-\d)?\.pyc")
 
@@ -30,30 +30,9 @@ class Sizes:
     layers: tuple[Layer, ...]
     distributions: dict[str, int]
 
-    @property
-    def pushed(self) -> int:
-        """The bytes of all layers, as a registry keeps them."""
-        return sum(layer.pushed for layer in self.layers)
-
-    @property
-    def files(self) -> int:
-        """The bytes of all files."""
-        return sum(layer.files for layer in self.layers)
-
     def largest(self, number: int = 5) -> list[tuple[str, int]]:
         """The heaviest distributions, the first one first."""
         return Counter(self.distributions).most_common(number)
-
-
-def manifest(layout: Path) -> dict[str, Any]:
-    """The one manifest of an OCI layout folder."""
-    (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
-    return dict(json.loads(blob(layout, entry["digest"]).read_text()))
-
-
-def blob(layout: Path, digest: str) -> Path:
-    """A blob's file in an OCI layout folder."""
-    return layout / "blobs" / digest.replace(":", "/")
 
 
 def members(layer: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
@@ -64,12 +43,12 @@ def members(layer: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
             yield entry, file.read() if file else b""
 
 
-def measure(layout: Path) -> Sizes:
+def measure(folder: Path) -> Sizes:
     """The sizes of the image in an OCI layout folder."""
     layers, files, records = list[Layer](), dict[str, int](), dict[str, str]()
-    for one in manifest(layout)["layers"]:
+    for one in read(folder).layers:
         own = dict[str, int]()
-        for entry, data in members(blob(layout, one["digest"])):
+        for entry, data in members(blob(folder, one["digest"])):
             name = entry.name.removeprefix("./")
             own[name] = entry.size
             if name.endswith(".dist-info/RECORD"):

@@ -35,7 +35,7 @@ class Origin:
     """
 
     reusable: Callable[[str | None], bool] = bool
-    attest: Callable[[str], None] = lambda digest: None
+    attest: Callable[[str], None] = lambda _: None
 
 
 UNASKED = Origin()
@@ -220,8 +220,8 @@ def _push_new(
     registry: Registry,
     image: Image,
     tag: str,
-    counts: Callable[[Image], bool] = lambda other: True,
-    attest: Callable[[str], None] = lambda digest: None,
+    counts: Callable[[Image], bool] = lambda _: True,
+    attest: Callable[[str], None] = lambda _: None,
 ) -> Image:
     """Put the image into the registry, by digest, and its tag on it once it is attested.
 

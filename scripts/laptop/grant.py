@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from delivery import federation, grants, patience
+from delivery import federation, google_session, grants, patience
 from delivery.grants import Grant, Repository, Role
 from delivery.settings import Environment
 
 API = "https://iam.googleapis.com/v1"
 IAM = f"{API}/projects"
 KMS = "https://cloudkms.googleapis.com/v1"
-SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 PATIENCE = 60.0  # seconds until an operation of IAM has ended
 CONDITIONAL = 3  # the first version of policies with conditions
 AS = f"?options.requestedPolicyVersion={CONDITIONAL}"  # else those come back without
@@ -41,12 +40,7 @@ def workflows(environment: Environment, trusted: Repository) -> None:
 
 
 def _session() -> Any:
-    import google.auth
-    from google.auth.transport.requests import AuthorizedSession
-
-    session = AuthorizedSession(google.auth.default(scopes=SCOPES)[0])
-    session.mount("https://", patience.adapter())
-    return session
+    return google_session.session(patience.adapter())
 
 
 def _call(session: Any, method: str, url: str, **fields: Any) -> Any:

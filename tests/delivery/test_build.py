@@ -69,6 +69,13 @@ def test_what_is_no_list_is_refused(flows: str, capsys: pytest.CaptureFixture[st
     assert "is no JSON list of flows" in capsys.readouterr().err
 
 
+def test_a_list_is_not_pushed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        build.main(["--print", "--push"])
+    assert ended.value.code == 2
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
 def test_a_group_that_somebody_asked_for_has_to_be_there(pushed: list[str]) -> None:
     with pytest.raises(InputError, match="nowhere"):
         build.main(["--group", "nowhere", "--push"])

@@ -303,7 +303,7 @@ def test_the_verb_lists_the_files(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_verb_tells_the_digest(capsys: pytest.CaptureFixture[str]) -> None:
     assert build.main(["--json", "--builder", "files"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == {"group": "base", "digest": image.make(settings.ROOT).digest, "new": True}
+    assert told == {"group": "base", "digest": image.make(settings.ROOT).digest, "new": False}
 
 
 ONE, TWO = "1" * 40, "2" * 40

@@ -314,7 +314,7 @@ def test_a_vouched_image_of_other_content_is_not_submitted(monkeypatch: pytest.M
 
     assert planned(image.content_key(ROOT, "base", Builder(attested.builder)), COMMIT) == COMMIT
     assert planned("0" * 64, OLDER) == OLDER
-    with pytest.raises(InputError, match="holds content 0{12}, but this commit's is"):
+    with pytest.raises(InputError, match=r"holds content 0{12}, but this commit's is"):
         planned("0" * 64, COMMIT)
 
 

@@ -31,10 +31,11 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("--flows", type=list_in, help="the groups of these flows, as a JSON list")
     main.add_argument("--builder", choices=engines.KINDS, help="instead of the environment's")
     main.add_argument("--base", default="", help="an image instead of the Dockerfile's, by digest")
-    main.add_argument(
+    does = main.add_mutually_exclusive_group()
+    does.add_argument(
         "--push", action="store_true", help="put it into the registry under the commit's tag"
     )
-    main.add_argument("--print", action="store_true", help="list the files that the image holds")
+    does.add_argument("--print", action="store_true", help="list the files that the image holds")
     main.add_argument("--json", action="store_true", help="print one JSON object an image")
     return main
 
@@ -147,7 +148,8 @@ def _build(
     if arguments.json:
         print(json.dumps({"group": group, "digest": digest, "new": new}))
     else:
-        print(f"image         {group}@{digest[:19]}… · {'built' if new else 'unchanged'}")
+        known = "unchanged" if arguments.push else "here"
+        print(f"image         {group}@{digest[:19]}… · {'new' if new else known}")
     return True
 
 
@@ -161,7 +163,7 @@ def _made(group: str, environment: Environment | None, builder: Builder) -> tupl
         if builder.is_whole:
             folder = image.save(made, settings.ROOT, group)
             print(f"layout        oci:{folder.relative_to(settings.ROOT)}", file=sys.stderr)
-    return made.digest, True
+    return made.digest, False
 
 
 def _alone(group: str, builder: Builder) -> AbstractContextManager[None]:

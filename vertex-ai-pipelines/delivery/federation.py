@@ -4,13 +4,12 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from delivery import access, grants
+from delivery import access, google_session, grants
 from delivery.grants import GITHUB, Grant, Repository
 from delivery.settings import Environment
 from flows.errors import InputError
 
 API = "https://iam.googleapis.com/v1"
-SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 TIMEOUT = 30  # seconds a call
 USER = "roles/iam.workloadIdentityUser"
 HIDDEN = (401, 403, 404)  # GitHub's answers to who may not see something
@@ -97,10 +96,7 @@ def users(environment: Environment, trusted: Repository) -> list[Grant]:
 
 def lacking(environment: Environment, trusted: Repository) -> Iterator[tuple[str, str]]:
     """What keeps workflows out, or others not: in words, and the command that mends it."""
-    import google.auth
-    from google.auth.transport.requests import AuthorizedSession
-
-    session = AuthorizedSession(google.auth.default(scopes=SCOPES)[0])
+    session = google_session.session()
     yield from _provider_lacks(session, environment, trusted)
     for user in users(environment, trusted):
         name = f"{API}/projects/{environment.project}/serviceAccounts/{user.name}:getIamPolicy"

@@ -8,6 +8,7 @@ import shutil
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from flows.errors import InputError
 FILES = Builder()
 LABEL = "retrain.content"
 MEND = "add it to the dependencies of that group in pyproject.toml, then lock and set up again"
-DAY = "1980-01-01T00:00:00Z"  # of every layer, as in EPOCH
+DAY = f"{datetime.fromtimestamp(engines.EPOCH, UTC):%Y-%m-%dT%H:%M:%SZ}"  # of every layer
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Origin:
     """
 
     reusable: Callable[[str | None], bool] = bool
-    attest: Callable[[str], None] = lambda digest: None
+    attest: Callable[[str], None] = lambda _: None
 
 
 UNASKED = Origin()
@@ -219,8 +220,8 @@ def _push_new(
     registry: Registry,
     image: Image,
     tag: str,
-    counts: Callable[[Image], bool] = lambda other: True,
-    attest: Callable[[str], None] = lambda digest: None,
+    counts: Callable[[Image], bool] = lambda _: True,
+    attest: Callable[[str], None] = lambda _: None,
 ) -> Image:
     """Put the image into the registry, by digest, and its tag on it once it is attested.
 

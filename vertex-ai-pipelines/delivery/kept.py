@@ -19,7 +19,7 @@ def folder(root: Path, group: str) -> Path:
 
 @contextmanager
 def alone(root: Path, group: str) -> Iterator[None]:
-    """One build of the group at a time, until what it made is used; what a killed one left is removed."""
+    """One build of the group at a time, until what it made is used; what a killed one left goes."""
     place = folder(root, group)
     place.mkdir(parents=True, exist_ok=True)
     with (place / "alone").open("w") as lock:
@@ -35,7 +35,7 @@ def alone(root: Path, group: str) -> Iterator[None]:
 
 @contextmanager
 def replacing(place: Path) -> Iterator[Path]:
-    """A folder to fill, which then takes the place of `place`; nothing changes where filling it fails."""
+    """A folder to fill, which then takes the place of `place`; nothing changes where that fails."""
     place.parent.mkdir(parents=True, exist_ok=True)
     part = Path(mkdtemp(prefix=PART, dir=place.parent))
     try:

@@ -3,11 +3,10 @@
 import base64
 from typing import Any
 
-from delivery import patience
+from delivery import google_session, patience
 from flows.errors import RetrainError
 
 API = "https://cloudkms.googleapis.com/v1"
-SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 CONDITIONAL = "options.requestedPolicyVersion=3"  # without it, a role with a condition has another name
 SIGNING = {  # the roles that may
     *("roles/cloudkms.signer", "roles/cloudkms.signerVerifier", "roles/cloudkms.cryptoOperator"),
@@ -24,12 +23,8 @@ class Kms:
     """One version of a key, by its resource name. Every method raises RetrainError where KMS refuses."""
 
     def __init__(self, version: str) -> None:
-        import google.auth
-        from google.auth.transport.requests import AuthorizedSession
-
         self.version, self.key = version, version.partition("/cryptoKeyVersions/")[0]
-        self._session = AuthorizedSession(google.auth.default(scopes=SCOPES)[0])
-        self._session.mount("https://", patience.adapter(is_safe=True))
+        self._session = google_session.session(patience.adapter(is_safe=True))
 
     def sign(self, digest: bytes) -> bytes:
         """The signature of a SHA-256 digest."""

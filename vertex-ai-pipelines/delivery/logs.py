@@ -3,12 +3,13 @@
 import sys
 from typing import Any
 
+from delivery import google_session
 from delivery.follow import Step, task_of
 from delivery.patience import CALL, patient
 from flows.errors import RetrainError
 
 ENTRIES = "https://logging.googleapis.com/v2/entries:list"
-SCOPES = ["https://www.googleapis.com/auth/logging.read"]
+SCOPE = "https://www.googleapis.com/auth/logging.read"
 MOST = 20  # lines
 TASK = 'resource.labels.task_name="workerpool0-0"'  # the others are Vertex AI's own words
 
@@ -45,11 +46,9 @@ def _text(entry: dict[str, Any]) -> str:
 
 def _ask(asked: dict[str, Any]) -> dict[str, Any]:
     """Raises RetrainError where Cloud Logging does not answer: a report goes without its lines."""
-    import google.auth
     from google.api_core.exceptions import GoogleAPICallError, from_http_response
-    from google.auth.transport.requests import AuthorizedSession
 
-    session = AuthorizedSession(google.auth.default(scopes=SCOPES)[0])
+    session = google_session.session(scope=SCOPE)
 
     def post() -> dict[str, Any]:
         response = session.post(ENTRIES, json=asked, timeout=CALL)

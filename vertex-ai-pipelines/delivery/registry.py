@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urljoin
 
+from delivery import google_session
 from delivery.patience import BUSY, passing, patient
 from flows.errors import InputError, RetrainError
 
@@ -41,14 +42,10 @@ class Registry:
     """
 
     def __init__(self, name: str) -> None:
-        import google.auth
-        from google.auth.transport.requests import AuthorizedSession
-
         self.name = name
         host, _, path = name.partition("/")
         self._base = f"https://{host}/v2/{path}"
-        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
-        self._session = AuthorizedSession(credentials)
+        self._session = google_session.session()
 
     def manifest(self, reference: str) -> tuple[bytes, str] | None:
         """A manifest's bytes and media type by tag or digest; None where there is none."""

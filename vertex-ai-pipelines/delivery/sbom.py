@@ -11,14 +11,13 @@ from typing import Any
 import msgspec
 
 from delivery import layout, referrers
+from delivery.image import DAY
 from delivery.layout import Image, digest_of
 from delivery.registry import Registry
 from flows.errors import RetrainError
 
 SPDX = "application/spdx+json"
 PATIENCE = 600  # seconds that syft may take
-# The same image, the same document: its making has no time and no number of its own.
-CREATED = "1980-01-01T00:00:00Z"
 
 
 def attach(registry: Registry, digest: str, below: str, near: Path) -> bool:
@@ -45,7 +44,7 @@ def document(folder: Path, name: str, digest: str) -> bytes:
     """The SPDX document of the image in an OCI layout, byte for byte the same for the same image."""
     found = msgspec.json.decode(_syft(folder, name, digest), type=dict[str, Any])
     found["documentNamespace"] = f"https://{name}@{digest}"
-    found["creationInfo"]["created"] = CREATED
+    found["creationInfo"]["created"] = DAY  # the same image, the same document
     return msgspec.json.encode(found)
 
 

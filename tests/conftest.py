@@ -36,7 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What was left out, and why."""
+    """What was left out, and why; what the images weigh."""
+    for report in terminalreporter.getreports("passed"):
+        for name, said in report.user_properties:
+            if name == "weighs":
+                terminalreporter.write_line(str(said))
     if why := lacks():
         terminalreporter.write_line(f"left out: the image's tests (tests/image): {why}")
 

@@ -15,13 +15,13 @@ from typing import Any
 from benchmarks.engine import Engine
 from benchmarks.peers import HERE
 from benchmarks.tools import lacks
-from delivery import image, layout, lock, sizes
+from delivery import build, image, layout, lock, sizes
 from delivery.builder import Builder
 from delivery.registry import Registry
 from delivery.settings import ROOT
+from flows import config
 from flows.errors import InputError
 
-GROUP = "base"
 SOURCE, OTHER = "vertex-ai-pipelines/flows/gate.py", "README.md"
 
 
@@ -37,19 +37,21 @@ def measure(rounds: int) -> dict[str, Any]:
     engine = Engine(ROOT / ".local" / "image")
     base = engine.base()
     with tempfile.TemporaryDirectory(prefix="bench-image-") as place:
-        rows = [ours(base, engine, Path(place), rounds), naive(base, engine, Path(place))]
+        groups = build.groups_of(config.names())
+        rows = [ours(group, base, engine, Path(place), rounds) for group in groups]
+        rows.append(naive(base, engine, Path(place)))
     machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "rounds": rounds}
     return {"machine": machine, "images": rows}
 
 
-def ours(base: str, engine: Engine, place: Path, rounds: int) -> dict[str, Any]:
+def ours(group: str, base: str, engine: Engine, place: Path, rounds: int) -> dict[str, Any]:
     """`./scripts/build --push` of commits: a first one, then changes of the source, and of the docs."""
-    tree, builder = _tree(place / "ours"), Builder("buildah", base=base)
-    os.environ |= _empty_store(engine, base, place / "ours-store").variables
+    tree, builder = _tree(place / group), Builder("buildah", base=base)
+    os.environ |= _empty_store(engine, base, place / f"{group}-store").variables
     start = time.perf_counter()
-    layout.write(image.make(tree, GROUP, builder), place / "ours-image")
+    layout.write(image.make(tree, group, builder), place / f"{group}-image")
     cold = time.perf_counter() - start
-    publisher = _Publisher(tree, builder)
+    publisher = _Publisher(tree, group, builder)
     first = publisher.publish()
     source, tags = list[_Published](), list[_Published]()
     for number in range(rounds):
@@ -61,8 +63,9 @@ def ours(base: str, engine: Engine, place: Path, rounds: int) -> dict[str, Any]:
         raise RuntimeError("a change of the docs made another image")
     facts = {"cold": round(cold, 2), "push": first.seconds, "source_only": _median(source)}
     pushed = max(one.bytes for one in source)
-    more = {"source_only_pushed": pushed, "retag": _median(tags)}
-    return {"name": "Retrain's image", **facts, **more, **_weights(place / "ours-image", base, engine)}
+    facts |= {"source_only_pushed": pushed, "retag": _median(tags)}
+    weights = _weights(place / f"{group}-image", base, engine)
+    return {"name": f"Retrain's {group}", "group": group, **facts, **weights}
 
 
 def naive(base: str, engine: Engine, place: Path) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def naive(base: str, engine: Engine, place: Path) -> dict[str, Any]:
     store, tree = _empty_store(engine, base, place / "naive-store"), place / "naive"
     shutil.copytree(ROOT / "vertex-ai-pipelines" / "flows", tree / "flows")
     shutil.copy(HERE / "naive.Dockerfile", tree / "Dockerfile")
-    (tree / "requirements.txt").write_text("\n".join(lock.requirements(ROOT, GROUP)) + "\n")
+    (tree / "requirements.txt").write_text("\n".join(lock.requirements(ROOT, lock.BASE)) + "\n")
     cold, before = _naive(store, base, tree, place / "naive-1")
     _append(tree / "flows/gate.py", "# changed")
     again, after = _naive(store, base, tree, place / "naive-2")
@@ -123,7 +126,7 @@ class _Published:
 class _Publisher:
     """Puts a tree's image into the local cloud's registry, one commit after another."""
 
-    def __init__(self, tree: Path, builder: Builder) -> None:
+    def __init__(self, tree: Path, group: str, builder: Builder) -> None:
         from laptop import provision
         from laptop.world import client, local_environment, world
 
@@ -132,7 +135,8 @@ class _Publisher:
         provision.enter()
         os.environ["CONTAINERS_STORAGE_CONF"] = own
         name = f"{local_environment().artifact_registry}/bench-{time.time_ns()}"
-        self._tree, self._builder, self._registry = tree, builder, Registry(name)
+        self._tree, self._group, self._builder = tree, group, builder
+        self._registry = Registry(name)
         self._known, self._commits = set[str](), 0
 
     def publish(self) -> _Published:
@@ -140,7 +144,7 @@ class _Publisher:
         self._commits += 1
         commit = f"{self._commits:040x}"
         start = time.perf_counter()
-        digest, _ = image.publish(self._registry, self._tree, GROUP, commit, self._builder)
+        digest, _ = image.publish(self._registry, self._tree, self._group, commit, self._builder)
         seconds = time.perf_counter() - start
         found = self._registry.manifest(commit)
         assert found is not None
@@ -196,6 +200,7 @@ def show(found: dict[str, Any]) -> list[str]:
         values += [row["retag"], row["files"] / 1e6, row["pushed"] / 1e6]
         cells = ["–" if value is None else f"{value:,.2f}" for value in values]
         lines.append(f"{row['name']:<18}" + "".join(f"{cell:>13}" for cell in cells))
-    largest = found["images"][0]["largest"].items()
-    lines.append("largest: " + " · ".join(f"{name} {size / 1e6:.1f}" for name, size in largest))
+    for row in [row for row in found["images"] if "group" in row]:
+        largest = " · ".join(f"{name} {size / 1e6:.1f}" for name, size in row["largest"].items())
+        lines.append(f"largest of {row['group']}: {largest}")
     return lines

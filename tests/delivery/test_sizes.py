@@ -66,3 +66,9 @@ def test_layers_from_the_base_upwards(image: Path) -> None:
     assert (base.files, program.files) == (4, 4)
     assert packages.files == WIDE + 1 + 1 + len("thin.py,,\n")
     assert packages.pushed < packages.files
+
+
+def test_what_people_read_is_what_stands_above_the_base(image: Path) -> None:
+    base = sizes.measure(image).layers[0]
+    made = sizes.Sizes((base, sizes.Layer("a", 1_500_000, 3_000_000)), {"wide": 2_000_000})
+    assert made.line(1) == "3.0 of files, 1.5 in a registry; wide 2.0"

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
@@ -10,10 +11,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from benchmarks.engine import Engine
-from delivery import context, image, layout, lock, sizes
+from delivery import build, context, image, layout, lock, sizes
 from delivery.builder import Builder
+from flows import config
 from tests.clone import ROOT, tracked
 
+Record = Callable[[str, object], None]
 COMPILERS = re.compile(
     r"(.*-)?(gcc|g\+\+|cc|c\+\+|cpp|clang|clang\+\+|ld|as|make|cmake|ninja|cargo|rustc|nvcc|gfortran)(-\d+)?"
 )
@@ -117,6 +120,19 @@ def test_two_builds_of_one_commit_have_one_digest(
         monkeypatch.setenv(name, value)
     again = image.make(copy(tmp_path / "again"), "base", builder)
     assert again.digest == layout.read(made).digest
+
+
+@pytest.mark.parametrize("group", build.groups_of(config.names()))
+def test_what_each_group_weighs_is_said(
+    group: str, engine: Engine, builder: Builder, tmp_path: Path, record_property: Record
+) -> None:
+    """In the last lines of the tests' output."""
+    with engine.alone():
+        layout.write(image.make(ROOT, group, builder), tmp_path / "image")
+    found = sizes.measure(tmp_path / "image")
+    below = len(layout.read(engine.layout(builder.base)).layers)
+    record_property("weighs", f"image {group}, megabytes: {found.line(below)}")
+    assert len(found.largest()) == 5
 
 
 def copy(folder: Path) -> Path:

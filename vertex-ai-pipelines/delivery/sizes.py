@@ -34,6 +34,14 @@ class Sizes:
         """The heaviest distributions, the first one first."""
         return Counter(self.distributions).most_common(number)
 
+    def line(self, below: int) -> str:
+        """What stands above the lowest `below` layers, and the heaviest distributions: megabytes."""
+        own = self.layers[below:]
+        heads = f"{sum(layer.files for layer in own) / 1e6:.1f} of files"
+        heads += f", {sum(layer.pushed for layer in own) / 1e6:.1f} in a registry"
+        named = " · ".join(f"{name} {size / 1e6:.1f}" for name, size in self.largest())
+        return f"{heads}; {named}"
+
 
 def members(layer: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
     """A layer's entries and the content of those that are files."""

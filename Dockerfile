@@ -1,6 +1,8 @@
 # The one image of a dependency group: every step of every flow runs from it, and the prediction server.
-# Three stages, because they change at different times: packages, what stands below the flows, the flows.
+# Four stages, because they change at different times: base, packages, what stands below the flows, the flows.
 FROM python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254 AS base
+# Not empty: buildah leaves an empty stage's container mounted.
+ENV PYTHONUNBUFFERED=1
 
 FROM base AS packages
 ENV PYTHONHASHSEED=0 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -25,14 +27,14 @@ RUN /poetry/bin/poetry export --only "$DEPENDENCY_GROUPS" --output requirements.
     -o -name '*.tp' -o -name conftest.py -o -path '*/onnxruntime/capi/libonnxruntime.so.*' \
     -o -path '*/pyarrow/*_cpp_tests*' -o -path '*/pyarrow/*flight*' -o -path '*/pyarrow/*_s3*' \
     -o -path '*/pyarrow/libarrow_*.so' -o -path '*/pyarrow/libarrow_*.so.*.*.*' \) -delete \
- && /packages/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /packages
+ && /packages/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /packages
 
 FROM base AS runtime
 # Not useradd: it writes the day into the image.
 RUN echo "retrain:x:10001:10001::/tmp:/usr/sbin/nologin" >> /etc/passwd
 COPY --from=packages /packages /packages
 WORKDIR /app
-ENV PATH=/packages/bin:/usr/local/bin:/usr/bin:/bin PYTHONPATH=/app PYTHONUNBUFFERED=1
+ENV PATH=/packages/bin:/usr/local/bin:/usr/bin:/bin PYTHONPATH=/app
 
 # Copies alone: ./scripts/build puts this layer on the others without a container engine.
 FROM runtime

@@ -27,6 +27,7 @@ BASE = (
 )
 # The machine's own way to a package index: its authorities, and pip's settings.
 OF_THE_MACHINE = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
+LINK = Path(tempfile.gettempdir()) / f"retrain-{os.getpid()}"
 CONFIG = {
     **PLATFORM,
     "config": {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"]},
@@ -95,13 +96,12 @@ class Engine:
 
         buildah makes a name of the path, and not every path is one.
         """
-        link = Path(tempfile.gettempdir()) / f"retrain-{os.getpid()}"
-        link.unlink(missing_ok=True)  # of a process that was killed
-        link.symlink_to(folder.resolve())
+        LINK.unlink(missing_ok=True)  # of a process that was killed
+        LINK.symlink_to(folder.resolve())
         try:
-            return self.run("buildah", "pull", "--quiet", f"oci:{link}")
+            return self.run("buildah", "pull", "--quiet", f"oci:{LINK}")
         finally:
-            link.unlink()
+            LINK.unlink()
 
     def copy_base(self, other: "Engine", base: str) -> None:
         """Take the base of another engine, instead of making it again."""
@@ -125,6 +125,7 @@ class Engine:
         listed = self.run("buildah", "images", "--format", "{{.Name}}@{{.Digest}}").split()
         if reference not in listed:
             self.run("buildah", "tag", self.pull(folder), name)
+            self.run("buildah", "rmi", f"localhost{LINK}")  # an image's history has its base's name
         return reference
 
     def _configure(self) -> None:

@@ -120,6 +120,7 @@ def test_two_builds_of_one_commit_have_one_digest(
         monkeypatch.setenv(name, value)
     again = image.make(copy(tmp_path / "again"), "base", builder)
     assert again.digest == layout.read(made).digest
+    assert elsewhere.run("buildah", "containers", "--quiet") == ""
 
 
 @pytest.mark.parametrize("group", build.groups_of(config.names()))

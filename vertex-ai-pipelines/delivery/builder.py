@@ -136,7 +136,8 @@ def _buildah(arguments: list[str], folder: Path) -> None:
     """Layers are kept, so that the next build takes those that have not changed."""
     with tempfile.TemporaryDirectory() as named:
         file = Path(named) / "image"
-        fixed = ["--layers", "--isolation", "chroot", "--timestamp", str(EPOCH), "--iidfile", str(file)]
+        fixed = ["--layers", "--force-rm", "--isolation", "chroot"]
+        fixed += ["--timestamp", str(EPOCH), "--iidfile", str(file)]
         _run(["buildah", "bud", *fixed, *arguments])
         _run(["buildah", "push", "--format", "oci", file.read_text().strip(), f"oci:{folder}:image"])
 

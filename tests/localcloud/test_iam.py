@@ -33,7 +33,10 @@ for name in names:
     client.add_secret_version(parent=f"{project}/secrets/{name}", payload={"data": b"hush"})
 """
 GRANT = """
-policy = client.get_iam_policy(request={"resource": resource})
+# Version 3, or other tests' conditions would be lost.
+seen = {"resource": resource, "options": {"requested_policy_version": 3}}
+policy = client.get_iam_policy(request=seen)
+policy.version = 3
 policy.bindings.add(role=role, members=[f"serviceAccount:{account}"])
 client.set_iam_policy(request={"resource": resource, "policy": policy})
 """

@@ -166,5 +166,5 @@ class Internal:
 
 
 def _brief(run: dict[str, Any]) -> dict[str, Any]:
-    names = ("id", "repository", "name", "path", "event", "status", "conclusion")
+    names = ("id", "repository", "name", "path", "event", "status", "conclusion", "summary")
     return {name: run[name] for name in names} | {"faults": run.get("faults", [])}

@@ -43,6 +43,6 @@ def _text(found: dict[str, Any]) -> str:
         lines.append(
             f"  {run['name']:12}{run['conclusion']} · ./scripts/localcloud logs run-{run['id']}"
         )
-        told = [*run["faults"], *run.get("summary", "").splitlines()]
+        told = [*run["faults"], *run["summary"].splitlines()]
         lines += [f"              {line}" for line in told if line]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,11 @@ def _requirement(package: Mapping[str, Any], groups: list[str]) -> str:
 
 def _load(root: Path, name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(read(root, name).decode())
+        return _parsed(read(root, name))
     except ValueError as error:  # of TOML, or of UTF-8
         raise InputError(f"{name}: not valid TOML: {error}") from None
+
+
+@lru_cache(maxsize=4)  # a build asks for the same lock several times, a tenth of a second each
+def _parsed(data: bytes) -> dict[str, Any]:
+    return tomllib.loads(data.decode())

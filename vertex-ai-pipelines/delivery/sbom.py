@@ -63,7 +63,8 @@ def _scan(registry: Registry, digest: str, near: Path) -> bytes:
 
 
 def _kept(near: Path, digest: str) -> Path | None:
-    return next(near.glob(f"*/blobs/{digest.replace(':', '/')}"), None)
+    places = (layout.blob(folder, digest) for folder in near.glob("*"))
+    return next((place for place in places if place.exists()), None)
 
 
 def _hex(digest: str) -> bytes:

@@ -18,6 +18,8 @@ class Caches:
         self.root = root  # every job's RUNNER_TOOL_CACHE
         self._entries = root / "cache"
         self._lock = threading.Lock()  # two may seed a key at once
+        # Another Python may have been installed since the last start.
+        shutil.rmtree(root / "python", ignore_errors=True)
 
     def seed(self, key: str, paths: Mapping[str, str]) -> None:
         """An entry whose paths are links to folders of this machine, in place of what it was."""

@@ -11,6 +11,7 @@ from flows.config import Gate, Train, load
 from flows.contract import Saved
 from flows.errors import InputError
 from flows.recommender import flow, metrics, purchases, sample, split
+from flows.recommender.asked import Asked
 from flows.recommender.config import METRICS, Popularity, Preprocess, Svd
 from flows.recommender.ranking import top
 from flows.recommender.svd import fit
@@ -63,7 +64,8 @@ def test_from_rows_to_predictions(tmp_path: Path, texts: bool, algorithm: str) -
     assert scores.column_names == ["unit", *METRICS]
     assert scores["unit"].to_pylist() == split.read_holdout(holdout).users
     model = flow.load(tmp_path, algorithm, made.format)
-    known, unknown = model.predict(["u1" if texts else 1, {"user": "nobody", "k": 3}])
+    nobody = Asked[str, int](user="nobody", count=3)
+    known, unknown = model.predict(["u1" if texts else 1, nobody])
     assert (len(known["items"]), len(unknown["items"])) == (10, 3)
     assert known["scores"] == sorted(known["scores"], reverse=True)
 
@@ -194,16 +196,6 @@ def test_top_is_a_full_sort(items: int) -> None:
     places, values = top(scores, 10)
     assert values == pytest.approx(-np.sort(-scores, axis=1)[:, :10])
     assert np.take_along_axis(scores, places, 1) == pytest.approx(values)
-
-
-@pytest.mark.parametrize(
-    "instance", [None, 1.5, True, {"k": 3}, {"user": 1, "k": 0}, {"user": 1, "k": "3"}]
-)
-def test_a_wrong_instance_is_refused(tmp_path: Path, instance: object) -> None:
-    training, _ = prepared(tmp_path, rows())
-    flow.train(Train(algorithm="popularity"), Popularity(), training, tmp_path)
-    with pytest.raises(InputError, match="instance"):
-        flow.load(tmp_path, "popularity", "safetensors").predict([instance])
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:

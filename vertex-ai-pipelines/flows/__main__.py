@@ -1,9 +1,20 @@
-"""`python -m flows STEP --executor-input JSON`: what a component's command runs."""
+"""`python -m flows STEP --executor-input JSON`, a component's command; `python -m flows serve`."""
 
 import sys
 
 from flows.errors import RetrainError, explained
-from flows.step import main
+
+
+def main(argv: list[str]) -> int:
+    """A step, or the prediction server: neither loads what only the other needs."""
+    if argv[:1] == ["serve"]:
+        from flows.serving import server
+
+        return server.main(argv[1:])
+    from flows import step
+
+    return step.main(argv)
+
 
 if __name__ == "__main__":
     try:

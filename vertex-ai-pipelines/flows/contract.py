@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
+from flows import config
 from flows.config import Gate, Train
+from flows.errors import InputError
 from flows.manifest import Verdict
+from flows.tables import Table
 
 Number: TypeAlias = int | float
 Facts: TypeAlias = dict[str, Any]
@@ -54,10 +58,33 @@ class Saved:
     obstacle: str = ""
 
 
-class Model(Protocol):
-    """A loaded model. `predict` gives one prediction for each instance, in order."""
+class NoParameters(Table):
+    """The parameters of a model that has none."""
 
-    def predict(self, instances: list[Any]) -> list[Any]: ...
+
+@dataclass(frozen=True)
+class Form:
+    """What a model is asked with: types that msgspec checks, of an instance and of the parameters.
+
+    `example` is an instance, for people and to warm the model up; a request has `most` at most.
+    """
+
+    instance: Any
+    example: Any
+    parameters: type[Table] = NoParameters
+    most: int = 10_000
+
+
+class Model(Protocol):
+    """A loaded model: it needs its folder no more."""
+
+    form: Form
+
+    def predict(self, instances: list[Any], parameters: Any = None) -> list[Any]:
+        """One prediction for each instance, in order, as JSON can have it; as `form` says.
+
+        Raises InputError, with the instance's index, for what the form's types cannot refuse.
+        """
 
 
 class Flow(Protocol):
@@ -98,3 +125,10 @@ class Flow(Protocol):
 
     def load(self, model: Path, algorithm: str, format: str) -> Model:  # noqa: A002
         """Open a model's folder, as its manifest's algorithm and format say."""
+
+
+def part(flow: str, name: Literal["flow", "config"]) -> Any:
+    """The module `flows.FLOW.NAME`. Raises InputError where there is no such flow."""
+    if not flow.isidentifier() or not (config.FLOWS / flow / "flow.py").is_file():
+        raise InputError(f"this image has no flow '{flow}'", "was it added after the image was built?")
+    return import_module(f"flows.{flow}.{name}")

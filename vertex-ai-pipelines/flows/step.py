@@ -4,13 +4,12 @@ import argparse
 import tempfile
 from collections.abc import Callable
 from datetime import datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from flows import config, released, upload
+from flows import contract, released, upload
 from flows.config import Gate, Train
 from flows.contract import Flow, Saved, Window
 from flows.errors import InputError
@@ -31,7 +30,11 @@ def main(argv: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line, as the components' YAML files give it."""
-    main = argparse.ArgumentParser(prog="python -m flows", description=__doc__)
+    main = argparse.ArgumentParser(
+        prog="python -m flows",
+        description=__doc__,
+        epilog="The prediction server is another program of the image: python -m flows serve --help",
+    )
     main.add_argument("step", choices=STEPS, help="which step")
     main.add_argument("--executor-input", required=True, metavar="JSON", help="what KFP puts for {{$}}")
     return main
@@ -128,20 +131,13 @@ STEPS: dict[str, Callable[[Execution], str]] = {
 
 
 def _flow(execution: Execution) -> Flow:
-    module: Any = import_module(f"flows.{_name(execution)}.flow")
+    module: Any = contract.part(execution.text("flow"), "flow")
     return module  # type: ignore[no-any-return]
-
-
-def _name(execution: Execution) -> str:
-    name = execution.text("flow")
-    if not name.isidentifier() or not (config.FLOWS / name / "flow.py").is_file():
-        raise InputError(f"this image has no flow '{name}'", "was it added after the image was built?")
-    return name
 
 
 def _config(execution: Execution) -> Any:
     """The flow's `Config` and `METRICS`."""
-    return import_module(f"flows.{_name(execution)}.config")
+    return contract.part(execution.text("flow"), "config")
 
 
 def _options(execution: Execution, part: str, given: dict[str, Any], algorithm: str = "") -> Any:

@@ -112,14 +112,24 @@ def listing(uri: str) -> dict[str, Any]:
     return {blob.name.removeprefix(prefix): blob for blob in blobs if not blob.name.endswith("/")}
 
 
-def verify(found: dict[str, File], expected: dict[str, File], where: str) -> None:
-    """That `found` are the files that were promised. Raises RetrainError that names the first other."""
+CACHED = "it was changed after the step that made it: run the pipeline again without its cache"
+
+
+def verify(
+    found: dict[str, File],
+    expected: dict[str, File],
+    where: str,
+    promise: tuple[str, str] = ("metadata", CACHED),
+) -> None:
+    """That `found` are the files that were promised, by what, and the mend where they are not.
+
+    Raises RetrainError that names the first other.
+    """
     for name in sorted(expected.keys() | found.keys()):
         if found.get(name) != expected.get(name):
             is_, was = (_described(files.get(name)) for files in (found, expected))
             raise RetrainError(
-                f"{where}/{name}: it is {is_}, but its metadata says {was}",
-                "it was changed after the step that made it: run the pipeline again without its cache",
+                f"{where}/{name}: it is {is_}, but its {promise[0]} says {was}", promise[1]
             )
 
 

@@ -1,8 +1,9 @@
--- One row a person: who it is, three measures of the body, three counts of exercises.
+-- One row a person: who it is, three measures of the body, three counts of exercises. The table has pounds
+-- and inches; the model is trained on, and asked with, kilograms and centimetres.
 select
   subject,
-  weight,
-  waist,
+  weight * 0.45359237 as weight,
+  waist * 2.54 as waist,
   pulse,
   chins,
   situps,

@@ -2,17 +2,20 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows import bigquery, evaluation
+from flows import evaluation
 from flows.config import Gate, Train
 from flows.contract import Evaluated, Facts, Saved, Trained, Window
 from flows.evaluation import Measured
-from flows.recommender import metrics, models, purchases, split, svd
+from flows.recommender import models, svd
 from flows.recommender.config import Popularity, Preprocess, Svd
 from flows.recommender.models import TOP, Recommender
+
+if TYPE_CHECKING:  # reads Parquet, which the prediction server does not
+    from flows.recommender import split
 
 
 def get_data(
@@ -24,6 +27,9 @@ def get_data(
     destination: str,
 ) -> Facts:
     """Export user, item and at of each purchase in the window. It has no options."""
+    from flows import bigquery
+    from flows.recommender import purchases
+
     facts = bigquery.export(query, table, window, project, destination)
     bigquery.require(purchases.COLUMNS, facts["columns"], "the query's result")
     return facts | {
@@ -35,6 +41,9 @@ def preprocess(
     options: Preprocess, data: Path, facts: Facts, training: Path, holdout: Path
 ) -> tuple[Facts, Facts]:
     """Split by time. Facts count the users and items that only the holdout has."""
+    from flows import bigquery
+    from flows.recommender import purchases, split
+
     rows = purchases.read(data)
     begin, before = split.split(rows, datetime.fromisoformat(facts["until"]), options.holdout_days)
     since = {"holdout_from": bigquery.moment(begin)}
@@ -48,6 +57,8 @@ def preprocess(
 
 def train(config: Train, options: Svd | Popularity, training: Path, model: Path) -> Trained:
     """Fit and write model.safetensors: the same bytes for the same training set, options and seed."""
+    from flows.recommender import split
+
     rows = split.read_training(training)
     facts = {"users": len(rows.users), "items": len(rows.items)}
     if isinstance(options, Popularity):
@@ -69,6 +80,8 @@ def evaluate(gate: Gate, model: Saved, holdout: Path, champion: Saved | None, sc
     Protocol: time split; all items are candidates, those bought before too; users that training
     did not see get what is popular and count like the others.
     """
+    from flows.recommender import split
+
     truth = split.read_holdout(holdout)
 
     def measure(saved: Saved) -> Measured:
@@ -82,8 +95,10 @@ def load(model: Path, algorithm: str, format: str) -> Recommender:  # noqa: A002
     return models.read(model, algorithm, format)
 
 
-def _measure(model: Recommender, truth: split.Holdout) -> Measured:
+def _measure(model: Recommender, truth: "split.Holdout") -> Measured:
     """Each user's metrics; the model's items may be others than the holdout's."""
+    from flows.recommender import metrics
+
     ranked, _ = model.best(truth.users, TOP)
     known = {item: place for place, item in enumerate(truth.items)}
     places = np.array([known.get(item, -1) for item in model.items], np.int64)[ranked]

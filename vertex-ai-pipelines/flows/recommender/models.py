@@ -1,20 +1,24 @@
 """The trained recommender: its file, and what it answers."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.arrays import Arrays, Ids, load, pack, save, unpack
 from flows.errors import InputError
-from flows.recommender.ranking import Best, Scores, top
-from flows.recommender.split import Training
+from flows.recommender.asked import Asked, Filters, form
+from flows.recommender.ranking import BLOCK, Best, Matrix, Scores, top
+
+if TYPE_CHECKING:  # reads Parquet: 40 MB that a prediction has no use for
+    from flows.recommender.split import Training
 
 FILE, FORMAT = "model.safetensors", "safetensors"
 ALGORITHMS = ("svd", "popularity")
 TOP = 10
-MOST = 1000  # items an instance may ask for
+NEVER = -np.inf  # the score of an item that a filter leaves out
 
 
 class Recommender:
@@ -22,26 +26,66 @@ class Recommender:
 
     def __init__(self, arrays: Arrays) -> None:
         self.items: Ids = unpack("items", arrays)
-        self._users = {user: place for place, user in enumerate(unpack("users", arrays))}
+        users = unpack("users", arrays)
+        self.form = form(users, self.items)
+        self._users = {user: place for place, user in enumerate(users)}
+        self._places = {item: place for place, item in enumerate(self.items)}
         self._popularity = arrays["popularity"]
         names = ("user_factors", "item_factors", "history_ends", "history_items", "history_weights")
         self._scores = Scores(*(arrays[name] for name in names))
 
-    def predict(self, instances: list[Any]) -> list[Any]:
+    def predict(self, instances: list[Any], parameters: Any = None) -> list[Any]:
         """`{"items": [id, …], "scores": [number, …]}` for each instance, best first.
 
-        An instance is a user's id, or `{"user": id, "k": 10}`. Raises InputError for another.
+        An instance is a user's id, or `Asked` with filters; `parameters` are `Filters` for all of them.
         """
-        asked = [_asked(instance) for instance in instances]
-        places, scores = self.best([user for user, _ in asked], max((k for _, k in asked), default=0))
-        return [
-            {"items": [self.items[place] for place in row[:k]], "scores": values[:k].tolist()}
-            for row, values, (_, k) in zip(places, scores, asked, strict=True)
-        ]
+        usual = parameters or Filters()
+        asked = [one if isinstance(one, Asked) else Asked(user=one) for one in instances]
+        size = max(1, BLOCK // max(1, len(self.items)))
+        parts = [asked[start : start + size] for start in range(0, len(asked), size)]
+        return [answer for part in parts for answer in self._answers(part, usual)]
+
+    def _answers(self, asked: list[Asked[Any, Any]], usual: Filters[Any]) -> list[dict[str, Any]]:
+        """The answers to as many as one block of scores holds."""
+        users = self._known([one.user for one in asked])
+        filters = [one.filters(usual) for one in asked]
+        scores = np.repeat(self._popularity[None, :], len(users), 0)
+        known = users >= 0
+        scores[known] = self._scores.of(users[known])
+        for row, user, own in zip(scores, users, filters, strict=True):
+            self._filter(row, user, own)
+        counts = [int(own.count) for own in filters]
+        best = zip(*top(scores, max(counts)), counts, strict=True)
+        return [self._answer(places[:count], values[:count]) for places, values, count in best]
+
+    def _answer(self, places: NDArray[np.int64], scores: Matrix) -> dict[str, Any]:
+        left = scores > NEVER
+        found = [self.items[place] for place in places[left]]
+        return {"items": found, "scores": scores[left].tolist()}
+
+    def _filter(self, scores: Matrix, user: int, filters: Filters[Any]) -> None:
+        """Of one user's scores, those that `filters` leave."""
+        if filters.only is not None:
+            places = self._known_items(filters.only)
+            kept = scores[places]
+            scores[:] = NEVER
+            scores[places] = kept
+        if filters.exclude:
+            scores[self._known_items(filters.exclude)] = NEVER
+        if filters.new and user >= 0:
+            scores[self._scores.before(user)] = NEVER
+
+    def _known(self, users: Sequence[Any]) -> NDArray[np.int64]:
+        """The users' places; -1 is one that training did not see."""
+        return np.array([self._users.get(user, -1) for user in users], np.int64)
+
+    def _known_items(self, items: list[Any]) -> NDArray[np.int64]:
+        places = (self._places.get(item) for item in items)
+        return np.array([place for place in places if place is not None], np.int64)
 
     def best(self, users: Ids, k: int) -> Best:
         """Places in `items` and scores of the `k` best items of each user: users × k."""
-        places = np.array([self._users.get(user, -1) for user in users], np.int64)
+        places = self._known(users)
         popular, counts = top(self._popularity[None, :], k)
         found, scores = np.repeat(popular, len(users), 0), np.repeat(counts, len(users), 0)
         known = places >= 0
@@ -50,7 +94,7 @@ class Recommender:
         return found, scores
 
 
-def write_popularity(folder: Path, training: Training) -> None:
+def write_popularity(folder: Path, training: "Training") -> None:
     """Write a model that knows no users."""
     ends, nothing = np.zeros(1, np.int64), np.empty(0, np.float32)
     arrays: Arrays = {
@@ -66,7 +110,7 @@ def write_popularity(folder: Path, training: Training) -> None:
 
 
 def write_svd(
-    folder: Path, training: Training, factors: tuple[NDArray[Any], NDArray[Any]], own: Any
+    folder: Path, training: "Training", factors: tuple[NDArray[Any], NDArray[Any]], own: Any
 ) -> None:
     """Write factors, and `own`: users × items in CSR, what is added to the factors' scores."""
     arrays: Arrays = {"user_factors": factors[0], "item_factors": factors[1]}
@@ -93,20 +137,7 @@ def read(folder: Path, algorithm: str, format: str) -> Recommender:  # noqa: A00
         ) from None
 
 
-def _write(folder: Path, training: Training, users: Ids, arrays: Arrays) -> None:
+def _write(folder: Path, training: "Training", users: Ids, arrays: Arrays) -> None:
     counts = np.bincount(training.item, minlength=len(training.items)).astype(np.float32)
     names = pack("users", users) | pack("items", training.items)
     save(folder / FILE, arrays | names | {"popularity": counts}, {})
-
-
-def _asked(instance: Any) -> tuple[Any, int]:
-    user, k = (
-        (instance.get("user"), instance.get("k", TOP)) if isinstance(instance, dict) else (instance, TOP)
-    )
-    if not isinstance(user, int | str) or isinstance(user, bool):
-        raise InputError(
-            f"instance {instance!r} names no user", 'it looks like 1228 or {"user": 1228, "k": 10}'
-        )
-    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MOST:
-        raise InputError(f"instance {instance!r}: k is not a whole number from 1 to {MOST}")
-    return user, k

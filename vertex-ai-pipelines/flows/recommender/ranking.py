@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.recommender.svd import Matrix
-
 Codes = NDArray[np.int32]
+Matrix = NDArray[np.float32]
 WIDTH = 32  # items a stripe
 BLOCK = 1 << 21  # scores at a time: 8 MB, which a cache can hold
 WORKERS = 2
@@ -46,6 +45,10 @@ class Scores:
             part = slice(self.ends[user], self.ends[user + 1])
             scores[row, self.seen[part]] += self.weight[part]
         return scores
+
+    def before(self, user: int) -> Codes:
+        """The places of what `user` has bought before."""
+        return self.seen[self.ends[user] : self.ends[user + 1]]
 
 
 def top(scores: Matrix, k: int) -> Best:

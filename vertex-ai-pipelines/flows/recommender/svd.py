@@ -1,19 +1,20 @@
 """Truncated SVD of users × items, and each user's own history."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flows.recommender.config import Svd
-from flows.recommender.split import Training
+from flows.recommender.ranking import Matrix
 
-Matrix = NDArray[np.float32]
+if TYPE_CHECKING:  # reads Parquet
+    from flows.recommender.split import Training
+
 OVERSAMPLES, ITERATIONS, WORKERS = 10, 2, 2
 
 
-def history(training: Training, half_life: float) -> Any:
+def history(training: "Training", half_life: float) -> Any:
     """Users × items, CSR: log(1 + purchases), each worth half after `half_life` days."""
     from scipy.sparse import csr_array
 

@@ -1,0 +1,1 @@
+"""The prediction server: `python -m flows serve`, any flow, by Vertex AI's custom container contract."""

@@ -52,6 +52,11 @@ class Process:
                 self._connection.close()
             return self._code
 
+    def signal(self, number: int) -> None:
+        """Send it a signal; what it started gets none."""
+        with contextlib.suppress(OSError):  # it may have ended
+            self._connection.send(bytes([number]))
+
     def kill(self) -> int:
         """End it and all that it started; returns its exit code."""
         with contextlib.suppress(OSError):  # it may have ended

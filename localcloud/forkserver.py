@@ -46,6 +46,16 @@ class Child:
                 end(number, signal.SIGKILL)
         return False
 
+    def told(self) -> bool:
+        """Send it the signals that its asker asks for; it is killed where nobody asks any more."""
+        numbers = b""
+        with contextlib.suppress(OSError):
+            numbers = self.asker.recv(FDS)
+        for number in numbers:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, number)
+        return False if numbers else self.kill()
+
     def close(self) -> None:
         """Let go of what belongs to it."""
         self.asker.close()
@@ -134,7 +144,7 @@ class ForkServer:
         for fd in extras:
             os.close(fd)
         self._children[child.pid] = child
-        self._selector.register(child.asker, selectors.EVENT_READ, child.kill)
+        self._selector.register(child.asker, selectors.EVENT_READ, child.told)
         return False
 
     def _reap(self) -> bool:

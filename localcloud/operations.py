@@ -45,14 +45,27 @@ class Operations:
         return self._save(Operation(name=name, metadata=_packed(metadata)))
 
     def finish(self, name: str, response: Any = None, error: ApiError | None = None) -> Operation:
-        """An operation's end, with its response or its error."""
-        operation = self._found(name)
-        operation.done = True
-        if error is not None:
-            operation.error.CopyFrom(error.rpc_status())
-        else:
-            operation.response.CopyFrom(_packed(response or empty_pb2.Empty()))
-        return self._save(operation)
+        """An operation's end, with its response or its error; an end that came first stands."""
+        with self._store.transaction():
+            operation = self._found(name)
+            if operation.done:
+                return operation
+            operation.done = True
+            if error is not None:
+                operation.error.CopyFrom(error.rpc_status())
+            else:
+                operation.response.CopyFrom(_packed(response or empty_pb2.Empty()))
+            return self._save(operation)
+
+    def is_done(self, name: str) -> bool:
+        """Whether an operation has ended, or was forgotten."""
+        row = self._store.get("operation", name)
+        return row is None or _parsed(row).done
+
+    def unfinished(self, prefix: str, part: str) -> list[Operation]:
+        """The operations that are not done and whose names begin with `prefix` and hold `part`."""
+        found = (_parsed(row) for name, row in self._store.list("operation", prefix) if part in name)
+        return [one for one in found if not one.done]
 
     def done(self, parent: str, response: Any = None, metadata: Any = None) -> Operation:
         """An operation that has ended already."""

@@ -1,7 +1,10 @@
 """Between REST, gRPC and a handler: one function serves both, and this layer checks what it is asked."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import unquote
 
 from google.protobuf import json_format
 
@@ -11,7 +14,7 @@ from localcloud.errors import ApiError, bad_request, error_info
 from localcloud.http import Request, Response, Route
 from localcloud.operations import Locations, Operations
 from localcloud.rpc_methods import Method, methods, missing, template_fields, template_pattern
-from localcloud.transport import check_alt, shaped
+from localcloud.transport import check_alt, parameter, shaped
 
 
 class Caller(NamedTuple):
@@ -23,6 +26,23 @@ class Caller(NamedTuple):
 
 RpcHandler = Callable[[Any, Caller], Any]
 Entry = tuple[Method, RpcHandler | None]
+Found = tuple[Method, RpcHandler | None, dict[str, str], str]
+REMEMBERED = 4096  # addresses whose method is not looked for again
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """A handler whose REST side reads and writes bodies itself: no message keeps JSON as it is.
+
+    `rest` gets the request, the fields of its path, and who calls.
+    """
+
+    rpc: RpcHandler
+    rest: Callable[[Request, Mapping[str, str], Caller], Response]
+
+    def __call__(self, message: Any, caller: Caller) -> Any:
+        """The call by gRPC."""
+        return self.rpc(message, caller)
 
 
 class RpcService(Protocol):
@@ -48,13 +68,16 @@ class Rpc:
         self._methods: dict[str, Entry] = {}
         self.rest: list[RestService] = []
         common = {**Operations(cloud).handlers(), **Locations(cloud).handlers()}
+        by_host: dict[tuple[str, ...], list[Entry]] = {}
         for service in services:
             handlers = {**common, **service.handlers()}
             table = [(method, handlers.get(method.name)) for method in methods(service.client)]
             for method, handler in table:
                 if handler or method.path not in self._methods:
                     self._methods[method.path] = (method, handler)
-            self.rest.append(RestService(cloud, service.hosts, table))
+            by_host.setdefault(service.hosts, []).extend(table)
+        for hosts, entries in by_host.items():
+            self.rest.append(RestService(cloud, hosts, entries))
 
     def find(self, path: str) -> Entry:
         """The method at a gRPC path and its handler. Raises UNIMPLEMENTED, naming the path."""
@@ -81,15 +104,16 @@ def rest_error(error: ApiError) -> Response:
 
 
 class RestService:
-    """The REST side of one service, as an http.Service."""
+    """The REST side of the services at one host, as an http.Service."""
 
     def __init__(self, cloud: Cloud, hosts: tuple[str, ...], table: list[Entry]) -> None:
         self._cloud, self.hosts, self.table = cloud, hosts, table
         self._rules = [
             (verb, template_pattern(template), template, body, (method, handler))
-            for method, handler in table
+            for method, handler in _once(table)
             for verb, template, body in method.rules
         ]
+        self._find = lru_cache(REMEMBERED)(self._look)
 
     def routes(self) -> list[Route]:
         """Nothing by literal path: the templates of Google's rules are matched one by one."""
@@ -105,27 +129,43 @@ class RestService:
 
     def method(self, request: Request) -> str | None:
         """The name of the method that a request calls."""
-        for verb, pattern, _template, _body, (method, _handler) in self._rules:
-            if verb == request.method and pattern.fullmatch(request.path):
-                return method.name
+        found = self._find(request.method, request.path)
+        return found[0].name if found else None
+
+    def _look(self, verb: str, path: str) -> Found | None:
+        for known, pattern, template, body, (method, handler) in self._rules:
+            found = pattern.fullmatch(path) if verb == known else None
+            if found:
+                return method, handler, template_fields(template, found), body
         return None
 
     def _serve(self, request: Request) -> Response:
-        for verb, pattern, template, body, (method, handler) in self._rules:
-            found = pattern.fullmatch(request.path) if verb == request.method else None
-            if found:
-                run = _served(method, handler)
-                caller = Caller(
-                    self._cloud.principal(request.headers.get("authorization", "")), request.caller
-                )
-                check_alt(request)
-                message = rpc_json.read(method.request, request, template_fields(template, found), body)
-                check(method, message)
-                return _answer(request, run(message, caller))
-        name = f"{request.method} https://{request.host}{request.path}"
-        raise ApiError(
-            "NOT_FOUND", f"The requested URL was not found: {name} (no call of this service)."
-        )
+        found = self._find(request.method, request.path)
+        if found is None:
+            name = f"{request.method} https://{request.host}{request.path}"
+            words = f"The requested URL was not found: {name} (no call of this service)."
+            raise ApiError("NOT_FOUND", words)
+        method, handler, fields, body = found
+        run = _served(method, handler)
+        principal = self._cloud.principal(request.headers.get("authorization", ""))
+        caller = Caller(principal, request.caller)
+        check_alt(request)
+        if isinstance(run, Verbatim):
+            given = {name: unquote(value) for name, value in fields.items()}
+            return _selected(request, run.rest(request, given, caller), method.response)
+        message = rpc_json.read(method.request, request, fields, body)
+        check(method, message)
+        return _answer(request, run(message, caller))
+
+
+def _once(table: list[Entry]) -> list[Entry]:
+    """Each address once: those that have a handler before the same ones that have none."""
+    found: dict[tuple[str, Any], Entry] = {}
+    for method, handler in table:
+        known = found.get((method.name, method.rules))
+        if known is None or known[1] is None:
+            found[method.name, method.rules] = (method, handler)
+    return list(found.values())
 
 
 def check(method: Method, message: Any) -> None:
@@ -146,6 +186,17 @@ def _value(message: Any, path: str) -> str:
     for name in path.split("."):
         message = getattr(message, name)
     return str(message)
+
+
+def _selected(request: Request, response: Response, kind: Any) -> Response:
+    """A verbatim answer with the fields that were asked for."""
+    if not parameter(request, "fields"):
+        return response
+    return shaped(request, response, _descriptor(kind), rpc_json.child)
+
+
+def _descriptor(kind: Any) -> Any:
+    return (kind.pb() if hasattr(kind, "pb") else kind).DESCRIPTOR
 
 
 def _answer(request: Request, message: Any) -> Response:

@@ -37,6 +37,7 @@ from localcloud.iam_credentials import IamCredentials
 from localcloud.identity import Metadata, OAuth
 from localcloud.internal import HOST, OWNER_LABEL, Internal
 from localcloud.kms import Kms
+from localcloud.models import Models
 from localcloud.names import Names
 from localcloud.pipelines import Pipelines
 from localcloud.proxy import Origin, Proxy
@@ -45,12 +46,15 @@ from localcloud.resourcemanager import ResourceManager
 from localcloud.rpc import Rpc, RpcService
 from localcloud.secretmanager import SecretManager
 from localcloud.security_tokens import SecurityTokens
+from localcloud.serving import Serving
 from localcloud.storage import Storage
 
 T = TypeVar("T")
 IDLE = 2 * 3600  # seconds without a call after which the local cloud stops by itself
 THREADS = 32
-MANAGED: list[Callable[[Cloud], RpcService]] = [SecretManager, Kms, ResourceManager]
+MANAGED: list[Callable[[Cloud], RpcService]] = [SecretManager, Kms, ResourceManager, Models]
+KINDS = (Aws, OAuth, Metadata, IamCredentials, IamApi, SecurityTokens, CloudLogging)
+PLAIN: list[Callable[[Cloud], Service]] = [*KINDS]
 log = logging.getLogger("localcloud")
 
 
@@ -61,23 +65,18 @@ class Server:
         self.cloud = Cloud(root, world, port)
         self.registry = Registry(self.cloud)
         self.pipelines = Pipelines(self.cloud, self.registry)
+        self.serving = Serving(self.cloud, self.registry)
         self.github = GitHub(self.cloud, self._job_environment)
         place = self.github.ensure(*world.repository.split("/"))
         self.github.repositories.people.join(place.owner, OWNER_LABEL)
         storage = Storage(self.cloud)
         self.bigquery = BigQuery(self.cloud, storage)
         managed = [kind(self.cloud) for kind in MANAGED]
-        self.rpc = Rpc(self.cloud, [*managed, self.pipelines])
+        self.rpc = Rpc(self.cloud, [*managed, *self.serving.services, self.pipelines])
         services: list[Service] = [
             storage,
             self.bigquery,
-            Aws(self.cloud),
-            OAuth(self.cloud),
-            Metadata(self.cloud),
-            IamCredentials(self.cloud),
-            IamApi(self.cloud),
-            SecurityTokens(self.cloud),
-            CloudLogging(self.cloud),
+            *(kind(self.cloud) for kind in PLAIN),
             self.registry,
             Internal(self),
             *self.github.services,
@@ -111,6 +110,7 @@ class Server:
             self.proxy.handle, sock=_listen(self.cloud.port), limit=1 << 20
         )
         self.github.start()
+        self.serving.start()
         async with door:
             _write_state(self.cloud.root, self.cloud.port, self.key)
             while not self.stopping.is_set() and not self._idle():
@@ -120,6 +120,7 @@ class Server:
         """End what runs and write everything out."""
         (self.cloud.root / "state.json").unlink(missing_ok=True)
         self.pipelines.close()
+        self.serving.close()
         self.github.close()
         self._grpc.stop(0)
         self.bigquery.close()
@@ -129,8 +130,8 @@ class Server:
         return time.monotonic() - self.last_call > IDLE and not self.busy()
 
     def busy(self) -> bool:
-        """Whether a pipeline job or a workflow run is at work."""
-        return self.pipelines.busy() or self.github.busy()
+        """Whether a pipeline job, a deployment or a workflow run is at work."""
+        return any(one.busy() for one in (self.pipelines, self.serving, self.github))
 
     async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
         """One HTTP call: from ASGI to a handler in a thread, and back."""

@@ -7,20 +7,23 @@ from localcloud import aws_names, iam_state
 from localcloud.bigquery import BigQuery
 from localcloud.cloud_logging import CloudLogging
 from localcloud.described import description
+from localcloud.endpoints import Endpoints
 from localcloud.github.routes import paths
 from localcloud.iam_api import IamApi
 from localcloud.iam_credentials import IamCredentials
 from localcloud.kms import Kms
+from localcloud.models import Models
 from localcloud.names import TABLES
 from localcloud.operations import Locations, Operations
 from localcloud.pipelines import Pipelines
+from localcloud.predictions import Predictions
 from localcloud.resourcemanager import ResourceManager
 from localcloud.rpc_methods import Method, methods
 from localcloud.secretmanager import SecretManager
 from localcloud.security_tokens import SecurityTokens
 from localcloud.storage import Storage
 
-RPC = (SecretManager, Kms, ResourceManager, Pipelines)
+RPC = (SecretManager, Kms, ResourceManager, Pipelines, Models, Endpoints, Predictions)
 DESCRIBED = {
     "storage": Storage,
     "bigquery": BigQuery,

@@ -36,11 +36,18 @@ class Buckets:
         return found
 
     def list(self, prefix: str = "") -> list[Resource]:
-        """All buckets, by name."""
-        return [row for _, row in self._store.list("bucket", prefix)]
+        """All buckets of the project, by name."""
+        number = self._cloud.world.project_number
+        rows = (row for _, row in self._store.list("bucket", prefix))
+        return [row for row in rows if row["projectNumber"] == number]
 
-    def create(self, wanted: Resource) -> Resource:
-        """A new bucket. Raises ALREADY_EXISTS."""
+    def project(self, name: str) -> str:
+        """The number of the project that a bucket is in; of the world's where there is no bucket."""
+        found = self._store.get("bucket", name) or {}
+        return str(found.get("projectNumber", self._cloud.world.project_number))
+
+    def create(self, wanted: Resource, project: str = "") -> Resource:
+        """A new bucket, in the world's project or in another one. Raises ALREADY_EXISTS."""
         name = wanted.get("name", "")
         if not BUCKET_NAME.fullmatch(name):
             raise ApiError("INVALID_ARGUMENT", f"Invalid bucket name: '{name}'", reason="invalid")
@@ -50,7 +57,7 @@ class Buckets:
             "kind": "storage#bucket",
             "id": name,
             "selfLink": f"{API}/b/{name}",
-            "projectNumber": self._cloud.world.project_number,
+            "projectNumber": project or self._cloud.world.project_number,
             "storageClass": "STANDARD",
             "timeCreated": now,
             "iamConfiguration": ACCESS,

@@ -38,7 +38,8 @@ class Grants:
             f"{principal} does not have {permission} access to the {_noun(permission)}."
             f" Permission '{permission}' denied on resource (or it may not exist)."
         )
-        self._cloud.iam.check(principal, permission, self._cloud.iam.project + below, words, target)
+        resource = self._name(bucket) if below else self._cloud.iam.project
+        self._cloud.iam.check(principal, permission, resource, words, target)
 
     def check_write(self, principal: str, bucket: str, name: str) -> None:
         """Making an object; where there is one already, it is deleted by that."""
@@ -76,7 +77,7 @@ class Grants:
         self._cloud.iam.forget(self._name(bucket))
 
     def _name(self, bucket: str) -> str:
-        return f"{self._cloud.iam.project}/buckets/{bucket}"
+        return f"projects/{self._objects.buckets.project(bucket)}/buckets/{bucket}"
 
 
 def _noun(permission: str) -> str:

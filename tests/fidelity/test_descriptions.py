@@ -18,11 +18,12 @@ DOCUMENTS = {
     "SecretManager": "secretmanager.v1",
     "Kms": "cloudkms.v1",
     "ResourceManager": "cloudresourcemanager.v3",
-    "Pipelines": "aiplatform.v1",
+    **dict.fromkeys(("Pipelines", "Models", "Endpoints", "Predictions"), "aiplatform.v1"),
 }
 CALLS = [(service, method) for service in RPC for method in rpc_methods(service)]
 PUBLIC = re.compile(r"/v\d")  # the libraries also name addresses of Google's own console
-NEWER = {"extraLocationTypes"}  # in the documents, not yet in Google's own libraries
+NEWER = {"extraLocationTypes", "gdcZone"}  # in the documents, not yet in Google's own libraries
+AHEAD = {"GoogleCloudAiplatformV1Endpoint.private_model_server_enabled"}  # the other way round
 IDS = [f"{service.__name__}.{method.name}" for service, method in CALLS]
 
 
@@ -97,7 +98,7 @@ def test_the_fields_are_the_vendors(service: Any, method: Method) -> None:
             assert {name.partition(".")[0] for name in query} - NEWER == inside
         if method.response is not None:
             wrong = unknown(document_["schemas"], raw(method.response), entry["response"]["$ref"], set())
-            assert sorted(wrong) == []
+            assert sorted(set(wrong) - AHEAD) == []
 
 
 def raw(kind: Any) -> Any:

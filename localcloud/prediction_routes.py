@@ -1,0 +1,70 @@
+"""Which deployed model a request goes to: chosen at random, by the endpoint's shares."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from localcloud.endpoints_rows import Endpoint, Rows
+from localcloud.errors import ApiError
+from localcloud.models_versions import Versions
+from localcloud.serving_replica import Replica
+from localcloud.serving_servers import Servers
+
+
+@dataclass(frozen=True)
+class Target:
+    """A deployed model as an answer names it, and its server."""
+
+    id: str
+    model: str
+    version: str
+    display_name: str
+    replica: Replica | None
+
+
+@dataclass(frozen=True)
+class Route:
+    """An endpoint's targets and their shares."""
+
+    targets: Sequence[Target]
+    shares: Sequence[int]
+
+    def choose(self) -> Target:
+        """One of the targets."""
+        return random.choices(self.targets, self.shares)[0]  # noqa: S311 not a secret
+
+
+class Routes:
+    """What was read of endpoints is kept until they change."""
+
+    def __init__(self, rows: Rows, servers: Servers, versions: Versions) -> None:
+        self._rows, self._servers, self._versions = rows, servers, versions
+        self._known: dict[str, Route] = {}
+        rows.changed = self.forget
+
+    def find(self, name: str) -> Route:
+        """An endpoint's route. Raises where there is no endpoint, or it takes no requests."""
+        found = self._known.get(name)
+        if found is None:
+            found = self._known[name] = self._read(self._rows.find(name))
+        return found
+
+    def forget(self, name: str) -> None:
+        """Read an endpoint again."""
+        self._known.pop(name, None)
+
+    def _read(self, endpoint: Endpoint) -> Route:
+        split = endpoint.traffic_split
+        some = [one for one in endpoint.deployed_models if split.get(one.id)]
+        if not some:
+            words = f"Endpoint `{endpoint.name}` doesn't have traffic_split."
+            raise ApiError("FAILED_PRECONDITION", words)
+        targets = [self._target(endpoint.name, one) for one in some]
+        return Route(targets, [split[one.id] for one in some])
+
+    def _target(self, endpoint: str, deployed: Any) -> Target:
+        row = self._versions.row(deployed.model)
+        replica = self._servers.find((endpoint, deployed.id))
+        version, name = deployed.model_version_id, row["display_name"]
+        return Target(deployed.id, deployed.model, version, name, replica)

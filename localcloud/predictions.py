@@ -1,0 +1,142 @@
+"""Vertex AI's online predictions: each request goes to a deployed model's server and back."""
+
+import json
+import time
+from collections.abc import Mapping
+from http.client import HTTPException
+from typing import Any
+
+from google.api import httpbody_pb2
+from google.cloud.aiplatform_v1 import types
+from google.protobuf import json_format
+
+from localcloud.cloud import Cloud
+from localcloud.endpoints import Endpoints
+from localcloud.errors import ApiError, bad_request
+from localcloud.http import Request, Response
+from localcloud.models_versions import Versions
+from localcloud.monitoring_points import Points
+from localcloud.prediction_errors import check_size, lost, refused, unreadable
+from localcloud.prediction_routes import Routes, Target
+from localcloud.rpc import Caller, RpcHandler, Verbatim
+from localcloud.rpc_json import unknown
+from localcloud.serving_client import Answer
+from localcloud.serving_names import DENIED, HOSTS
+from localcloud.serving_replica import GoneError
+
+JSON = "application/json"
+PERMISSION = "aiplatform.endpoints.predict"
+TRIES = 10  # how often a request is given to another server because the first one is being ended
+
+
+class Predictions:
+    """PredictionService, of endpoints; what it counts is in Points."""
+
+    client = "google.cloud.aiplatform_v1.services.prediction_service"
+    hosts = HOSTS
+
+    def __init__(self, cloud: Cloud, endpoints: Endpoints, points: Points) -> None:
+        self._cloud, self._points = cloud, points
+        self._routes = Routes(endpoints.rows, endpoints.servers, Versions(cloud))
+
+    def handlers(self) -> Mapping[str, RpcHandler]:
+        """The calls that are served."""
+        return {
+            "Predict": Verbatim(self.predict, self.predict_json),
+            "RawPredict": Verbatim(self.raw_predict, self.raw_predict_json),
+        }
+
+    def predict(self, request: types.PredictRequest, caller: Caller) -> types.PredictResponse:
+        """Predict by gRPC: numbers are doubles."""
+        name = self._endpoint(request.endpoint, caller)
+        raw = types.PredictRequest.pb(request)
+        check_size(raw.ByteSize())
+        sent = {"instances": [json_format.MessageToDict(one) for one in raw.instances]}
+        if raw.HasField("parameters"):
+            sent["parameters"] = json_format.MessageToDict(raw.parameters)
+        found = self._predicted(name, json.dumps(sent).encode(), len(raw.instances))
+        return types.PredictResponse.wrap(json_format.ParseDict(found, types.PredictResponse.pb()()))
+
+    def predict_json(self, request: Request, fields: Mapping[str, str], caller: Caller) -> Response:
+        """Predict by REST: JSON goes to the server and back as it is."""
+        name = self._endpoint(fields["endpoint"], caller)
+        check_size(len(request.body))
+        sent = request.json()
+        problems = list(unknown(types.PredictRequest.pb().DESCRIPTOR, sent))
+        if not problems and not (isinstance(sent, dict) and isinstance(sent.get("instances"), list)):
+            problems = [("instances", "Required field 'instances' is not set.")]
+        if problems:
+            raise bad_request(problems)
+        return Response(self._predicted(name, request.body, len(sent["instances"])))
+
+    def raw_predict(self, request: types.RawPredictRequest, caller: Caller) -> httpbody_pb2.HttpBody:
+        """Any body to the server and back, by gRPC."""
+        name, body = self._endpoint(request.endpoint, caller), request.http_body
+        check_size(len(body.data))
+        _, answer = self._asked(name, body.data, body.content_type or JSON, 1)
+        return httpbody_pb2.HttpBody(content_type=answer.kind, data=answer.body)
+
+    def raw_predict_json(self, request: Request, fields: Mapping[str, str], caller: Caller) -> Response:
+        """Any body to the server and back, by REST."""
+        name = self._endpoint(fields["endpoint"], caller)
+        check_size(len(request.body))
+        kind = request.headers.get("content-type", JSON)
+        target, answer = self._asked(name, request.body, kind, 1)
+        headers = {
+            "content-type": answer.kind or JSON,
+            "X-Vertex-AI-Endpoint-Id": name.rsplit("/", 1)[1],
+            "X-Vertex-AI-Deployed-Model-Id": target.id,
+        }
+        return Response(answer.body, headers=headers)
+
+    def _endpoint(self, given: str, caller: Caller) -> str:
+        """The endpoint's own name. Raises PERMISSION_DENIED."""
+        name = self._cloud.iam.resource(given)
+        words = DENIED.format(permission=PERMISSION, name=name)
+        self._cloud.iam.check(caller.principal, PERMISSION, name, words)
+        if "/publishers/" in name:
+            raise ApiError("UNIMPLEMENTED", "the local cloud does not serve models of publishers")
+        return name
+
+    def _predicted(self, name: str, body: bytes, instances: int) -> dict[str, Any]:
+        target, answer = self._asked(name, body, JSON, instances)
+        try:
+            found = json.loads(answer.body)
+            predictions = {"predictions": found["predictions"]}
+        except (ValueError, KeyError, TypeError):
+            raise unreadable(target.id) from None
+        more = {"metadata": found["metadata"]} if "metadata" in found else {}
+        return predictions | {
+            "deployedModelId": target.id,
+            "model": target.model,
+            "modelDisplayName": target.display_name,
+            "modelVersionId": target.version,
+            **more,
+        }
+
+    def _asked(self, name: str, body: bytes, kind: str, instances: int) -> tuple[Target, Answer]:
+        """A server's good answer to a body, counted. Raises ApiError for every other end."""
+        began = time.monotonic()
+        target, answer = self._sent(name, body, {"Content-Type": kind})
+        error = answer if isinstance(answer, ApiError) else refused(answer)
+        milliseconds = (time.monotonic() - began) * 1000
+        code = error.status if error else 200
+        self._points.count((name, target.id, code), 0 if error else instances, milliseconds)
+        if error:
+            raise error
+        assert isinstance(answer, Answer)
+        return target, answer
+
+    def _sent(self, name: str, body: bytes, headers: dict[str, str]) -> tuple[Target, Answer | ApiError]:
+        for _ in range(TRIES):
+            target = self._routes.find(name).choose()
+            if target.replica is None:
+                self._routes.forget(name)
+                continue
+            try:
+                return target, target.replica.post(body, headers)
+            except GoneError:
+                self._routes.forget(name)
+            except (OSError, HTTPException) as error:
+                return target, lost(error)
+        raise ApiError("UNAVAILABLE", f"No server of {name} takes requests.")

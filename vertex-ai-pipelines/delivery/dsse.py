@@ -47,10 +47,10 @@ def sign(payload: bytes, key_id: str, signer: Callable[[bytes], bytes]) -> bytes
 def opened(data: bytes, keys: Mapping[str, Key]) -> tuple[dict[str, Any], str]:
     """The statement that one of `keys` has signed, and that key's name. Raises ForgedError."""
     envelope = _envelope(data)
-    payload = _bytes(envelope.payload)
+    payload = decoded(envelope.payload)
     for signature in envelope.signatures:
         for name, key in keys.items():
-            if _signed(key, _bytes(signature.sig), signed_bytes(envelope.payload_type, payload)):
+            if _signed(key, decoded(signature.sig), signed_bytes(envelope.payload_type, payload)):
                 return _statement(envelope.payload_type, payload), name
     named = ", ".join(one.keyid or "no name" for one in envelope.signatures) or "nobody"
     raise ForgedError(f"no trusted key has signed it; it says: {named}")
@@ -88,7 +88,8 @@ def _text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _bytes(text: str) -> bytes:
+def decoded(text: str) -> bytes:
+    """What base64 stands for. Raises ForgedError."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

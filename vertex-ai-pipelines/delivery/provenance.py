@@ -1,18 +1,22 @@
 """Who built an image: said by train.yml when it has built one, and looked up before it is used.
 
 `attest` in settings.toml says how: "off", not at all; "kms", by a key in Cloud KMS that no account but
-train.yml's may use, beside the image in its registry.
+train.yml's may use; "github", by GitHub's own attestations, which an action of train.yml's makes between
+two calls of `./scripts/build`. Either is kept beside the image in its registry.
 """
 
 import sys
+from collections.abc import Sequence
+from typing import Any
 
-from delivery import dsse, referrers, settings, statement, trust
+from delivery import bundle, certificate, dsse, referrers, roots, settings, statement, trust
 from delivery.dsse import ForgedError
 from delivery.kms import Kms
 from delivery.registry import Registry
 from delivery.settings import Environment
 from flows.errors import InputError, RetrainError
 
+KINDS = {"kms": dsse.ENVELOPE, "github": bundle.KIND}
 AGAIN = "press the button of train.yml on main with environment '{}': it builds and signs them"
 
 
@@ -20,22 +24,46 @@ class UnvouchedError(RetrainError):
     """An image that nobody trusted says to have built."""
 
 
-def attest(environment: Environment, registry: Registry, digest: str) -> None:
-    """Say of an image that this run of train.yml has built it. Raises RetrainError, InputError."""
-    if environment.attest != "kms":
-        return
-    key = Kms(str(environment.attest_key))
-    said = statement.made(registry.name, digest)
-    envelope = dsse.sign(said, key.version, key.sign)
-    try:
-        _checked(environment, envelope, registry.name, digest)
-    except ForgedError as error:
-        raise RetrainError(
-            f"{trust.path(environment)} does not trust what this run has signed: {error}",
-            "./scripts/doctor says what does not fit: attest_key, or the key in that file",
-        ) from None
-    referrers.attach(registry, digest, dsse.ENVELOPE, envelope)
-    print(f"attested      {registry.name}@{digest[:19]}… · {key.version}", file=sys.stderr)
+class UnsaidError(RetrainError):
+    """An image that has been built, and that GitHub has still to attest; no tag is on it."""
+
+
+def attest(
+    environment: Environment, registry: Registry, digest: str, bundles: Sequence[bytes] = ()
+) -> None:
+    """Say of an image that this run of train.yml has built it; GitHub's word on that is in `bundles`.
+
+    Raises UnsaidError where it is not, RetrainError, InputError.
+    """
+    if environment.attest == "kms":
+        key = Kms(str(environment.attest_key))
+        said = statement.made(registry.name, digest)
+        _attach(environment, registry, digest, [dsse.sign(said, key.version, key.sign)], key.version)
+    elif environment.attest == "github" and bundles:
+        _attach(environment, registry, digest, bundles, "GitHub")
+    elif environment.attest == "github":
+        what = f"{registry.name}@{digest}: GitHub has not attested it"
+        raise UnsaidError(what, "train.yml's next steps have it attested, and give --attested")
+
+
+def _attach(
+    environment: Environment, registry: Registry, digest: str, said: Sequence[bytes], who: str
+) -> None:
+    """Put what is said of an image beside it, where the trust root trusts one of it."""
+    reasons = list[str]()
+    for one in said:
+        try:
+            _checked(environment, one, registry.name, digest)
+        except ForgedError as error:
+            reasons.append(str(error))
+        else:
+            referrers.attach(registry, digest, KINDS[environment.attest], one)
+            print(f"attested      {registry.name}@{digest[:19]}… · {who}", file=sys.stderr)
+            return
+    raise RetrainError(
+        f"{trust.path(environment)} does not trust what this run has signed: {'; '.join(reasons)}",
+        "./scripts/doctor says what does not fit: the key, the roots or the numbers in that folder",
+    )
 
 
 def reusable(environment: Environment, registry: Registry, digest: str | None) -> bool:
@@ -44,7 +72,7 @@ def reusable(environment: Environment, registry: Registry, digest: str | None) -
     Raises InputError where it has to be built, and only train.yml may do that, or without a trust root.
     """
     if environment.attest != "off":
-        trust.read(environment)  # before anything is built that could not be signed then
+        _read(environment)  # before anything is built that could not be signed then
     try:
         if digest:
             check(environment, registry, digest)
@@ -63,9 +91,9 @@ def check(environment: Environment, registry: Registry, digest: str) -> None:
     if environment.attest == "off":
         return
     name, reasons = f"{registry.name}@{digest}", list[str]()
-    for envelope in referrers.attached(registry, digest, dsse.ENVELOPE):
+    for said in referrers.attached(registry, digest, KINDS[environment.attest]):
         try:
-            _checked(environment, envelope, registry.name, digest)
+            _checked(environment, said, registry.name, digest)
         except ForgedError as error:
             reasons.append(str(error))
         else:
@@ -94,11 +122,36 @@ def _refuse_others(environment: Environment) -> None:
     )
 
 
-def _checked(environment: Environment, envelope: bytes, image: str, digest: str) -> None:
-    """That a trusted key signed just what is wanted. Raises ForgedError."""
+def _read(environment: Environment) -> None:
+    """That the trust root is there, and is one. Raises InputError."""
+    if environment.attest == "kms":
+        trust.read(environment)
+    else:
+        roots.read(environment)
+        roots.repository(environment)
+
+
+def _checked(environment: Environment, data: bytes, image: str, digest: str) -> None:
+    """That somebody trusted signed just what is wanted. Raises ForgedError, InputError."""
+    kinds = {"kms": _by_key, "github": _by_github}
+    said, reasons = kinds[environment.attest](environment, data)
+    reasons += statement.wrong(said, image, digest, settings.load().repository)
+    if reasons:
+        raise ForgedError("; ".join(reasons))
+
+
+def _by_key(environment: Environment, data: bytes) -> tuple[dict[str, Any], list[str]]:
+    """What a trusted key has signed."""
     keys = trust.read(environment)
-    said, name = dsse.opened(envelope, trust.publics(keys))
+    said, name = dsse.opened(data, trust.publics(keys))
     if since := trust.expired(keys, name):
         raise ForgedError(f"its key counts no more since {since:%Y-%m-%d}: {name}")
-    if reasons := list(statement.wrong(said, image, digest, settings.load().repository)):
-        raise ForgedError("; ".join(reasons))
+    return said, []
+
+
+def _by_github(environment: Environment, data: bytes) -> tuple[dict[str, Any], list[str]]:
+    """What the bearer of a certificate has signed, and what keeps that from being our workflow."""
+    trusted = roots.repository(environment)
+    said, signer = bundle.opened(data, roots.read(environment), certificate.identity(trusted.name))
+    wrong = [*certificate.wrong(signer, trusted), *certificate.disagreeing(signer, said)]
+    return said, wrong

@@ -1,4 +1,4 @@
-"""The local cloud's command: up, down, status, env, logs, fault, pr, runs, app, tick."""
+"""The local cloud's command: up, down, status, env, logs, fault, pr, runs, app, tick, trusted-root."""
 
 import argparse
 import json
@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     app.add_argument("name")
     app.add_argument("permissions", nargs="+", metavar="NAME=ACCESS", help="for example actions=write")
     tick_arguments(verbs.add_parser("tick", help="run the workflows whose schedule is due, and wait"))
+    verbs.add_parser("trusted-root", help="print whom to trust for attestations, as gh does")
     return main
 
 
@@ -163,6 +164,13 @@ def app(client: Client, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def trusted_root(client: Client, _: argparse.Namespace) -> int:
+    """Sigstore's trusted roots, one a line."""
+    for root in client.ask("GET", "/trusted-roots")["roots"]:
+        print(json.dumps(root))
+    return 0
+
+
 VERBS: dict[str, Verb] = {
     "up": up,
     "down": down,
@@ -175,6 +183,7 @@ VERBS: dict[str, Verb] = {
     "runs": runs,
     "app": app,
     "tick": tick,
+    "trusted-root": trusted_root,
 }
 
 

@@ -14,6 +14,7 @@ from localcloud.github.identity import noreply
 from localcloud.github.schedule import TIME, moment
 from localcloud.http import Handler, Request, Response, Route, google_error
 from localcloud.identity import key_file
+from localcloud.trusted_root import trusted_roots
 
 if TYPE_CHECKING:
     from localcloud.server import Server
@@ -24,7 +25,7 @@ ANSWERED = 0.1  # seconds in which an answer has gone out
 
 
 class Internal:
-    """Status, stop, the owner's environment, faults, the clock, jobs' caches, and Apps."""
+    """Status, stop, the owner's environment, faults, the clock, jobs' caches, Apps, trusted roots."""
 
     hosts = (r"localcloud\.internal",)
 
@@ -41,6 +42,7 @@ class Internal:
             Route("POST", "/tick", self.tick),
             Route("GET", "/runs/{owner}/{repo}/{id}", self.run),
             Route("PUT", "/caches", self.cache),
+            Route("GET", "/trusted-roots", self.trusted_roots),
             Route("GET", "/faults", self.list_faults),
             Route("POST", "/faults", self.add_fault),
             Route("DELETE", "/faults", self.clear_faults),
@@ -113,6 +115,10 @@ class Internal:
         body = request.json()
         self._server.github.caches.seed(body.get("key", ""), body.get("paths") or {})
         return Response({})
+
+    def trusted_roots(self, _request: Request) -> Response:
+        """Whom verifiers of Sigstore's signatures have to trust."""
+        return Response({"roots": trusted_roots(self._cloud.store)})
 
     def list_faults(self, _request: Request) -> Response:
         """All faults, those that have happened among them."""

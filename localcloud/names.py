@@ -31,6 +31,12 @@ GET /.well-known/openid-configuration openid-configuration
 GET /.well-known/jwks jwks
 GET /idtoken/{run}/{attempt} idtoken
 """,
+    "fulcio": """
+POST /api/v2/signingCert CreateSigningCertificate
+GET /api/v2/trustBundle GetTrustBundle
+""",
+    "timestamp": "POST /api/v1/timestamp getTimestampResponse",
+    "rekor": "POST /api/v1/log/entries createLogEntry",
     # The OCI distribution specification has no names; these are its words.
     "registry": """
 GET /v2/ ping

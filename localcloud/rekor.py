@@ -38,7 +38,7 @@ class Rekor:
         return Response({"code": error.status, "message": error.message}, error.status)
 
     def add(self, request: Request) -> Response:
-        """An entry for a DSSE envelope; the signature in it is checked with the certificate."""
+        """An entry for a DSSE envelope; whether its signature holds is not looked at."""
         asked = request.json()
         if {name: asked.get(name) for name in KIND} != KIND:
             raise ApiError("INVALID_ARGUMENT", "the local cloud logs entries of kind dsse 0.0.1")

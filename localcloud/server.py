@@ -30,6 +30,7 @@ from localcloud.code import fingerprint
 from localcloud.environment import environment
 from localcloud.errors import ApiError, unforeseen
 from localcloud.faults import Fault, Faults, NoAnswerError, perform
+from localcloud.fulcio import Fulcio
 from localcloud.github import GitHub
 from localcloud.http import Query, Request, Response, Router, Service
 from localcloud.iam_api import IamApi
@@ -42,12 +43,14 @@ from localcloud.names import Names
 from localcloud.pipelines import Pipelines
 from localcloud.proxy import Origin, Proxy
 from localcloud.registry import Registry
+from localcloud.rekor import Rekor
 from localcloud.resourcemanager import ResourceManager
 from localcloud.rpc import Rpc, RpcService
 from localcloud.secretmanager import SecretManager
 from localcloud.security_tokens import SecurityTokens
 from localcloud.serving import Serving
 from localcloud.storage import Storage
+from localcloud.timestamps import Timestamps
 
 T = TypeVar("T")
 IDLE = 2 * 3600  # seconds without a call after which the local cloud stops by itself
@@ -78,6 +81,9 @@ class Server:
             self.bigquery,
             *(kind(self.cloud) for kind in PLAIN),
             self.registry,
+            Fulcio(self.cloud),
+            Timestamps(self.cloud),
+            Rekor(self.cloud),
             Internal(self),
             *self.github.services,
             *self.rpc.rest,

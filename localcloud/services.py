@@ -37,6 +37,9 @@ OTHERS = {
     "metadata": "Metadata",
     "registry": "Registry",
     "actions": "JobIdentity",
+    "fulcio": "Fulcio",
+    "timestamp": "Timestamps",
+    "rekor": "Rekor",
 }
 # What the vendors describe in words only: protocols beside the methods, and older addresses.
 ELSEWHERE = {

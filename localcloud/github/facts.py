@@ -33,7 +33,7 @@ def facts(run: Run, where: Repository) -> dict[str, str]:
         "REPOSITORY_ID": where.record["id"],
         "REPOSITORY_OWNER": where.owner,
         "REPOSITORY_OWNER_ID": account_id(where.owner),
-        "REPOSITORY_VISIBILITY": "private" if where.record["private"] else "public",
+        "REPOSITORY_VISIBILITY": visibility(where),
         "RUN_ATTEMPT": run["attempt"],
         "RUN_ID": run["id"],
         "RUN_NUMBER": run["run_number"],
@@ -43,6 +43,11 @@ def facts(run: Run, where: Repository) -> dict[str, str]:
         "WORKFLOW_SHA": commit,
     }
     return {name: str(value) for name, value in found.items()}
+
+
+def visibility(where: Repository) -> str:
+    """Who sees the repository, in GitHub's word."""
+    return "private" if where.record["private"] else "public"
 
 
 def variables(run: Run, where: Repository) -> dict[str, str]:
@@ -75,6 +80,7 @@ def event(run: Run, where: Repository) -> dict[str, Any]:
             "id": where.record["id"],
             "name": where.name,
             "full_name": where.full_name,
+            "visibility": visibility(where),
             "default_branch": where.default_branch,
             "owner": {"login": where.owner},
         },

@@ -8,6 +8,7 @@ from localcloud.github import commits, gitdata, workflows
 from localcloud.github.actions import Actions
 from localcloud.github.apps import Apps
 from localcloud.github.artifacts import Artifacts
+from localcloud.github.attestations import Attestations
 from localcloud.github.call import Call
 from localcloud.github.check_runs import CheckRuns
 from localcloud.github.collaborators import Collaborators
@@ -70,6 +71,7 @@ class Areas:
     apps: Apps
     actions: Actions
     artifacts: Artifacts
+    attestations: Attestations
     checks: CheckRuns
 
 
@@ -224,6 +226,8 @@ def _actions(to: Areas) -> list[Entry]:
         ("GET", f"{REPO}/actions/artifacts", read, to.artifacts.list),
         ("GET", f"{REPO}/actions/artifacts/{{id}}", read, to.artifacts.get),
         ("GET", f"{REPO}/actions/artifacts/{{id}}/{{format}}", read, to.artifacts.download),
+        ("POST", f"{REPO}/attestations", "attestations:write", to.attestations.create),
+        ("GET", f"{REPO}/attestations/{{subject_digest}}", "attestations:read", to.attestations.list),
         ("POST", f"{RUN}/cancel", write, to.actions.cancel),
         ("POST", f"{RUN}/force-cancel", write, to.actions.cancel),
         ("POST", f"{RUN}/approve", write, to.actions.approve),

@@ -14,6 +14,7 @@ from localcloud.errors import ApiError
 from localcloud.github.actions import Actions
 from localcloud.github.apps import Apps, Registry
 from localcloud.github.artifacts import Artifacts
+from localcloud.github.attestations import Attestations
 from localcloud.github.caches import Caches
 from localcloud.github.call import Call
 from localcloud.github.check_runs import CheckRuns
@@ -95,6 +96,7 @@ class GitHub:
             apps=Apps(self.apps, self.repositories, self.tokens),
             actions=Actions(self.runs, self.runner, self.triggers),
             artifacts=Artifacts(self.runs, self.caches.root),
+            attestations=Attestations(self.cloud.store),
             checks=CheckRuns(self.jobs),
         )
 

@@ -1,6 +1,7 @@
 """Every call of the local GitHub is made once, and its answer has the fields that GitHub describes."""
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +222,15 @@ def actions(hub: Hub) -> None:
         eventually(lambda: hub.ask("GET", one)["status"] == "completed")
 
 
+def attestations(hub: Hub) -> None:
+    said = {"subject": [{"name": "one", "digest": {"sha256": "1" * 64}}], "predicateType": "https://x"}
+    envelope = {"payload": base64.b64encode(json.dumps(said).encode()).decode()}
+    form = "application/vnd.dev.sigstore.bundle.v0.3+json"
+    bundle = {"mediaType": form, "verificationMaterial": {}, "dsseEnvelope": envelope}
+    hub.ask("POST", f"{R}/attestations", {"bundle": bundle})
+    hub.ask("GET", f"{R}/attestations/sha256:{'1' * 64}")
+
+
 def forks(hub: Hub) -> None:
     hub.ask("PATCH", R, {"private": False})
     hub.site.commit({".github/workflows/pull.yml": FLOW.replace("workflow_dispatch", "pull_request")})
@@ -248,6 +258,7 @@ def test_every_answer_has_the_fields_that_github_describes(tmp_path: Path) -> No
     issues(hub)
     pulls(hub)
     actions(hub)
+    attestations(hub)
     forks(hub)
     site.close()
     wrong = {one for one in hub.wrong if not one.startswith(tuple(BETTER_KNOWN))}

@@ -85,15 +85,15 @@ def test_check_needs_the_files_alone(root: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "said"),
     [
-        (FILE, "traffic = 10", "traffic = 20", f"{FILE}: the traffic is 90 + 20 = 110"),
+        (FILE, "traffic = 10", "traffic = 20", f"{FILE}:12: the traffic is 90 + 20 = 110"),
         (FILE, "traffic = 10", "trafic = 10", "nearest known key: traffic"),
-        (FILE, "schema = 1", "schema = 2", f"{FILE}: "),
-        (FILE, "[champion]", "[champion", f"{FILE}: not valid TOML"),
+        (FILE, "schema = 1", "schema = 2", f"{FILE}:1: "),
+        (FILE, "[champion]", "[champion", f"{FILE}:3: not valid TOML"),
         (
             FILE,
             "s3://retrain-local-models",
             "s3://others",
-            "[champion]: manifest = 's3://others/models/recommender/v20261114-084500-0f1e2d3/manifest.json',"
+            f"{FILE}:6: [champion] manifest = 's3://others/models/recommender/v20261114-084500-0f1e2d3/manifest.json',"
             " expected one below s3://retrain-local-models/models/recommender/",
         ),
         ("releases/local/linnerud.toml", "", "", "expected one below"),
@@ -148,7 +148,9 @@ def test_a_model_that_the_store_does_not_hold_so_is_named(
     write(root, TEXT.replace(old, new))
     assert deploy.main([]) == 1
     told = capsys.readouterr().err
-    assert told.startswith(f"error: {FILE} [challenger]: s3://retrain-local-models/models/recommender/")
+    assert told.startswith(
+        f"error: {FILE}:13: [challenger] s3://retrain-local-models/models/recommender/"
+    )
     assert said in told
     assert "[champion]" not in told
     assert not (root / "summary.md").exists()

@@ -1,5 +1,6 @@
 """releases/ENV/FLOW.toml: read, refused, written and changed."""
 
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -13,23 +14,22 @@ OLD, MIDDLE, NEW = (
     f"v202611{day}-084500-{commit}"
     for day, commit in (("07", "aaaaaaa"), ("14", "0f1e2d3"), ("21", "abc1234"))
 )
-# Word for word as in the documents.
 TEXT = f"""\
 schema = 1
 
 [champion]
 version = "v20261114-084500-0f1e2d3"
+traffic = 90
 manifest = "s3://acme-models/models/recommender/v20261114-084500-0f1e2d3/manifest.json"
 sha256 = "{"1" * 64}"
 image = "europe-west1-docker.pkg.dev/acme-ml/retrain/base@sha256:{"2" * 64}"
-traffic = 90
 
 [challenger]
 version = "v20261121-084500-abc1234"
+traffic = 10
 manifest = "s3://acme-models/models/recommender/v20261121-084500-abc1234/manifest.json"
 sha256 = "{"1" * 64}"
 image = "europe-west1-docker.pkg.dev/acme-ml/retrain/base@sha256:{"2" * 64}"
-traffic = 10
 """
 
 
@@ -49,7 +49,6 @@ def at(version: str, traffic: int) -> Entry:
 def refusal(text: str) -> str:
     with pytest.raises(InputError) as caught:
         releases.parse(text, "releases/local/recommender.toml")
-    assert str(caught.value).startswith("releases/local/recommender.toml: ")
     return str(caught.value)
 
 
@@ -80,32 +79,37 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "line", "said"),
     [
-        ("traffic = 10", "traffic = 20", "90 + 20 = 110"),
-        ("traffic = 10", "traffic = -1", "traffic"),
-        ("traffic = 10", 'traffic = "10"', "traffic"),
-        ("traffic = 10", "trafic = 10", "nearest known key: traffic"),
-        ("schema = 1\n", "", "begin the file with: schema = 1"),
-        ("schema = 1\n", "schema = 2\n", "schema"),
-        ("1" * 64, "1" * 63, "sha256"),
-        (f"base@sha256:{'2' * 64}", "base:latest", "image"),
-        ("[champion]", "[champions]", "nearest known key: champion"),
-        (TEXT.split("\n\n")[1], "", "champion"),
-        (f'version = "{NEW}"', f'version = "{OLD}"', "the manifest of another"),
-        ("s3://acme-models/models/recommender/v20261121", "s3://x/v20261121", "manifest"),
+        ("traffic = 10", "traffic = 20", 12, "90 + 20 = 110"),
+        ("traffic = 10", "traffic = -1", 12, "traffic"),
+        ("traffic = 10", 'traffic = "10"', 12, "traffic"),
+        ("traffic = 10", "trafic = 10", 12, "nearest known key: traffic"),
+        ("schema = 1\n", "", 1, "begin the file with: schema = 1"),
+        ("schema = 1\n", "schema = 2\n", 1, "schema"),
+        ("1" * 64, "1" * 63, 7, "sha256"),
+        (f"base@sha256:{'2' * 64}", "base:latest", 8, "image"),
+        ("[champion]", "[champions]", 3, "nearest known key: champion"),
+        ("traffic = 10\n", "", 10, "traffic"),
+        (TEXT.split("\n\n")[1], "", 1, "champion"),
+        (f'version = "{NEW}"', f'version = "{OLD}"', 13, "the manifest of another"),
+        ("s3://acme-models/models/recommender/v20261121", "s3://x/v20261121", 13, "manifest"),
         (
             "s3://acme-models/models/recommender/v20261121",
             "s3://acme-models/models/other/v20261121",
+            13,
             "flows",
         ),
-        (NEW, MIDDLE, "both v20261114-084500-0f1e2d3"),
-        ("[champion]", "[champion", "not valid TOML"),
+        (NEW, MIDDLE, 11, "both v20261114-084500-0f1e2d3"),
+        ("[champion]", "[champion", 3, "not valid TOML"),
+        ("traffic = 10\n", "traffic = 10\ntraffic = 10\n", 13, "not valid TOML"),
     ],
 )
-def test_what_is_wrong_is_named(old: str, new: str, said: str) -> None:
+def test_what_is_wrong_is_named_with_its_line(old: str, new: str, line: int, said: str) -> None:
     assert old in TEXT
-    assert said in refusal(TEXT.replace(old, new))
+    told = refusal(TEXT.replace(old, new))
+    assert told.startswith(f"releases/local/recommender.toml:{line}: ")
+    assert said in told
 
 
 def test_what_is_wrong_is_not_written() -> None:
@@ -149,3 +153,67 @@ def test_versions_are_ordered_by_time_and_then_by_number() -> None:
 def test_what_is_not_a_version_has_no_age() -> None:
     with pytest.raises(InputError, match="'latest' is not a version"):
         releases.age("latest")
+
+
+@pytest.mark.parametrize(
+    ("share", "ladder", "becomes"),
+    [(10, (10, 50, 100), 50), (0, (10, 50, 100), 10), (30, (10, 50, 100), 50), (50, (10, 50, 100), 100)],
+)
+def test_a_promotion_is_the_ladder_s_next_rung(
+    share: int, ladder: tuple[int, ...], becomes: int
+) -> None:
+    current = Release(champion=at(MIDDLE, 100 - share), challenger=at(NEW, share))
+    both = Release(champion=at(MIDDLE, 100 - becomes), challenger=at(NEW, becomes))
+    wanted = Release(champion=at(NEW, 100)) if becomes == 100 else both
+    assert releases.promote(current, ladder) == wanted
+
+
+def test_without_rungs_the_challenger_becomes_champion_at_once() -> None:
+    current = Release(champion=at(MIDDLE, 90), challenger=at(NEW, 10))
+    assert releases.promote(current, ()) == Release(champion=at(NEW, 100))
+
+
+def test_a_challenger_gets_any_share() -> None:
+    current = Release(champion=at(MIDDLE, 90), challenger=at(NEW, 10))
+    assert releases.split(current, 50) == Release(champion=at(MIDDLE, 50), challenger=at(NEW, 50))
+
+
+@pytest.mark.parametrize("share", [-1, 0, 100, 101])
+def test_a_challenger_has_a_share_and_not_all(share: int) -> None:
+    current = Release(champion=at(MIDDLE, 90), challenger=at(NEW, 10))
+    with pytest.raises(InputError, match=f"cannot have {share} %"):
+        releases.split(current, share)
+
+
+@pytest.mark.parametrize(
+    ("current", "said"),
+    [(None, "nothing is released"), (Release(champion=at(MIDDLE, 100)), f"{MIDDLE} serves alone")],
+)
+def test_without_a_challenger_there_is_nothing_to_promote(current: Release | None, said: str) -> None:
+    for edit in (lambda: releases.promote(current, (50, 100)), lambda: releases.split(current, 50)):
+        with pytest.raises(InputError, match=said):
+            edit()
+
+
+def test_the_champion_before_is_an_older_one_that_main_had() -> None:
+    def champions(*versions: str) -> list[Release]:
+        return [Release(champion=at(version, 100)) for version in versions]
+
+    def before(now: str, *earlier: str) -> str | None:
+        found = releases.before(champions(now)[0], champions(*earlier))
+        return found and found.version
+
+    assert before(NEW, NEW, MIDDLE, OLD) == MIDDLE
+    assert before(MIDDLE, MIDDLE, NEW, MIDDLE, OLD) == OLD  # NEW was rolled back
+    assert before(OLD, MIDDLE, NEW) is None
+
+
+def test_a_new_candidate_and_a_new_share_do_not_merge_by_themselves(tmp_path: Path) -> None:
+    base = releases.write(Release(champion=at(MIDDLE, 90), challenger=at(NEW, 10)))
+    shares = releases.write(Release(champion=at(MIDDLE, 50), challenger=at(NEW, 50)))
+    candidate = releases.write(Release(champion=at(MIDDLE, 90), challenger=at(f"{NEW}-2", 10)))
+    for name, text in {"ours": shares, "base": base, "theirs": candidate}.items():
+        (tmp_path / name).write_text(text)
+    merge = ["git", "merge-file", "--stdout", "ours", "base", "theirs"]
+    done = subprocess.run(merge, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 1  # conflicts

@@ -125,25 +125,25 @@ def test_what_no_run_has_seen_is_refused(
     runs += [ended(TITLES[0]), ended(TITLES[1] + "0"), ended(TITLES[1], conclusion)]
     code, said = ask()
     assert code == 2
-    assert f"error: {FILE} [challenger]: no run of release-pr.yml on main has seen" in said
+    assert f"error: {FILE}:11: [challenger] no run of release-pr.yml on main has seen" in said
     assert "[champion]" not in said
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "line"),
     [
-        (BOTH.champion.sha256, "4" * 64),
-        (BOTH.champion.version, evidence.VERSION),
-        (BOTH.champion.image, BOTH.champion.image.replace("2" * 64, "3" * 64)),
+        (BOTH.champion.sha256, "4" * 64, 7),
+        (BOTH.champion.version, evidence.VERSION, 4),
+        (BOTH.champion.image, BOTH.champion.image.replace("2" * 64, "3" * 64), 8),
     ],
 )
 def test_a_declared_model_with_another_fact_is_new(
-    clone: Path, runs: list[Any], ask: Ask, old: str, new: str
+    clone: Path, runs: list[Any], ask: Ask, old: str, new: str, line: int
 ) -> None:
     write(clone, releases.write(CHAMPION).replace(old, new))
     code, said = ask()
     assert (code, runs) == (2, [])
-    assert "[champion]: no run of release-pr.yml" in said
+    assert f"{FILE}:{line}: [champion] no run of release-pr.yml" in said
 
 
 def test_what_ran_must_have_been_mains_code(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from delivery import releases
 from delivery.candidate import Candidate
+from delivery.lines import Source
 from delivery.model_store import AGAIN, ModelStore
 from delivery.releases import Entry, Release
 from delivery.settings import Settings
@@ -21,6 +22,7 @@ class Declared(NamedTuple):
     environment: str
     flow: str
     release: Release
+    text: str = ""
 
     @property
     def file(self) -> str:
@@ -29,7 +31,11 @@ class Declared(NamedTuple):
 
     def roles(self) -> Iterator[tuple[str, Entry]]:
         """The entries with the names of their tables."""
-        yield from zip(("champion", "challenger"), self.release.entries, strict=False)
+        yield from self.release.roles()
+
+    def at(self, role: str, key: str) -> str:
+        """FILE:LINE of a key of an entry, and the entry's table."""
+        return f"{Source.of(self.file, self.text).at(f'{role}.{key}')}: [{role}]"
 
 
 def files(root: Path, environment: str | None = None) -> list[str]:
@@ -51,9 +57,10 @@ def read(root: Path, name: str, found: Settings, flows: list[str]) -> Declared:
         raise InputError(
             f"{name}: there is no flow '{flow}'", f"flows on this commit: {', '.join(flows)}"
         )
-    release = releases.parse(_text(root, name), name)
+    text = _text(root, name)
+    release = releases.parse(text, name)
     assert release is not None
-    one = Declared(environment, flow, release)
+    one = Declared(environment, flow, release, text)
     _check_places(one, found.environment(environment).model_store)
     return one
 
@@ -64,10 +71,11 @@ def problems(one: Declared, store: ModelStore) -> Iterator[RetrainError]:
         try:
             image = store.manifest(_candidate(one, entry)).image
         except RetrainError as error:
-            yield RetrainError(f"{one.file} [{role}]: {error.what}", error.mend)
+            yield RetrainError(f"{one.at(role, 'manifest')} {error.what}", error.mend)
             continue
         if image != entry.image:
-            yield RetrainError(f"{one.file} [{role}]: image = '{entry.image}', made by '{image}'", AGAIN)
+            what = f"image = '{entry.image}', made by '{image}'"
+            yield RetrainError(f"{one.at(role, 'image')} {what}", AGAIN)
 
 
 def _check_places(one: Declared, model_store: str) -> None:
@@ -75,7 +83,8 @@ def _check_places(one: Declared, model_store: str) -> None:
         expected = f"{model_store}/models/{one.flow}/"
         if not entry.manifest.startswith(expected):
             raise InputError(
-                f"{one.file} [{role}]: manifest = '{entry.manifest}', expected one below {expected}",
+                f"{one.at(role, 'manifest')} manifest = '{entry.manifest}',"
+                f" expected one below {expected}",
                 TAKE,
             )
 

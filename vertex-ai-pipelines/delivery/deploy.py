@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from delivery import access, declared, git, markdown, settings, summary, vouched
+from delivery import access, annotation, declared, git, markdown, settings, summary, vouched
 from delivery.command import run
 from delivery.declared import Declared
 from delivery.model_store import ModelStore
@@ -46,6 +46,7 @@ def main(argv: list[str]) -> int:
         wrong += list(unseen(ROOT, good, arguments.base, found))
     for error in wrong:
         print(f"error: {error}", file=sys.stderr)
+        annotation.show(error)
     if not wrong:
         show(good)
     if arguments.json:

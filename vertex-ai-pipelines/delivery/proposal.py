@@ -76,7 +76,7 @@ def _once(repository: Any, proposal: Proposal) -> Outcome:
     candidate = proposal.candidate
     seen = branch.look(repository, candidate.branch, proposal.path)
     pulls = pull.find(repository, candidate.branch)
-    current = releases.parse(seen.main_text, f"{proposal.path} on {branch.MAIN}")
+    current = releases.parse(seen.main_text, f"{branch.MAIN}:{proposal.path}")
     stopped = (
         _released(candidate, current)
         or _closed(candidate, pulls)

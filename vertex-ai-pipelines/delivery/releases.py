@@ -2,12 +2,13 @@
 
 import re
 import tomllib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
+from delivery.lines import Source
 from flows.errors import InputError
 from flows.manifest import Sha256, Version
 from flows.tables import Table, convert
@@ -20,6 +21,9 @@ Address = Annotated[
         pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/models/[a-z][a-z0-9_]*/[a-z0-9-]+/manifest\.json\Z"
     ),
 ]
+ROLES = ("champion", "challenger")
+# A version and its share stand together: git merges no new version with a share of another.
+ORDER = ("version", "traffic", "manifest", "sha256", "image")
 MOMENT = re.compile(r"v(\d{8}-\d{6})-[0-9a-f]{7}(?:-(\d+))?")
 
 
@@ -54,6 +58,10 @@ class Release(Table):
     def entries(self) -> tuple[Entry, ...]:
         """The champion, then the challenger where there is one."""
         return (self.champion, self.challenger) if self.challenger else (self.champion,)
+
+    def roles(self) -> Iterator[tuple[str, Entry]]:
+        """The entries with the names of their tables."""
+        yield from zip(ROLES, self.entries, strict=False)
 
     def entry(self, version: str) -> Entry | None:
         """The entry of `version`, or None."""
@@ -92,48 +100,61 @@ def parse(text: str | None, where: str) -> Release | None:
     """The release in `text`; None where `text` is. Raises InputError that says where and why."""
     if text is None:
         return None
+    source = Source.of(where, text)
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{where}: not valid TOML: {error}") from None
+        raise InputError(f"{source.at_error(str(error))}: not valid TOML: {error}") from None
     if "schema" not in tables:
-        raise InputError(f"{where}: 'schema' is missing", "begin the file with: schema = 1")
-    return check(convert(tables, Release, where), where)
+        raise InputError(f"{source.at('')}: 'schema' is missing", "begin the file with: schema = 1")
+    try:
+        release = convert(tables, Release, where)
+    except InputError as error:
+        what = error.what.removeprefix(where)
+        raise InputError(f"{source.at_error(what)}{what}", error.mend) from None
+    return check(release, source)
 
 
-def check(release: Release, where: str) -> Release:
+def check(release: Release, source: Source) -> Release:
     """`release` itself. Raises InputError where its entries contradict each other."""
     shares = [entry.traffic for entry in release.entries]
+    last = ROLES[len(shares) - 1]
     if sum(shares) != 100:
         added = " + ".join(str(share) for share in shares)
-        raise InputError(f"{where}: the traffic is {added} = {sum(shares)}", "make its sum 100")
+        raise InputError(
+            f"{source.at(f'{last}.traffic')}: the traffic is {added} = {sum(shares)}", "make its sum 100"
+        )
     if len({entry.version for entry in release.entries}) < len(shares):
         raise InputError(
-            f"{where}: champion and challenger are both {release.champion.version}",
+            f"{source.at(f'{last}.version')}: champion and challenger are both"
+            f" {release.champion.version}",
             "take the challenger out, and give the champion 100",
         )
-    for entry in release.entries:
+    for role, entry in release.roles():
         if entry.manifest.split("/")[-2] != entry.version:
             raise InputError(
-                f"{where}: version {entry.version} has the manifest of another: {entry.manifest}",
+                f"{source.at(f'{role}.manifest')}: version {entry.version} has the manifest of another:"
+                f" {entry.manifest}",
                 "take version, manifest, sha256 and image from one release pull request",
             )
-    if len({entry.manifest.rsplit("/", 2)[0] for entry in release.entries}) > 1:
-        raise InputError(f"{where}: champion and challenger are of different flows or buckets")
+    if len({entry.manifest.split("/")[4] for entry in release.entries}) > 1:
+        raise InputError(
+            f"{source.at(f'{last}.manifest')}: champion and challenger are of different flows"
+        )
     return release
 
 
 def write(release: Release) -> str:
     """The file's one canonical text. Raises InputError where `release` is not valid."""
-    check(release, "the release")
+    check(release, Source("the release"))
     tables = ["schema = 1\n"]
-    for name, entry in zip(("champion", "challenger"), release.entries, strict=False):
-        fields = msgspec.to_builtins(entry).items()
+    for role, entry in release.roles():
+        values = [(key, getattr(entry, key)) for key in ORDER]
         lines = [
             f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}"
-            for key, value in fields
+            for key, value in values
         ]
-        tables.append("\n".join([f"[{name}]", *lines]) + "\n")
+        tables.append("\n".join([f"[{role}]", *lines]) + "\n")
     return "\n".join(tables)
 
 
@@ -147,9 +168,56 @@ def propose(current: Release | None, candidate: Model, first_share: int) -> Rele
     if current and current.entry(candidate.version):
         return current
     if current is None or first_share >= 100:
-        return Release(champion=_at(candidate, 100))
+        return alone(candidate)
     champion = _at(current.champion, 100 - first_share)
     return Release(champion=champion, challenger=_at(candidate, first_share))
+
+
+def promote(current: Release | None, ladder: Sequence[int]) -> Release:
+    """`current` one rung on: the challenger with the next share of the `ladder`.
+
+    At its end the challenger becomes champion, alone. Raises InputError where there is no challenger.
+    """
+    _, challenger = _both(current, "promoted")
+    share = next((rung for rung in ladder if rung > challenger.traffic), 100)
+    return split(current, share) if share < 100 else alone(challenger)
+
+
+def split(current: Release | None, share: int) -> Release:
+    """`current` with `share` percent for the challenger. Raises InputError where there is none."""
+    if not 0 < share < 100:
+        raise InputError(
+            f"a challenger cannot have {share} % of the traffic",
+            "write 1 to 99; ./scripts/promote makes it champion, ./scripts/rollback takes it out",
+        )
+    champion, challenger = _both(current, "given a share")
+    return Release(champion=_at(champion, 100 - share), challenger=_at(challenger, share))
+
+
+def alone(model: Model) -> Release:
+    """`model` as champion with all of the traffic."""
+    return Release(champion=_at(model, 100))
+
+
+def before(current: Release, earlier: Iterable[Release]) -> Entry | None:
+    """The champion that served before `current`'s: the first older one of `earlier`, newest first.
+
+    A version that was rolled back is newer: rolling back twice goes further back.
+    """
+    now = age(current.champion.version)
+    champions = (release.champion for release in earlier)
+    return next((entry for entry in champions if age(entry.version) < now), None)
+
+
+def _both(current: Release | None, done: str) -> tuple[Entry, Entry]:
+    if current is None:
+        raise InputError(f"nothing is released: there is nothing to be {done}", "release a model first")
+    if current.challenger is None:
+        raise InputError(
+            f"there is no challenger to be {done}: {current.champion.version} serves alone",
+            "merge a release pull request first: its candidate becomes the challenger",
+        )
+    return current.champion, current.challenger
 
 
 def _at(model: Model, share: int) -> Entry:

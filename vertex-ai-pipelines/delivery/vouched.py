@@ -18,6 +18,7 @@ from delivery.releases import Entry
 from flows.errors import InputError, RetrainError
 
 WORKFLOW = f"{grants.RELEASE}.yml"
+FACTS = ("version", "manifest", "sha256", "image")  # as Entry.model has them
 LOOKED_AT = 1000  # newest runs: GitHub lists no more
 WAIT, PERIOD = 120.0, 2.0  # seconds, for runs that are at work: one of them may be what proposes this
 
@@ -34,20 +35,28 @@ def problems(
 
     GitHub is asked for new entries alone.
     """
-    new = dict[str, tuple[Declared, str, Entry]]()
+    new = dict[str, tuple[str, Entry]]()
     for one in good:
         declared = _declared(root, main, one.flow, environments)
         for role, entry in one.roles():
             if entry.model not in declared:
-                new[title(one.environment, entry.manifest, entry.sha256)] = (one, role, entry)
+                where = one.at(role, _blamed(entry, declared))
+                new[title(one.environment, entry.manifest, entry.sha256)] = (where, entry)
     seen = _seen(root, main, set(new)) if new else set()
-    for wanted, (one, role, entry) in new.items():
+    for wanted, (where, entry) in new.items():
         if wanted not in seen:
             what = f"{entry.manifest} with sha256 = '{entry.sha256}'"
             yield InputError(
-                f"{one.file} [{role}]: no run of {WORKFLOW} on {MAIN} has seen {what}",
+                f"{where} no run of {WORKFLOW} on {MAIN} has seen {what}",
                 f"{TAKE}, or start {WORKFLOW} for it",
             )
+
+
+def _blamed(entry: Entry, declared: set[tuple[str, ...]]) -> str:
+    """The key that is wrong: the first one that is not as main has declared that version."""
+    known = next((model for model in sorted(declared) if model[0] == entry.version), entry.model)
+    pairs = zip(FACTS, entry.model, known, strict=True)
+    return next((key for key, ours, theirs in pairs if ours != theirs), FACTS[0])
 
 
 def _declared(root: Path, main: str, flow: str, environments: list[str]) -> set[tuple[str, ...]]:

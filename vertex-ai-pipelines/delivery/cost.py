@@ -11,6 +11,7 @@ from flows.config import FlowConfig, Machine, Serving
 
 # List prices in US dollars, November 2026: one pipeline run; n1-standard-4 at 0.22 an hour; one T4.
 RUN, VCPU_HOUR, T4_HOUR, HOURS_A_MONTH = 0.03, 0.055, 0.42, 730
+N1 = re.compile(r"n1-(?:standard|highmem|highcpu)-(\d+)")
 
 
 def of_run(job: Any, config: FlowConfig) -> str:
@@ -27,9 +28,15 @@ def of_run(job: Any, config: FlowConfig) -> str:
     )
 
 
+def hourly(machine_type: str, replicas: int) -> str | None:
+    """What so many machines cost an hour, without accelerators; None where no price is known."""
+    found = N1.fullmatch(machine_type)
+    return f"about ${replicas * int(found[1]) * VCPU_HOUR:.2f} an hour" if found else None
+
+
 def of_serving(serving: Serving, release: Release) -> str | None:
     """What `release` costs a month at the fewest replicas; None where no endpoint serves it."""
-    found = re.fullmatch(r"n1-(?:standard|highmem|highcpu)-(\d+)", serving.machine_type)
+    found = N1.fullmatch(serving.machine_type)
     if serving.kind != "endpoint":
         return None
     replicas = serving.min_replicas * len(release.entries)

@@ -53,11 +53,16 @@ class Machine(Table):
 
 
 class Serving(Table):
-    """How a released model is served; `ladder` is in percent of the traffic."""
+    """How a released model is served; `ladder` is in percent of the traffic.
+
+    `endpoint` is the id of one that is there already, and is adopted.
+    """
 
     kind: Literal["endpoint", "store"] = "endpoint"
-    endpoint: str | None = None
+    endpoint: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] | None = None
     machine_type: str = "n1-standard-2"
+    accelerator: Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    accelerator_count: Annotated[int, Meta(ge=1)] = 1
     min_replicas: Annotated[int, Meta(ge=1)] = 1
     max_replicas: Annotated[int, Meta(ge=1)] = 1
     ladder: tuple[Annotated[int, Meta(ge=1, le=100)], ...] = (10, 50, 100)
@@ -123,6 +128,16 @@ class _Toml(Table):
 def names(flows: Path = FLOWS) -> list[str]:
     """The flows there are: the folders that hold a flow.toml."""
     return sorted(path.parent.name for path in flows.glob("*/flow.toml"))
+
+
+def serving(name: str, environment: str, flows: Path = FLOWS) -> Serving:
+    """The serving table alone, of the flow `name` in `environment`; no code of the flow's is imported.
+
+    Raises InputError as `load` does.
+    """
+    path = flows / name / "flow.toml"
+    base, changed = _serving(load_toml(path).get("serving", {}), str(path))
+    return changed.get(environment, base)
 
 
 def load(name: str, flows: Path = FLOWS, assignments: str = "") -> FlowConfig:

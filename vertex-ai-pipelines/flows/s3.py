@@ -63,6 +63,39 @@ def download(client: Any, address: Address, path: Path, expected: File) -> None:
         )
 
 
+@contextmanager
+def opened(client: Any, address: Address) -> Iterator[Any]:
+    """An object's bytes as a stream with `read`. Raises RetrainError, while it is read, too."""
+    with _named(address):
+        yield client.get_object(Bucket=address.bucket, Key=address.key)["Body"]
+
+
+def find(client: Any, address: Address, limit: int) -> tuple[bytes, str] | None:
+    """An object's bytes and the tag of this state; None where it is not there, or S3 does not say."""
+    from botocore.exceptions import ClientError
+
+    try:
+        with _named(address, passing=(*ABSENT, "AccessDenied", "403")):
+            found = client.get_object(Bucket=address.bucket, Key=address.key)
+            return bytes(found["Body"].read(limit)), str(found["ETag"])
+    except ClientError:
+        return None
+
+
+def swap(client: Any, address: Address, data: bytes, tag: str | None) -> bool:
+    """Whether `data` has taken the place of the state with that tag, or of nothing where there is none."""
+    from botocore.exceptions import ClientError
+
+    condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
+    where = {"Bucket": address.bucket, "Key": address.key}
+    try:
+        with _named(address, passing=(*CONFLICTS, *ABSENT)):
+            client.put_object(**where, Body=data, ContentType="application/json", **condition)
+    except ClientError:
+        return False
+    return True
+
+
 def digest(client: Any, address: Address) -> File:
     """The SHA-256 and the size of an object, read as a stream."""
     return _stream(client, address, lambda _: None)

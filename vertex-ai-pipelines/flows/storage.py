@@ -107,7 +107,7 @@ def listing(uri: str) -> dict[str, Any]:
     """The blobs below `uri`, a gs:// folder, by relative name."""
     address = Address.parse(uri, "gs")
     prefix = f"{address.key}/" if address.key else ""
-    with _named(f"listing of {address}"):
+    with named(f"listing of {address}"):
         blobs = list(gs_client().list_blobs(address.bucket, prefix=prefix))
     return {blob.name.removeprefix(prefix): blob for blob in blobs if not blob.name.endswith("/")}
 
@@ -149,15 +149,18 @@ def _relative(name: str, address: Address) -> PurePosixPath:
 
 
 def _in_parallel(do: Callable[[T], R], items: Iterable[T], what: str) -> list[R]:
-    with ThreadPoolExecutor(THREADS) as pool, _named(what):
+    with ThreadPoolExecutor(THREADS) as pool, named(what):
         return list(pool.map(do, items))
 
 
-class _named:  # noqa: N801
-    """Gives the service's errors the name of what was tried, and of the object where it says it."""
+class named:  # noqa: N801
+    """Gives the service's errors the name of what was tried, and of the object where it says it.
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    But for those of the kind `passing`, which the caller answers itself.
+    """
+
+    def __init__(self, what: str, passing: type[Exception] | None = None) -> None:
+        self._what, self._passing = what, passing
 
     def __enter__(self) -> None:
         return None
@@ -165,6 +168,8 @@ class _named:  # noqa: N801
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         from google.api_core.exceptions import Forbidden, GoogleAPICallError, NotFound
 
+        if self._passing and isinstance(error, self._passing):
+            return
         if isinstance(error, NotFound):
             bucket = "bucket does not exist" in str(error.message)
             mend = "make the bucket, or mend pipeline_root in settings.toml" if bucket else GONE

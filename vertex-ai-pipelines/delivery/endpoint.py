@@ -1,0 +1,324 @@
+"""A flow's endpoint on Vertex AI: what is deployed there, with which share of the traffic, since when not."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, NamedTuple
+
+from delivery.operations import Operations, again, say
+from delivery.patience import CALL, passing, patient
+from delivery.serving_names import Machine, deployed_id, endpoint_id, model_id
+from delivery.settings import Environment
+from flows.errors import InputError, RetrainError
+
+STANDBY = "standby-"  # begins the endpoint's labels that say since when a deployed model waits at 0 %
+FORM = "%Y%m%d-%H%M%S"  # of those labels' values, in UTC
+NEW = "0"  # stands in a traffic split for the model that is being deployed
+
+
+class Deployed(NamedTuple):
+    """One model on the endpoint; `standby` is since when it waits at 0 %, once champion."""
+
+    id: str
+    version: str
+    machine: Machine
+    least: int
+    most: int
+    share: int
+    standby: datetime | None
+    is_healthy: bool
+    is_ours: bool
+
+
+class Seen(NamedTuple):
+    """The endpoint at one moment."""
+
+    deployed: tuple[Deployed, ...]
+    is_own: bool  # made here; else adopted
+    etag: str
+    labels: Mapping[str, str]
+
+    @property
+    def ours(self) -> tuple[Deployed, ...]:
+        """What was deployed here."""
+        return tuple(one for one in self.deployed if one.is_ours)
+
+    @property
+    def others(self) -> tuple[Deployed, ...]:
+        """What somebody else deployed."""
+        return tuple(one for one in self.deployed if not one.is_ours)
+
+
+class UnhealthyError(RetrainError):
+    """A model that could not be deployed; `id` is the deployed model's, whose container has a log."""
+
+    def __init__(self, what: str, id: str) -> None:  # noqa: A002
+        super().__init__(what)
+        self.id = id
+
+
+class Endpoint:
+    """A flow's endpoint in an environment: its own, or the one that flow.toml adopts."""
+
+    def __init__(self, environment: Environment, flow: str, adopted: str | None = None) -> None:
+        from google.cloud.aiplatform_v1.services.endpoint_service import EndpointServiceClient
+
+        api = f"{environment.region}-aiplatform.googleapis.com"
+        self._client = EndpointServiceClient(client_options={"api_endpoint": api})
+        self._operations = Operations(self._client)
+        self._parent, self._adopted = environment.location, adopted
+        self._labels = {"flow": flow, "environment": environment.name}
+        self._model = model_id(flow, environment.name)
+        self.id = adopted or endpoint_id(flow, environment.name)
+        self.name = f"{self._parent}/endpoints/{self.id}"
+
+    def look(self) -> Seen | None:
+        """What is there now; None where there is no endpoint.
+
+        Raises InputError where the id is another flow's, or where an adopted endpoint is not there.
+        """
+        from google.api_core.exceptions import NotFound
+
+        get = partial(self._client.get_endpoint, name=self.name, retry=None, timeout=CALL)
+        try:
+            found = patient(get)
+        except NotFound:
+            if self._adopted:
+                mend = "make it, or take `endpoint` out of [serving] in flow.toml: then one is made"
+                raise InputError(f"{self.name}: there is no such endpoint to adopt", mend) from None
+            return None
+        seen = self._seen(found)
+        if not seen.is_own and not self._adopted:
+            mend = f'if it is to serve this flow: endpoint = "{self.id}" below [serving] in flow.toml'
+            raise InputError(f"{self.name} is there, and was not made for this flow", mend)
+        return seen
+
+    def settle(self) -> None:
+        """Wait for all that is under way there."""
+        self._operations.settle(self.name)
+
+    def under_way(self) -> list[str]:
+        """The names of what is under way there."""
+        return self._operations.under_way(self.name)
+
+    def create(self) -> None:
+        """Make the endpoint; one that is there, or on its way, is success. Raises RetrainError."""
+        from google.api_core.exceptions import AlreadyExists
+
+        made = {"display_name": self.id, "labels": self._labels}
+        asked = {"parent": self._parent, "endpoint": made, "endpoint_id": self.id}
+
+        def attempt() -> bool:
+            self.settle()
+            try:
+                if self.look() is None:
+                    self._follow(self._client.create_endpoint(request=asked, retry=None, timeout=CALL))
+            except (AlreadyExists, *passing()) as error:
+                say("again", f"CreateEndpoint: {error}")
+                return False
+            return True
+
+        if not again(attempt):
+            raise RetrainError(f"{self.name} could not be made", "deploy again")
+
+    def deploy(self, version: str, number: str, machine: Machine, replicas: tuple[int, int]) -> None:
+        """Deploy a registered version (ours by name, Vertex AI's by number), and wait until it is healthy.
+
+        It gets no traffic, or all where nothing has any. Raises UnhealthyError where it does not become
+        healthy: then everything is as it was.
+        """
+        from google.api_core.exceptions import AlreadyExists, GoogleAPICallError
+
+        own = deployed_id(version, machine)
+        asked = {
+            "endpoint": self.name,
+            "deployed_model": self._deployment(version, number, machine, replicas),
+        }
+
+        def attempt() -> bool:
+            self.settle()
+            seen = self.look()
+            if seen and any(one.id == own for one in seen.deployed):
+                return True
+            is_empty = not (seen and any(one.share for one in seen.deployed))
+            split = {"traffic_split": {NEW: 100}} if is_empty else {}
+            try:
+                begun = self._client.deploy_model(request={**asked, **split}, retry=None, timeout=CALL)
+            except (AlreadyExists, *passing()) as error:
+                say("again", f"DeployModel of {version}: {error}")
+                return False
+            self._follow(begun)
+            return True
+
+        try:
+            if not again(attempt):
+                raise RetrainError(f"{self.name}: {version} could not be deployed", "deploy again")
+        except GoogleAPICallError as error:
+            raise UnhealthyError(
+                f"{self.name}: {version} is not deployed: {error.message}", own
+            ) from None
+
+    def split(self, shares: Mapping[str, int], standby: Mapping[str, datetime]) -> None:
+        """Set the whole traffic, by deployed model, and since when others wait, in one call.
+
+        Everything is looked up again before: what has a share must be there and healthy, and the change
+        is refused by Vertex AI where somebody else was faster. Raises RetrainError.
+        """
+        from google.api_core.exceptions import Aborted, FailedPrecondition
+
+        shares = {one: share for one, share in shares.items() if share}
+
+        def attempt() -> bool:
+            seen = self._there()
+            labels = _labels(seen, shares, standby)
+            if {one.id: one.share for one in seen.deployed if one.share} == shares:
+                if labels == dict(seen.labels):
+                    return True
+            self._check(seen, shares)
+            changed = {
+                "name": self.name,
+                "traffic_split": shares,
+                "labels": labels,
+                "etag": seen.etag,
+            }
+            asked = {"endpoint": changed, "update_mask": {"paths": ["traffic_split", "labels"]}}
+            try:
+                self._client.update_endpoint(request=asked, retry=None, timeout=CALL)
+            except (Aborted, FailedPrecondition, *passing()) as error:
+                say("again", f"UpdateEndpoint: {error}")
+                return False
+            return True
+
+        if not again(attempt):
+            raise RetrainError(f"{self.name}: its traffic could not be set", "deploy again")
+
+    def resize(self, id: str, replicas: tuple[int, int]) -> None:  # noqa: A002
+        """Change how many replicas a deployed model has, at least and at most."""
+        least, most = replicas
+        resources = {"min_replica_count": least, "max_replica_count": most}
+        paths = [f"dedicated_resources.{field}" for field in resources]
+        asked = {
+            "endpoint": self.name,
+            "deployed_model": {"id": id, "dedicated_resources": resources},
+            "update_mask": {"paths": paths},
+        }
+        self._follow(
+            patient(partial(self._client.mutate_deployed_model, request=asked, retry=None, timeout=CALL))
+        )
+
+    def undeploy(self, id: str) -> None:  # noqa: A002
+        """Take a deployed model of ours without traffic away; one that is gone is success."""
+        from google.api_core.exceptions import NotFound
+
+        def attempt() -> bool:
+            self.settle()
+            found = next((one for one in self._there().deployed if one.id == id), None)
+            if found is None:
+                return True
+            if found.share or not found.is_ours:
+                raise RetrainError(
+                    f"{self.name}: {id} has {found.share} % of the traffic, or is not ours"
+                )
+            asked = {"endpoint": self.name, "deployed_model_id": id}
+            try:
+                self._follow(self._client.undeploy_model(request=asked, retry=None, timeout=CALL))
+            except NotFound:
+                return True
+            except passing() as error:
+                say("again", f"UndeployModel: {error}")
+                return False
+            return True
+
+        if not again(attempt):
+            raise RetrainError(f"{self.name}: {id} could not be undeployed", "deploy again")
+
+    def _there(self) -> Seen:
+        seen = self.look()
+        if seen is None:
+            raise RetrainError(f"{self.name} is gone", "was it deleted by hand? Deploy again")
+        return seen
+
+    def _follow(self, begun: Any) -> None:
+        """Wait for the end of an operation. Raises what it ended with (google.api_core's)."""
+        from google.api_core.exceptions import from_grpc_status
+
+        ended = self._operations.ended(begun.operation.name)
+        if ended.error.code:
+            raise from_grpc_status(ended.error.code, ended.error.message)
+
+    def _check(self, seen: Seen, shares: Mapping[str, int]) -> None:
+        there = {one.id: one for one in seen.deployed}
+        for one in shares:
+            if one not in there or not there[one].is_healthy:
+                what = "is not healthy" if one in there else "is not deployed"
+                raise RetrainError(f"{self.name}: {one} {what}, and gets no traffic", "deploy again")
+        if self._adopted and (busy := [one.id for one in seen.others if one.share]):
+            raise InputError(
+                f"{self.name}: {', '.join(busy)} was not deployed here and has traffic",
+                "give it 0 % first, or let this flow have an endpoint of its own",
+            )
+
+    def _deployment(
+        self, version: str, number: str, machine: Machine, replicas: tuple[int, int]
+    ) -> dict[str, Any]:
+        spec: dict[str, Any] = {"machine_type": machine.type}
+        if machine.accelerator:
+            spec |= {
+                "accelerator_type": machine.accelerator,
+                "accelerator_count": machine.accelerators,
+            }
+        least, most = replicas
+        return {
+            "id": deployed_id(version, machine),
+            "display_name": version,
+            "model": f"{self._parent}/models/{self._model}@{number}",
+            "dedicated_resources": {
+                "machine_spec": spec,
+                "min_replica_count": least,
+                "max_replica_count": most,
+            },
+        }
+
+    def _seen(self, found: Any) -> Seen:
+        labels = dict(found.labels)
+        shares, own = dict(found.traffic_split), self._labels.items() <= labels.items()
+        deployed = [self._deployed(one, shares, labels) for one in found.deployed_models]
+        return Seen(tuple(deployed), own, str(found.etag), labels)
+
+    def _deployed(self, one: Any, shares: Mapping[str, int], labels: Mapping[str, str]) -> Deployed:
+        resources, version, own = one.dedicated_resources, str(one.display_name), str(one.id)
+        machine = _machine(resources.machine_spec)
+        model = str(one.model).rpartition("/")[2].partition("@")[0]
+        return Deployed(
+            id=own,
+            version=version,
+            machine=machine,
+            least=resources.min_replica_count,
+            most=resources.max_replica_count or resources.min_replica_count,
+            share=shares.get(own, 0),
+            standby=_moment(labels.get(f"{STANDBY}{own}")),
+            is_healthy=not one.status.last_update_time or one.status.available_replica_count > 0,
+            is_ours=model == self._model and own == deployed_id(version, machine),
+        )
+
+
+def _labels(seen: Seen, shares: Mapping[str, int], standby: Mapping[str, datetime]) -> dict[str, str]:
+    """The endpoint's labels: what waits, waits since the moment that it got no traffic any more."""
+    waiting = {one.id: one.standby for one in seen.deployed if one.standby} | dict(standby)
+    there = {one.id for one in seen.deployed} - shares.keys()
+    kept = {key: value for key, value in seen.labels.items() if not key.startswith(STANDBY)}
+    since = {one: at.strftime(FORM) for one, at in waiting.items() if one in there and at}
+    return kept | {f"{STANDBY}{one}": at for one, at in since.items()}
+
+
+def _machine(spec: Any) -> Machine:
+    count = int(spec.accelerator_count)
+    return Machine(str(spec.machine_type), spec.accelerator_type.name if count else "", count)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """The moment in a label; None where there is none, or somebody wrote another thing."""
+    try:
+        return datetime.strptime(text or "", FORM).replace(tzinfo=UTC)
+    except ValueError:
+        return None

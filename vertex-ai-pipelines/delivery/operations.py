@@ -1,0 +1,77 @@
+"""Vertex AI's long-running operations: what is under way on a resource, and how it ended."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from delivery.patience import CALL, patient
+
+FIRST_PERIOD, LONGEST_PERIOD, GROWTH = 0.05, 5.0, 1.3  # seconds between two looks
+NEWS = 60.0  # seconds between two lines that say that it still goes on
+
+
+class Operations:
+    """Those that one of Vertex AI's clients can see."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def under_way(self, resource: str) -> list[str]:
+        """The names of a resource's operations that have not ended; none where it is not there."""
+        from google.api_core.exceptions import NotFound
+
+        try:
+            return [one.name for one in self._all(resource) if not one.done]
+        except NotFound:
+            return []
+
+    def settle(self, resource: str) -> None:
+        """Wait for all that is under way on a resource, however it ends: a run that was killed began it."""
+        for name in self.under_way(resource):
+            say("waits", f"for what is under way: {name.partition('/locations/')[2].partition('/')[2]}")
+            self.ended(name)
+
+    def ended(self, name: str) -> Any:
+        """The operation (google.longrunning) once it has ended; its `error` has a message where it failed."""
+        start = told = time.monotonic()
+        period = FIRST_PERIOD
+        while not (found := self._get(name)).done:
+            time.sleep(period)
+            period = min(period * GROWTH, LONGEST_PERIOD)
+            if time.monotonic() - told > NEWS:
+                told = time.monotonic()
+                say("waits", f"{told - start:,.0f} s for {name.rsplit('/', 3)[1]}")
+        return found
+
+    def _get(self, name: str) -> Any:
+        asked = {"name": name}
+        return patient(partial(self._client.get_operation, request=asked, retry=None, timeout=CALL))
+
+    def _all(self, resource: str) -> Iterator[Any]:
+        token = ""
+        while True:
+            asked = {"name": resource, "page_token": token}
+            page = patient(
+                partial(self._client.list_operations, request=asked, retry=None, timeout=CALL)
+            )
+            yield from page.operations
+            token = page.next_page_token
+            if not token:
+                return
+
+
+def again(attempt: Callable[[], bool], tries: int = 6) -> bool:
+    """Whether one of `tries` attempts has come to its end, each a little later than the one before."""
+    for number in range(tries):
+        if number:
+            time.sleep(0.2 * 2**number)
+        if attempt():
+            return True
+    return False
+
+
+def say(word: str, text: str) -> None:
+    """One line of progress."""
+    print(f"{word:<14}{text}", file=sys.stderr, flush=True)

@@ -16,6 +16,7 @@ from tests.clone import ROOT, tracked
 
 VERBS = sorted(path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and not path.suffix)
 PARSERS = {
+    "ab": "delivery.ab",
     "bench": "benchmarks.__main__",
     "build": "delivery.build",
     "clean-images": "delivery.clean_images",
@@ -26,8 +27,10 @@ PARSERS = {
     "identity": "delivery.identity",
     "localcloud": "localcloud.__main__",
     "plan": "delivery.plan",
+    "promote": "delivery.promote",
     "release-pr": "delivery.release_pr",
     "required": "delivery.required",
+    "rollback": "delivery.rollback",
     "run": "laptop.run",
     "submit": "delivery.submit",
     "tick": "delivery.tick",
@@ -104,7 +107,7 @@ def test_every_python_verb_is_compared() -> None:
     started = {
         verb
         for verb in VERBS
-        if re.search(r'exec "\$python" -m \S+ "\$@"', script(verb)) and verb != "test"
+        if re.search(r'exec "\$python" -m [\w. ]+ "\$@"', script(verb)) and verb != "test"
     }
     assert started == set(PARSERS)
 

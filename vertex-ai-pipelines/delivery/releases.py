@@ -68,6 +68,11 @@ class Release(Table):
         return next((entry for entry in self.entries if entry.version == version), None)
 
     @property
+    def shares(self) -> dict[str, int]:
+        """Each version's share of the traffic, in percent."""
+        return {entry.version: entry.traffic for entry in self.entries}
+
+    @property
     def newest(self) -> Entry:
         """The entry with the latest version."""
         return max(self.entries, key=lambda entry: age(entry.version))

@@ -1,4 +1,4 @@
-"""A released model from S3, checked file by file. The standard library and boto3 alone: servers import it."""
+"""A released model from S3, checked file by file. The standard library and boto3 alone."""
 
 import fcntl
 import hashlib
@@ -71,7 +71,7 @@ def small(client: Any, bucket: str, key: str) -> bytes:
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """An empty folder beside `folder`, this process's alone; what a killed one left there is used again."""
+    """An empty folder beside `folder`, this process's alone; what a killed one left is used again."""
     scratch = folder.parent / f".{folder.name}.part"
     while True:
         scratch.mkdir(exist_ok=True)

@@ -138,7 +138,7 @@ def listed(store: Store, flow: str, is_json: bool) -> int:
         if channel.get(role):
             one = Released.of(channel[role], f"the channel of {flow}")
             share = channel.get("traffic", {}).get(one.version, 0)
-            print(f"{role:<12}{one.version:<32}{share:>4} %  {one.sha256[:12]}", file=sys.stderr)
+            print(f"{role:<12}{one.version:<32}{share:>4} %  {one.sha256[:12]}")
     if is_json:
         print(json.dumps({"flow": flow, "environment": store.environment, **channel}))
     return 0

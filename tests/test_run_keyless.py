@@ -15,6 +15,7 @@ KEYED = """aws_region = "eu-west-1"
 [environments.local.secrets]
 s3_writer = "s3-writer"
 s3_reader = "s3-reader"
+s3_deploy = "s3-deploy"
 """
 SIGNER = "projects/retrain-local/locations/europe-west1/keyRings/own/cryptoKeys/own/cryptoKeyVersions/1"
 KEYLESS = f"""aws_region = "eu-west-1"
@@ -23,6 +24,7 @@ attest_key = "{SIGNER}"
 s3_auth = "web-identity"
 s3_role = "{ROLE}steps"
 s3_release_role = "{ROLE}release"
+s3_deploy_role = "{ROLE}deploy"
 s3_audience = "retrain"
 
 [environments.local.secrets]

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from delivery import federation, google_session, grants, patience
-from delivery.grants import Grant, Repository, Role
+from delivery.grants import Grant, Repository, Role, S3User
 from delivery.settings import Environment
 
 API = "https://iam.googleapis.com/v1"
@@ -199,13 +199,13 @@ def aws_role(iam: Any, role: Role) -> None:
     iam.put_role_policy(RoleName=role.name, PolicyName=POLICY, PolicyDocument=policy)
 
 
-def aws_user(environment: Environment, name: str, writes: bool) -> Any:
+def aws_user(environment: Environment, name: str, who: S3User) -> Any:
     """The IAM client and the user `name` with its policy; made where it is not there."""
     import boto3
 
     iam = boto3.client("iam", region_name="us-east-1")
     if name not in [user["UserName"] for user in iam.list_users()["Users"]]:
         iam.create_user(UserName=name)
-    policy = json.dumps(grants.s3_policy(environment, writes))
+    policy = json.dumps(grants.s3_policy(environment, who))
     iam.put_user_policy(UserName=name, PolicyName=POLICY, PolicyDocument=policy)
     return iam

@@ -22,6 +22,7 @@ from laptop.world import CLOUD, client, local_environment
 CALL = 60.0  # seconds that one call may take
 MARK = CLOUD / "provisioned"
 VERSION = 3  # of what is done here: a local cloud that an earlier one provisioned is done again
+USERS: tuple[grants.S3User, ...] = ("s3_reader", "s3_writer", "s3_deploy")
 APPS = {
     "github_notify": {"actions": "write"},
     "github_release": {"contents": "write", "pull_requests": "write"},
@@ -75,7 +76,7 @@ def _fingerprint() -> str:
     repository = settings.load().repository
     unasked = Repository(repository, 0, 0)  # its numbers are its name's, as long as this cloud lives
     rights = [
-        (grants.google(one), grants.s3_policy(one, writes=True), grants.aws(one, unasked, ""))
+        (grants.google(one), [grants.s3_policy(one, who) for who in USERS], grants.aws(one, unasked, ""))
         for one in _here()
     ]
     named = msgspec.json.encode([_here(), repository, tables, rights, VERSION])
@@ -134,10 +135,10 @@ def _app_key(environment: Environment, key: str, there: bytes | None) -> dict[st
     return client().ask("POST", f"/apps/{name}", APPS[key]) if there is None else None
 
 
-def _aws_key(environment: Environment, key: str, there: bytes | None) -> dict[str, Any] | None:
+def _aws_key(environment: Environment, key: Any, there: bytes | None) -> dict[str, Any] | None:
     """An AWS user with its policy, and a key of it, where the secret holds none that is good."""
     name = getattr(environment.secrets, key)
-    iam = grant.aws_user(environment, name, writes=key == "s3_writer")
+    iam = grant.aws_user(environment, name, key)
     mine = [one["AccessKeyId"] for one in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]]
     if there == b"" or (there and json.loads(there).get("aws_access_key_id") in mine):
         return None

@@ -22,6 +22,7 @@ KEYLESS: Environment = msgspec.structs.replace(
     s3_auth="web-identity",
     s3_role=f"{ROLE}steps",
     s3_release_role=f"{ROLE}release",
+    s3_deploy_role=f"{ROLE}deploy",
     s3_audience="retrain",
 )
 
@@ -48,7 +49,7 @@ def test_each_secret_is_for_those_who_use_it() -> None:
     }
     release = grants.account(LOCAL, grants.RELEASE)
     assert secrets_of(release) == {named.s3_reader, named.github_release}
-    assert secrets_of(grants.account(LOCAL, grants.DEPLOY)) == {named.s3_reader}
+    assert secrets_of(grants.account(LOCAL, grants.DEPLOY)) == {named.s3_deploy}
     for submitter in (grants.TRAIN, grants.TICK):
         assert secrets_of(grants.account(LOCAL, submitter)) == set()
 
@@ -93,7 +94,7 @@ def test_a_branch_reads_the_data_and_writes_below_its_own_prefix_only() -> None:
 def test_a_branch_s_role_on_aws_reads_only() -> None:
     experiment = msgspec.structs.replace(KEYLESS, ends_at="evaluate")
     [role] = grants.aws(experiment, ACME, "123")
-    assert role.policy == grants.s3_policy(LOCAL, writes=False)
+    assert role.policy == grants.s3_policy(LOCAL)
 
 
 def test_secrets_and_buckets_are_granted_one_by_one() -> None:
@@ -113,11 +114,27 @@ def test_a_keyless_environment_has_no_grants_on_keys() -> None:
 
 
 def test_nobody_deletes_or_lists_models() -> None:
-    for writes in (False, True):
-        [statement] = grants.s3_policy(LOCAL, writes)["Statement"]
+    for who in ("s3_reader", "s3_writer", "s3_deploy"):
+        statement, *more = grants.s3_policy(LOCAL, who)["Statement"]
         assert statement["Resource"] == "arn:aws:s3:::retrain-local-models/models/*"
-        assert not [one for one in statement["Action"] if "Delete" in one or "List" in one]
-        assert ("s3:PutObject" in statement["Action"]) == writes
+        actions = [action for one in (statement, *more) for action in one["Action"]]
+        assert not [one for one in actions if "Delete" in one or "List" in one]
+        assert ("s3:PutObject" in statement["Action"]) == (who == "s3_writer")
+
+
+def test_deploy_writes_the_environment_s_channels_alone() -> None:
+    _, channels = grants.s3_policy(LOCAL, "s3_deploy")["Statement"]
+    assert channels["Resource"] == "arn:aws:s3:::retrain-local-models/channels/local/*"
+    assert channels["Action"] == ["s3:GetObject", "s3:PutObject"]
+
+
+def test_tick_writes_locks_alone_into_the_serving_bucket() -> None:
+    serving = "retrain-local-serving"
+    writing = {one.account: one.only for one in grants.google(LOCAL) if one.name == serving}
+    assert writing == {
+        grants.account(LOCAL, grants.TICK): f"projects/_/buckets/{serving}/objects/locks/",
+        grants.account(LOCAL, grants.DEPLOY): "",
+    }
 
 
 def test_the_role_trusts_one_account_and_one_audience() -> None:
@@ -145,9 +162,10 @@ def test_a_workflow_s_role_trusts_one_repository_s_main() -> None:
 
 
 def test_only_the_steps_role_writes() -> None:
-    steps, release = grants.aws(KEYLESS, ACME, "123")
+    steps, release, deploy = grants.aws(KEYLESS, ACME, "123")
     assert (steps.name, release.name, release.path) == ("steps", "release", "/team/")
-    assert steps.policy == grants.s3_policy(LOCAL, writes=True)
+    assert steps.policy == grants.s3_policy(LOCAL, "s3_writer")
+    assert deploy.policy == grants.s3_policy(LOCAL, "s3_deploy")
     [statement] = release.policy["Statement"]
     assert statement["Action"] == ["s3:GetObject"]
     assert statement["Resource"] == "arn:aws:s3:::retrain-local-models/models/*"

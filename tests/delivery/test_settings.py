@@ -8,7 +8,7 @@ import pytest
 from delivery.settings import ROOT, load
 from flows.errors import InputError
 
-ROLES = ("s3_role", "s3_release_role")
+ROLES = ("s3_role", "s3_release_role", "s3_deploy_role")
 GOOD = (ROOT / "settings.toml").read_text()
 
 
@@ -81,20 +81,23 @@ def test_the_schema_is_checked(tmp_path: Path) -> None:
 
 
 def test_secret_keys_need_their_secrets(tmp_path: Path) -> None:
-    assert "needs secrets.s3_writer" in refusal(written(tmp_path, 's3_writer = "s3-writer"\n'))
+    for name in ("writer", "deploy"):
+        said = refusal(written(tmp_path, f's3_{name} = "s3-{name}"\n'))
+        assert f"needs secrets.s3_{name}" in said
 
 
 def test_web_identity_needs_roles_and_audience(tmp_path: Path) -> None:
     said = refusal(written(tmp_path, 's3_auth = "secret" #', 's3_auth = "web-identity" #'))
     assert "[environments.production]" in said
-    assert "needs s3_role, s3_release_role, s3_audience" in said
+    assert "needs s3_role, s3_release_role, s3_deploy_role, s3_audience" in said
 
 
 def test_web_identity_needs_no_secret(tmp_path: Path) -> None:
     role = "".join(f'{key} = "arn:aws:iam::123456789012:role/{key}"\n' for key in ROLES)
     role += 's3_audience = "retrain"\n'
     path = written(tmp_path, 's3_auth = "secret" #', f'{role}s3_auth = "web-identity" #')
-    path.write_text(path.read_text().replace('s3_writer = "s3-writer"\ns3_reader = "s3-reader"\n', ""))
+    for name in ("writer", "reader", "deploy"):
+        path.write_text(path.read_text().replace(f's3_{name} = "s3-{name}"\n', ""))
     path.write_text(path.read_text().split("[environments.local]")[0] + _only(path, "production"))
     production = load(path).environment("production")
     assert production.s3_auth == "web-identity"
@@ -136,6 +139,7 @@ def test_an_experiment_needs_no_key_that_writes() -> None:
         "github_release": "",
         "s3_writer": None,
         "s3_reader": "s3-reader",
+        "s3_deploy": None,
     }
     local = load().environment("local")
     assert found.pipeline_account != local.pipeline_account
@@ -153,7 +157,11 @@ def test_an_experiment_needs_no_key_that_writes() -> None:
             "[environments.experiment]: s3_auth = 'secret', with ends_at, needs",
         ),
         ('ends_at = "evaluate"', 'ends_at = "train"', "Invalid enum value 'train'"),
-        ('ends_at = "evaluate"', "", "needs secrets.s3_writer, secrets.github_notify"),
+        (
+            'ends_at = "evaluate"',
+            "",
+            "needs secrets.s3_writer, secrets.s3_deploy, secrets.github_notify",
+        ),
     ],
 )
 def test_what_an_experiment_needs_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -42,20 +42,30 @@ class Bucket:
 
 def objects(environment: Environment) -> Bucket:
     """The environment's model store, by the reader's key or as the readers' role."""
-    keys = _secret_keys if environment.s3_auth == "secret" else _role_keys
-    return Bucket(s3.s3_client(environment.aws_region, keys(environment)), environment.bucket)
+    return Bucket(_client(environment, "s3_reader", "s3_release_role"), environment.bucket)
 
 
-def _secret_keys(environment: Environment) -> Mapping[str, str]:
-    name = str(environment.secrets.s3_reader)
+def deployer(environment: Environment) -> Any:
+    """A client of S3 that reads models and writes channels, by deploy's own key or role."""
+    return _client(environment, "s3_deploy", "s3_deploy_role")
+
+
+def _client(environment: Environment, secret: str, role: str) -> Any:
+    if environment.s3_auth == "secret":
+        keys = _secret_keys(environment, str(getattr(environment.secrets, secret)))
+    else:
+        keys = _role_keys(environment, str(getattr(environment, role)))
+    return s3.s3_client(environment.aws_region, keys)
+
+
+def _secret_keys(environment: Environment, name: str) -> Mapping[str, str] | None:
     secret, version = secrets.access(environment.project, name, secrets.S3Keys)
     print(f"secret        {name}, version {version}", file=sys.stderr)
     return secret.as_mapping()
 
 
-def _role_keys(environment: Environment) -> Mapping[str, str] | None:
+def _role_keys(environment: Environment, role: str) -> Mapping[str, str] | None:
     """Keys for this job's identity; None outside of a workflow, where boto3 finds what a person has."""
-    role = str(environment.s3_release_role)
     keys = workflow_identity.keys(environment.aws_region, role)
     if keys:
         print(f"role          {role}, assumed", file=sys.stderr)

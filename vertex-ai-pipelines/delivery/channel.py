@@ -67,7 +67,7 @@ def same(one: Channel | None, other: Channel | None) -> bool:
 
 
 def read(client: Any, address: Address) -> Written | None:
-    """The channel; None where there is none, or where S3 does not say. Raises InputError for other bytes.
+    """The channel; None where there is none, or where S3 does not say. Raises InputError for others.
 
     Who may not list the bucket gets 403 for what is not there: writing shows which it was.
     """

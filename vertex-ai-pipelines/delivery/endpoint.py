@@ -1,6 +1,6 @@
-"""A flow's endpoint on Vertex AI: what is deployed there, with which share of the traffic, since when not."""
+"""A flow's endpoint on Vertex AI: what is deployed there, and with which share of the traffic."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from flows.errors import InputError, RetrainError
 
 STANDBY = "standby-"  # begins the endpoint's labels that say since when a deployed model waits at 0 %
 FORM = "%Y%m%d-%H%M%S"  # of those labels' values, in UTC
+AGAIN = "deploy again"
 NEW = "0"  # stands in a traffic split for the model that is being deployed
 
 
@@ -103,31 +104,23 @@ class Endpoint:
 
     def create(self) -> None:
         """Make the endpoint; one that is there, or on its way, is success. Raises RetrainError."""
-        from google.api_core.exceptions import AlreadyExists
-
         made = {"display_name": self.id, "labels": self._labels}
         asked = {"parent": self._parent, "endpoint": made, "endpoint_id": self.id}
 
         def attempt() -> bool:
             self.settle()
-            try:
-                if self.look() is None:
-                    self._follow(self._client.create_endpoint(request=asked, retry=None, timeout=CALL))
-            except (AlreadyExists, *passing()) as error:
-                say("again", f"CreateEndpoint: {error}")
-                return False
-            return True
+            return self.look() is not None or self._tried(self._client.create_endpoint, asked)
 
         if not again(attempt):
-            raise RetrainError(f"{self.name} could not be made", "deploy again")
+            raise RetrainError(f"{self.name} could not be made", AGAIN)
 
     def deploy(self, version: str, number: str, machine: Machine, replicas: tuple[int, int]) -> None:
-        """Deploy a registered version (ours by name, Vertex AI's by number), and wait until it is healthy.
+        """Deploy a registered version (by our name and Vertex AI's number); wait until it is healthy.
 
         It gets no traffic, or all where nothing has any. Raises UnhealthyError where it does not become
         healthy: then everything is as it was.
         """
-        from google.api_core.exceptions import AlreadyExists, GoogleAPICallError
+        from google.api_core.exceptions import GoogleAPICallError
 
         own = deployed_id(version, machine)
         asked = {
@@ -142,17 +135,11 @@ class Endpoint:
                 return True
             is_empty = not (seen and any(one.share for one in seen.deployed))
             split = {"traffic_split": {NEW: 100}} if is_empty else {}
-            try:
-                begun = self._client.deploy_model(request={**asked, **split}, retry=None, timeout=CALL)
-            except (AlreadyExists, *passing()) as error:
-                say("again", f"DeployModel of {version}: {error}")
-                return False
-            self._follow(begun)
-            return True
+            return self._tried(self._client.deploy_model, {**asked, **split})
 
         try:
             if not again(attempt):
-                raise RetrainError(f"{self.name}: {version} could not be deployed", "deploy again")
+                raise RetrainError(f"{self.name}: {version} could not be deployed", AGAIN)
         except GoogleAPICallError as error:
             raise UnhealthyError(
                 f"{self.name}: {version} is not deployed: {error.message}", own
@@ -171,9 +158,9 @@ class Endpoint:
         def attempt() -> bool:
             seen = self._there()
             labels = _labels(seen, shares, standby)
-            if {one.id: one.share for one in seen.deployed if one.share} == shares:
-                if labels == dict(seen.labels):
-                    return True
+            present = {one.id: one.share for one in seen.deployed if one.share}
+            if present == shares and labels == dict(seen.labels):
+                return True
             self._check(seen, shares)
             changed = {
                 "name": self.name,
@@ -190,7 +177,7 @@ class Endpoint:
             return True
 
         if not again(attempt):
-            raise RetrainError(f"{self.name}: its traffic could not be set", "deploy again")
+            raise RetrainError(f"{self.name}: its traffic could not be set", AGAIN)
 
     def resize(self, id: str, replicas: tuple[int, int]) -> None:  # noqa: A002
         """Change how many replicas a deployed model has, at least and at most."""
@@ -202,13 +189,19 @@ class Endpoint:
             "deployed_model": {"id": id, "dedicated_resources": resources},
             "update_mask": {"paths": paths},
         }
-        self._follow(
-            patient(partial(self._client.mutate_deployed_model, request=asked, retry=None, timeout=CALL))
-        )
+
+        def attempt() -> bool:
+            self.settle()
+            found = next((one for one in self._there().deployed if one.id == id), None)
+            if found is None or (found.least, found.most) == replicas:
+                return True
+            return self._tried(self._client.mutate_deployed_model, asked)
+
+        if not again(attempt):
+            raise RetrainError(f"{self.name}: {id} could not be given {replicas} replicas", AGAIN)
 
     def undeploy(self, id: str) -> None:  # noqa: A002
         """Take a deployed model of ours without traffic away; one that is gone is success."""
-        from google.api_core.exceptions import NotFound
 
         def attempt() -> bool:
             self.settle()
@@ -220,17 +213,10 @@ class Endpoint:
                     f"{self.name}: {id} has {found.share} % of the traffic, or is not ours"
                 )
             asked = {"endpoint": self.name, "deployed_model_id": id}
-            try:
-                self._follow(self._client.undeploy_model(request=asked, retry=None, timeout=CALL))
-            except NotFound:
-                return True
-            except passing() as error:
-                say("again", f"UndeployModel: {error}")
-                return False
-            return True
+            return self._tried(self._client.undeploy_model, asked)
 
         if not again(attempt):
-            raise RetrainError(f"{self.name}: {id} could not be undeployed", "deploy again")
+            raise RetrainError(f"{self.name}: {id} could not be undeployed", AGAIN)
 
     def _there(self) -> Seen:
         seen = self.look()
@@ -238,20 +224,29 @@ class Endpoint:
             raise RetrainError(f"{self.name} is gone", "was it deleted by hand? Deploy again")
         return seen
 
-    def _follow(self, begun: Any) -> None:
-        """Wait for the end of an operation. Raises what it ended with (google.api_core's)."""
-        from google.api_core.exceptions import from_grpc_status
+    def _tried(self, call: Callable[..., Any], asked: Mapping[str, Any]) -> bool:
+        """Whether the operation that `call` begins has ended well; False where it may not have begun.
 
+        Raises google.api_core's errors where it is refused or ends badly.
+        """
+        from google.api_core.exceptions import AlreadyExists, FailedPrecondition, from_grpc_status
+
+        try:
+            begun = call(request=asked, retry=None, timeout=CALL)
+        except (AlreadyExists, FailedPrecondition, *passing()) as error:
+            say("again", str(error.args[0] if error.args else error))
+            return False
         ended = self._operations.ended(begun.operation.name)
         if ended.error.code:
             raise from_grpc_status(ended.error.code, ended.error.message)
+        return True
 
     def _check(self, seen: Seen, shares: Mapping[str, int]) -> None:
         there = {one.id: one for one in seen.deployed}
         for one in shares:
             if one not in there or not there[one].is_healthy:
                 what = "is not healthy" if one in there else "is not deployed"
-                raise RetrainError(f"{self.name}: {one} {what}, and gets no traffic", "deploy again")
+                raise RetrainError(f"{self.name}: {one} {what}, and gets no traffic", AGAIN)
         if self._adopted and (busy := [one.id for one in seen.others if one.share]):
             raise InputError(
                 f"{self.name}: {', '.join(busy)} was not deployed here and has traffic",

@@ -63,7 +63,7 @@ class EndpointLock:
             raise RetrainError(f"{self._place}: the lock is lost: {self._lost}", "deploy again")
 
     def take(self, longest: float = LONGEST) -> None:
-        """Wait until it is ours, `longest` seconds at most. Raises RetrainError that names the holder."""
+        """Wait until it is ours, at most `longest` seconds. Raises RetrainError with the holder."""
         deadline, told = time.monotonic() + longest, ""
         while not self._write(self._free_generation()):
             held = self._read()
@@ -162,7 +162,7 @@ class EndpointLock:
 
 @contextmanager
 def locked(environment: Environment, name: str, longest: float = LONGEST) -> Iterator[EndpointLock]:
-    """The lock of `name`, for a while. Raises RetrainError where it cannot be had in `longest` seconds."""
+    """The lock of `name`, for a while. Raises RetrainError where it is not free in `longest` seconds."""
     lock = EndpointLock(environment, name)
     lock.take(longest)
     renewing = threading.Thread(target=lock.renew, daemon=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from delivery.settings import Environment
+from delivery.settings import WORKFLOW_ROLES, Environment
 from flows.errors import InputError
 
 # The workflow files that have an account, by their stems.
@@ -13,10 +13,12 @@ GITHUB_AUDIENCE = "sts.amazonaws.com"
 
 READS = "roles/secretmanager.secretAccessor"
 
+WRITES = "roles/storage.objectUser"
 LOOKS = "roles/artifactregistry.reader"
 SIGNS = "roles/cloudkms.signer"
 
 Kind = Literal["project", "bucket", "secret", "account", "key"]
+S3User = Literal["s3_reader", "s3_writer", "s3_deploy"]
 
 
 class Grant(NamedTuple):
@@ -104,6 +106,7 @@ def _released(environment: Environment) -> list[Grant]:
     secrets = environment.secrets
     tick, release, deploy = (account(environment, one) for one in (TICK, RELEASE, DEPLOY))
     registry, looks = registry_name(environment), environment.attest != "off"
+    _, serving = environment.google_buckets
     return [
         # A pipeline job's steps: what Google wants of an account that a pipeline runs as, its data, its
         # artifacts, the keys of the model store, one App.
@@ -117,15 +120,20 @@ def _released(environment: Environment) -> list[Grant]:
         # tick.yml: submits what is due, and reports what ended with its last log lines.
         *_submits(tick, environment),
         Grant(tick, "roles/logging.viewer", "project", project),
+        # It ends stand-bys, one roll-out at a time.
+        Grant(tick, WRITES, "bucket", serving, f"projects/_/buckets/{serving}/objects/locks/"),
         # release-pr.yml: looks at the job and who built its image, reads the model, writes to GitHub as
         # the release App.
         Grant(release, "roles/aiplatform.viewer", "project", project),
         Grant(release, READS, "secret", secrets.s3_reader or ""),
         Grant(release, READS, "secret", secrets.github_release),
         Grant(release, LOOKS, "project", registry.split("/")[1] if looks else "", registry),
-        # deploy.yml: looks at what is deployed, and at the manifests that releases/ names.
-        Grant(deploy, "roles/aiplatform.viewer", "project", project),
-        Grant(deploy, READS, "secret", secrets.s3_reader or ""),
+        # deploy.yml: makes endpoints serve what releases/ names, from files in the serving bucket, and
+        # says what a server wrote that does not start.
+        Grant(deploy, "roles/aiplatform.user", "project", project),
+        Grant(deploy, "roles/logging.viewer", "project", project),
+        Grant(deploy, WRITES, "bucket", serving),
+        Grant(deploy, READS, "secret", secrets.s3_deploy or ""),
     ]
 
 
@@ -156,7 +164,7 @@ def _steps(who: str, environment: Environment, only: str = "") -> list[Grant]:
         Grant(who, "roles/logging.logWriter", "project", project),
         Grant(who, "roles/bigquery.jobUser", "project", project),
         Grant(who, "roles/bigquery.dataViewer", "project", project),
-        Grant(who, "roles/storage.objectUser", "bucket", bucket, only),
+        Grant(who, WRITES, "bucket", bucket, only),
         Grant(who, "roles/storage.legacyBucketReader", "bucket", bucket),
         Grant(who, READS, "secret", environment.secrets.s3_reader or ""),
     ]
@@ -188,27 +196,35 @@ def registry_name(environment: Environment) -> str:
     return f"projects/{project}/locations/{region}/repositories/{repository}"
 
 
-def s3_policy(environment: Environment, writes: bool) -> dict[str, Any]:
-    """The AWS policy of a reader of the model store, or of a writer: nobody deletes or lists."""
-    actions = ["s3:GetObject", *(["s3:PutObject", "s3:AbortMultipartUpload"] if writes else [])]
-    resource = f"arn:aws:s3:::{environment.bucket}/models/*"
-    statement = {"Effect": "Allow", "Action": actions, "Resource": resource}
-    return {"Version": "2012-10-17", "Statement": [statement]}
+def s3_policy(environment: Environment, who: S3User = "s3_reader") -> dict[str, Any]:
+    """The AWS policy of those whose key the secret `who` holds: nobody deletes or lists.
+
+    Deploy reads models, and writes the environment's channels.
+    """
+    reads, bucket = ["s3:GetObject"], f"arn:aws:s3:::{environment.bucket}"
+    actions = {"s3_writer": [*reads, "s3:PutObject", "s3:AbortMultipartUpload"]}.get(who, reads)
+    allowed = [(actions, f"{bucket}/models/*")]
+    if who == "s3_deploy":
+        allowed.append(([*reads, "s3:PutObject"], f"{bucket}/channels/{environment.name}/*"))
+    statements = [{"Effect": "Allow", "Action": some, "Resource": where} for some, where in allowed]
+    return {"Version": "2012-10-17", "Statement": statements}
 
 
 def aws(environment: Environment, trusted: Repository, numeric_id: str) -> list[Role]:
     """The roles on AWS, where they are the way in; `numeric_id` is the pipeline's account's."""
     if environment.s3_auth != "web-identity":
         return []
-    reads, writes = s3_policy(environment, writes=False), s3_policy(environment, writes=True)
+    reads, writes = s3_policy(environment), s3_policy(environment, "s3_writer")
     if is_experiment(environment):
         return [Role(str(environment.s3_role), google_trust(environment, numeric_id), reads)]
-    release_role = str(environment.s3_release_role)
+    release_role, deploy_role = (str(getattr(environment, key)) for key in WORKFLOW_ROLES)
     return [
         # A pipeline job's steps: read the champion, write the candidate.
         Role(str(environment.s3_role), google_trust(environment, numeric_id), writes),
         # release-pr.yml: reads the candidate and the champion.
         Role(release_role, github_trust(release_role, trusted), reads),
+        # deploy.yml: reads what is released, writes the channels.
+        Role(deploy_role, github_trust(deploy_role, trusted), s3_policy(environment, "s3_deploy")),
     ]
 
 

@@ -1,6 +1,7 @@
 """The last lines of a failed step, from Cloud Logging: its error on Vertex AI only points there."""
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from delivery import google_session
@@ -28,7 +29,11 @@ def tail(job: Any, step: Step) -> list[str]:
 def _lines(custom_job: str) -> list[str]:
     """What a step's container wrote; Vertex AI runs a step as a custom job."""
     _, project, _, _, _, number = custom_job.split("/")
-    tests = ('resource.type="ml_job"', f'resource.labels.job_id="{number}"', TASK)
+    return newest(project, ('resource.type="ml_job"', f'resource.labels.job_id="{number}"', TASK))
+
+
+def newest(project: str, tests: Iterable[str]) -> list[str]:
+    """The newest lines for which all tests hold, the newest one last. Raises RetrainError."""
     asked = {
         "resourceNames": [f"projects/{project}"],
         "filter": " AND ".join(tests),

@@ -69,7 +69,7 @@ class ModelRegistry:
         self._operations.settle(self.name)
 
     def register(self, model: Model, folder: str) -> Registered:
-        """The version of `model`, whose files are in `folder` (gs://…), registered now or before.
+        """The version of `model`, registered now or before; its files are in `folder` (gs://…, or none).
 
         UploadModel takes no key by which a second one would be known: so what is under way is waited for
         and what is there is looked up, before each attempt. Raises RetrainError where it is refused.
@@ -144,19 +144,13 @@ class ModelRegistry:
         return RetrainError(f"{self.name}: {model.version} is refused: {why}", mend)
 
     def _described(self, model: Model, folder: str) -> dict[str, Any]:
-        facts = {
-            "manifest": model.manifest,
-            "sha256": model.sha256,
-            "image": model.image,
-            "files": folder,
-        }
-        head = f"{self._flow} {model.version}"
+        facts = {"manifest": model.manifest, "sha256": model.sha256, "image": model.image}
+        facts |= {"files": folder} if folder else {}
+        lines = [f"{self._flow} {model.version}", *(f"{key} {value}" for key, value in facts.items())]
         return {
             "display_name": self.id,
             "description": f"{self._flow} in {self._environment}: releases/ says what of it serves",
-            "version_description": "\n".join(
-                [head, *(f"{key} {value}" for key, value in facts.items())]
-            ),
+            "version_description": "\n".join(lines),
             "version_aliases": [model.version],
             "labels": {
                 "flow": self._flow,

@@ -28,13 +28,13 @@ class Operations:
             return []
 
     def settle(self, resource: str) -> None:
-        """Wait for all that is under way on a resource, however it ends: a run that was killed began it."""
+        """Wait for all that is under way on a resource, however it ends: a killed run began it."""
         for name in self.under_way(resource):
             say("waits", f"for what is under way: {name.partition('/locations/')[2].partition('/')[2]}")
             self.ended(name)
 
     def ended(self, name: str) -> Any:
-        """The operation (google.longrunning) once it has ended; its `error` has a message where it failed."""
+        """The operation (google.longrunning) once it has ended; one that failed has an `error`."""
         start = told = time.monotonic()
         period = FIRST_PERIOD
         while not (found := self._get(name)).done:

@@ -149,7 +149,7 @@ def plan(target: Target, state: State) -> list[Action]:
 
 
 def is_drift(target: Target, state: State) -> bool:
-    """Whether the last roll-out of this very release was done: what is different now, somebody changed."""
+    """Whether this very release was rolled out before: what differs now, somebody has changed."""
     return channel.same(channel.of(target.release), state.channel)
 
 

@@ -76,7 +76,7 @@ def _create(*_: Any) -> str:
     return _entry("+", "endpoint", "")
 
 
-def _deploy(action: Deploy, target: Target, state: State) -> str:
+def _deploy(action: Deploy, *_: Any) -> str:
     where = f"{action.entry.version} · {_machines(action.machine, action.replicas)}"
     if action.replaces is None:
         return _entry("+", "deploy", f"{where} · {SLOW}")
@@ -120,7 +120,7 @@ def _point(action: Point, *_: Any) -> str:
     return _entry("~", "aliases", " · ".join(moves))
 
 
-def _publish(action: Publish, target: Target, state: State) -> str:
+def _publish(action: Publish, _target: Target, state: State) -> str:
     shares = " · ".join(f"{one} {share} %" for one, share in action.wanted.traffic.items())
     return _entry("~" if state.channel else "+", "channel", shares)
 

@@ -62,7 +62,7 @@ class ServingFiles:
     def copy(self, manifest: Manifest, model: Model) -> None:
         """Bring what is lacking from S3, several files at a time, the manifest last.
 
-        Raises RetrainError where a file is not, byte for byte, what the manifest says: then it is not made.
+        Raises RetrainError where a file is not what the manifest says: then it is not made.
         """
         lacking = self.lacking(manifest, model)
         source = Address.parse(model.manifest.rpartition("/")[0], "s3")
@@ -84,7 +84,7 @@ class ServingFiles:
             self._put(folder / name, _Checked(body, file, str(source / name)), file)
 
     def _put(self, address: Address, stream: Any, file: File) -> None:
-        """Make an object where there is none; one with the same hash is ours, from an earlier attempt."""
+        """Make an object where there is none; one with the same hash is from an earlier attempt."""
         from google.api_core.exceptions import PreconditionFailed
         from google.cloud.storage.retry import DEFAULT_RETRY
 

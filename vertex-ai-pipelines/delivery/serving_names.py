@@ -1,4 +1,4 @@
-"""What is ours on Vertex AI by its name: a flow's model, endpoint and deployments, found and never doubled."""
+"""What is ours on Vertex AI, by its name: a flow's model, its endpoint and what is deployed there."""
 
 import hashlib
 from typing import NamedTuple

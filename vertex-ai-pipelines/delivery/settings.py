@@ -2,9 +2,10 @@
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from flows.errors import InputError
 from flows.tables import Table, convert, load_toml
@@ -14,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUCKET = r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]"
 IDS = "[a-z0-9-]{4,32}"  # of pools and providers
 KEY = "[a-zA-Z0-9_-]{1,63}"  # of key rings and keys
+WORKFLOW_ROLES = ("s3_release_role", "s3_deploy_role")
 ROLE = r"arn:aws[a-z-]*:iam::\d{12}:role/\S+"
 SHAPES = {
     "repository": (r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", "OWNER/NAME"),
@@ -38,6 +40,7 @@ SHAPES = {
     "aws_region": (r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-west-1"),
     "s3_role": (ROLE, "arn:aws:iam::ACCOUNT:role/NAME"),
     "s3_release_role": (ROLE, "arn:aws:iam::ACCOUNT:role/NAME"),
+    "s3_deploy_role": (ROLE, "arn:aws:iam::ACCOUNT:role/NAME"),
     "s3_audience": (r"\S+", "a text without spaces"),
     "attest_key": (
         rf"projects/[a-z0-9-]+/locations/[a-z0-9-]+/keyRings/{KEY}/cryptoKeys/{KEY}/cryptoKeyVersions/\d+",
@@ -45,6 +48,7 @@ SHAPES = {
     ),
     "s3_writer": (r"[A-Za-z0-9_-]{1,255}", "a secret's name"),
     "s3_reader": (r"[A-Za-z0-9_-]{1,255}", "a secret's name"),
+    "s3_deploy": (r"[A-Za-z0-9_-]{1,255}", "a secret's name"),
     "github_notify": (r"[A-Za-z0-9_-]{1,255}", "a secret's name"),
     "github_release": (r"[A-Za-z0-9_-]{1,255}", "a secret's name"),
 }
@@ -60,6 +64,7 @@ class Secrets(Table):
     github_release: str = ""
     s3_writer: str | None = None
     s3_reader: str | None = None
+    s3_deploy: str | None = None
 
 
 class Environment(Table):
@@ -67,9 +72,12 @@ class Environment(Table):
 
     Workflows become Google's accounts by `workload_identity_provider`.
     With s3_auth = "web-identity", a pipeline's steps assume `s3_role` by Google's token for
-    `s3_audience`, and the release workflow assumes `s3_release_role`, which only reads, by GitHub's.
+    `s3_audience`. By GitHub's, the release workflow assumes `s3_release_role`, which only reads, and
+    deploy `s3_deploy_role`, which also writes the channels.
     With `ends_at`, what is trained here is only measured, against what `champions` (another
     environment) has released.
+    A request to an endpoint takes `request_seconds` at most (Vertex AI's limit): a model that has lost
+    its traffic is undeployed after that.
     `builder` makes the images; those of "files" hold the flows alone, without base and packages.
     With attest = "kms", train.yml signs with `attest_key` that it has built an image.
     """
@@ -88,6 +96,7 @@ class Environment(Table):
     s3_auth: Literal["secret", "web-identity"] = "secret"
     s3_role: str | None = None
     s3_release_role: str | None = None
+    s3_deploy_role: str | None = None
     s3_audience: str | None = None
     train: bool = True
     ends_at: Literal["evaluate"] | None = None
@@ -95,6 +104,7 @@ class Environment(Table):
     attest: Literal["off", "github", "kms"] = "off"
     builder: Literal["docker", "buildah", "files"] = "docker"
     attest_key: str | None = None
+    request_seconds: Annotated[int, Meta(ge=0, le=3600)] = 60
 
     @property
     def retrains(self) -> bool:
@@ -196,14 +206,14 @@ def _check_shapes(table: dict[str, Any], where: str) -> None:
 def _check_needs(environment: Environment, where: str) -> None:
     """What is only needed because of another key is there."""
     secrets, auth = environment.secrets, environment.s3_auth
-    roles = {key: getattr(environment, key) for key in ("s3_role", "s3_release_role", "s3_audience")}
+    roles = {key: getattr(environment, key) for key in ("s3_role", *WORKFLOW_ROLES, "s3_audience")}
     needed = roles if auth == "web-identity" else {"secrets.s3_reader": secrets.s3_reader}
     if environment.ends_at:
-        needed.pop("s3_release_role", None)
+        needed = {key: value for key, value in needed.items() if key not in WORKFLOW_ROLES}
         needed["champions"] = environment.champions
     else:
         apps = ("github_notify", "github_release")
-        writes = ("s3_writer", *apps) if auth == "secret" else apps
+        writes = ("s3_writer", "s3_deploy", *apps) if auth == "secret" else apps
         needed |= {f"secrets.{key}": getattr(secrets, key) for key in writes}
     _check_attest(environment, where)
     missing = [key for key, value in needed.items() if not value]

@@ -83,7 +83,7 @@ def find(client: Any, address: Address, limit: int) -> tuple[bytes, str] | None:
 
 
 def swap(client: Any, address: Address, data: bytes, tag: str | None) -> bool:
-    """Whether `data` has taken the place of the state with that tag, or of nothing where there is none."""
+    """Whether `data` has replaced the state with that tag, or nothing where no tag is given."""
     from botocore.exceptions import ClientError
 
     condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}

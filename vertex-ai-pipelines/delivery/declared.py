@@ -11,6 +11,7 @@ from delivery.model_store import AGAIN, ModelStore
 from delivery.releases import Entry, Release
 from delivery.settings import Settings
 from flows.errors import InputError, RetrainError
+from flows.manifest import Manifest
 
 FOLDER = "releases"
 TAKE = "take version, manifest, sha256 and image from a release pull request"
@@ -67,15 +68,24 @@ def read(root: Path, name: str, found: Settings, flows: list[str]) -> Declared:
 
 def problems(one: Declared, store: ModelStore) -> Iterator[RetrainError]:
     """What of a release is not in the model store as its file says."""
-    for role, entry in one.roles():
+    for _, entry in one.roles():
         try:
-            image = store.manifest(_candidate(one, entry)).image
+            manifest(one, entry, store)
         except RetrainError as error:
-            yield RetrainError(f"{one.at(role, 'manifest')} {error.what}", error.mend)
-            continue
-        if image != entry.image:
-            what = f"image = '{entry.image}', made by '{image}'"
-            yield RetrainError(f"{one.at(role, 'image')} {what}", AGAIN)
+            yield error
+
+
+def manifest(one: Declared, entry: Entry, store: ModelStore) -> Manifest:
+    """The manifest of a declared model. Raises RetrainError where the store has not what is declared."""
+    role = next(role for role, other in one.roles() if other == entry)
+    try:
+        found = store.manifest(_candidate(one, entry))
+    except RetrainError as error:
+        raise RetrainError(f"{one.at(role, 'manifest')} {error.what}", error.mend) from None
+    if found.image != entry.image:
+        what = f"image = '{entry.image}', made by '{found.image}'"
+        raise RetrainError(f"{one.at(role, 'image')} {what}", AGAIN)
+    return found
 
 
 def _check_places(one: Declared, model_store: str) -> None:

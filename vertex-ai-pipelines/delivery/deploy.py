@@ -1,4 +1,4 @@
-"""`./scripts/deploy`: what releases/ declares, once all of it holds. It changes nothing yet."""
+"""`./scripts/deploy`: make what releases/ on main declares true, or say what that would change."""
 
 import argparse
 import json
@@ -8,10 +8,22 @@ from pathlib import Path
 
 import msgspec
 
-from delivery import access, annotation, declared, git, markdown, settings, summary, vouched
+from delivery import (
+    access,
+    annotation,
+    declared,
+    git,
+    leftover,
+    main_head,
+    markdown,
+    settings,
+    summary,
+    vouched,
+)
 from delivery.command import run
 from delivery.declared import Declared
-from delivery.model_store import ModelStore
+from delivery.main_head import Head
+from delivery.rollouts import Done, Rollouts
 from delivery.settings import ROOT, Settings
 from flows import config
 from flows.errors import InputError, RetrainError
@@ -20,8 +32,13 @@ from flows.errors import InputError, RetrainError
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/deploy", description=__doc__)
+    main.add_argument("flow", nargs="?", metavar="FLOW", help="one flow (default: all)")
     main.add_argument("--environment", "--env", help="one environment (default: all that have releases)")
-    main.add_argument("--check", action="store_true", help="without the model store")
+    main.add_argument("--plan", action="store_true", help="say what would change, and change nothing")
+    main.add_argument(
+        "--prune", action="store_true", help="undeploy what of a flow serves that nothing declares"
+    )
+    main.add_argument("--check", action="store_true", help="this checkout's files alone")
     main.add_argument(
         "--base",
         metavar="COMMIT",
@@ -32,26 +49,73 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    """Check every release, and show them; the exit code says who has to mend what does not hold."""
+    """Check, plan or deploy; the exit code says who has to mend what does not hold."""
     arguments = parser().parse_args(argv)
     if arguments.base is not None and not arguments.check:
         raise InputError("--base is for --check: deploy itself looks at the model store")
     found = settings.load()
     if arguments.environment:
         found.environment(arguments.environment)
+    if arguments.flow and arguments.flow not in config.names():
+        raise InputError(
+            f"there is no flow '{arguments.flow}'", f"name one of: {', '.join(config.names())}"
+        )
+    if arguments.check:
+        return checked(arguments, found)
+    with main_head.checked_out(found.repository) as head:
+        return rolled_out(arguments, head)
+
+
+def checked(arguments: argparse.Namespace, found: Settings) -> int:
+    """Look at this checkout's files, and show what they declare."""
     good, wrong = read(ROOT, found, arguments.environment)
-    if not arguments.check:
-        wrong += list(problems(good, found))
-    elif arguments.base is not None:
+    if arguments.base is not None:
         wrong += list(unseen(ROOT, good, arguments.base, found))
     for error in wrong:
-        print(f"error: {error}", file=sys.stderr)
-        annotation.show(error)
+        told(error)
     if not wrong:
         show(good)
     if arguments.json:
         print(json.dumps({"releases": [as_json(one) for one in good], "failed": len(wrong)}))
     return max((error.exit_code for error in wrong), default=0)
+
+
+def rolled_out(arguments: argparse.Namespace, head: Head) -> int:
+    """Plan or deploy what main's head declares; whatever goes wrong with one, the next has its turn."""
+    good, bad = head.all(arguments.environment, arguments.flow)
+    rollouts = Rollouts(head)
+    errors, results = list[RetrainError](bad), list[Done]()
+    for done in rollouts.each(good, rollouts.plan if arguments.plan else rollouts.deploy):
+        results.append(done)
+        errors += [done.error] if done.error else []
+        shown(done)
+    for error in errors:
+        told(error)
+    alone = list[str]()
+    for place in rollouts.undeclared(good, arguments.environment, arguments.flow):
+        alone += leftover.prune(*place) if arguments.prune else leftover.lines(*place)
+    print("\n".join(alone), end="\n" if alone else "")
+    if not (good or bad or alone):
+        print("nothing is released")
+    if arguments.json:
+        changes = {done.name: done.lines for done in results}
+        releases = [as_json(one) for one in good]
+        print(json.dumps({"releases": releases, "changes": changes, "failed": len(errors)}))
+    return max((error.exit_code for error in errors), default=0)
+
+
+def shown(done: Done) -> None:
+    """What came of one flow, for people and in the job's summary."""
+    for line in done.lines:
+        print(line)
+    lines = [*done.lines, *(str(done.error).splitlines() if done.error else [])]
+    summary.append(f"### {markdown.text(done.name)}\n\n{markdown.block(lines)}")
+
+
+def told(error: RetrainError) -> None:
+    """An error for people, and at its line in the pull request."""
+    print(f"error: {error}", file=sys.stderr)
+    annotation.show(error)
 
 
 def read(
@@ -65,15 +129,6 @@ def read(
         except InputError as error:
             wrong.append(error)
     return good, wrong
-
-
-def problems(good: list[Declared], found: Settings) -> Iterator[RetrainError]:
-    """Every declared model that the model store does not hold as declared."""
-    for environment in dict.fromkeys(one.environment for one in good):
-        store = ModelStore(access.objects(found.environment(environment)))
-        for one in good:
-            if one.environment == environment:
-                yield from declared.problems(one, store)
 
 
 def unseen(root: Path, good: list[Declared], base: str, found: Settings) -> Iterator[RetrainError]:

@@ -1,53 +1,20 @@
 """A flow's endpoint on Vertex AI: what is deployed there, and with which share of the traffic."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
+from delivery import endpoint_state
+from delivery.endpoint_state import Seen
 from delivery.operations import Operations, again, say
 from delivery.patience import CALL, passing, patient
 from delivery.serving_names import Machine, deployed_id, endpoint_id, model_id
 from delivery.settings import Environment
 from flows.errors import InputError, RetrainError
 
-STANDBY = "standby-"  # begins the endpoint's labels that say since when a deployed model waits at 0 %
-FORM = "%Y%m%d-%H%M%S"  # of those labels' values, in UTC
 AGAIN = "deploy again"
 NEW = "0"  # stands in a traffic split for the model that is being deployed
-
-
-class Deployed(NamedTuple):
-    """One model on the endpoint; `standby` is since when it waits at 0 %, once champion."""
-
-    id: str
-    version: str
-    machine: Machine
-    least: int
-    most: int
-    share: int
-    standby: datetime | None
-    is_healthy: bool
-    is_ours: bool
-
-
-class Seen(NamedTuple):
-    """The endpoint at one moment."""
-
-    deployed: tuple[Deployed, ...]
-    is_own: bool  # made here; else adopted
-    etag: str
-    labels: Mapping[str, str]
-
-    @property
-    def ours(self) -> tuple[Deployed, ...]:
-        """What was deployed here."""
-        return tuple(one for one in self.deployed if one.is_ours)
-
-    @property
-    def others(self) -> tuple[Deployed, ...]:
-        """What somebody else deployed."""
-        return tuple(one for one in self.deployed if not one.is_ours)
 
 
 class UnhealthyError(RetrainError):
@@ -88,7 +55,7 @@ class Endpoint:
                 mend = "make it, or take `endpoint` out of [serving] in flow.toml: then one is made"
                 raise InputError(f"{self.name}: there is no such endpoint to adopt", mend) from None
             return None
-        seen = self._seen(found)
+        seen = endpoint_state.seen(found, self._model, self._labels)
         if not seen.is_own and not self._adopted:
             mend = f'if it is to serve this flow: endpoint = "{self.id}" below [serving] in flow.toml'
             raise InputError(f"{self.name} is there, and was not made for this flow", mend)
@@ -157,7 +124,7 @@ class Endpoint:
 
         def attempt() -> bool:
             seen = self._there()
-            labels = _labels(seen, shares, standby)
+            labels = endpoint_state.labels(seen, shares, standby)
             present = {one.id: one.share for one in seen.deployed if one.share}
             if present == shares and labels == dict(seen.labels):
                 return True
@@ -273,47 +240,3 @@ class Endpoint:
                 "max_replica_count": most,
             },
         }
-
-    def _seen(self, found: Any) -> Seen:
-        labels = dict(found.labels)
-        shares, own = dict(found.traffic_split), self._labels.items() <= labels.items()
-        deployed = [self._deployed(one, shares, labels) for one in found.deployed_models]
-        return Seen(tuple(deployed), own, str(found.etag), labels)
-
-    def _deployed(self, one: Any, shares: Mapping[str, int], labels: Mapping[str, str]) -> Deployed:
-        resources, version, own = one.dedicated_resources, str(one.display_name), str(one.id)
-        machine = _machine(resources.machine_spec)
-        model = str(one.model).rpartition("/")[2].partition("@")[0]
-        return Deployed(
-            id=own,
-            version=version,
-            machine=machine,
-            least=resources.min_replica_count,
-            most=resources.max_replica_count or resources.min_replica_count,
-            share=shares.get(own, 0),
-            standby=_moment(labels.get(f"{STANDBY}{own}")),
-            is_healthy=not one.status.last_update_time or one.status.available_replica_count > 0,
-            is_ours=model == self._model and own == deployed_id(version, machine),
-        )
-
-
-def _labels(seen: Seen, shares: Mapping[str, int], standby: Mapping[str, datetime]) -> dict[str, str]:
-    """The endpoint's labels: what waits, waits since the moment that it got no traffic any more."""
-    waiting = {one.id: one.standby for one in seen.deployed if one.standby} | dict(standby)
-    there = {one.id for one in seen.deployed} - shares.keys()
-    kept = {key: value for key, value in seen.labels.items() if not key.startswith(STANDBY)}
-    since = {one: at.strftime(FORM) for one, at in waiting.items() if one in there and at}
-    return kept | {f"{STANDBY}{one}": at for one, at in since.items()}
-
-
-def _machine(spec: Any) -> Machine:
-    count = int(spec.accelerator_count)
-    return Machine(str(spec.machine_type), spec.accelerator_type.name if count else "", count)
-
-
-def _moment(text: str | None) -> datetime | None:
-    """The moment in a label; None where there is none, or somebody wrote another thing."""
-    try:
-        return datetime.strptime(text or "", FORM).replace(tzinfo=UTC)
-    except ValueError:
-        return None

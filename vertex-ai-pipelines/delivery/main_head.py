@@ -7,27 +7,59 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from delivery import git
-from delivery.settings import ROOT
-from flows.errors import RetrainError
+from delivery import declared, git, settings
+from delivery.declared import Declared
+from delivery.settings import Settings
+from flows import config
+from flows.errors import InputError, RetrainError
 
 BRANCH = "main"
 
 
-@contextmanager
-def checked_out(repository: str) -> Iterator[Path]:
-    """A folder with the files of main's head, for a while; GITHUB_TOKEN is shown where there is one.
+class Head:
+    """A folder with the files of main's head, as it was when it was asked for last."""
 
-    Raises RetrainError where GitHub does not give it.
-    """
-    quiet = {"GIT_TERMINAL_PROMPT": "0"}
-    token = os.environ.get("GITHUB_TOKEN")
-    url = f"https://github.com/{repository}.git"
-    how = ["--quiet", "--depth=1", "--no-tags", f"--branch={BRANCH}", f"--reference-if-able={ROOT}"]
-    with tempfile.TemporaryDirectory(prefix="retrain-main-") as folder:
+    def __init__(self, repository: str, root: Path) -> None:
+        self._repository, self.root = repository, root
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings.toml."""
+        return settings.load(self.root / "settings.toml")
+
+    @property
+    def flows(self) -> Path:
+        """Its flows' folder."""
+        return self.root / "vertex-ai-pipelines" / "flows"
+
+    def fetch(self) -> None:
+        """Bring the folder to the head as it is now. Raises RetrainError."""
+        url = f"https://github.com/{self._repository}.git"
+        self._git("fetch", "--quiet", "--depth=1", "--no-tags", url, BRANCH)
+        self._git("reset", "--quiet", "--hard", "FETCH_HEAD")
+
+    def declared(self, name: str) -> Declared:
+        """What the file `name` of releases/ declares. Raises InputError as `declared.read` does."""
+        return declared.read(self.root, name, self.settings, config.names(self.flows))
+
+    def all(self, environment: str | None, flow: str | None) -> tuple[list[Declared], list[InputError]]:
+        """What is declared, and what is wrong with those files that declare nothing."""
+        good, wrong = list[Declared](), list[InputError]()
+        for name in declared.files(self.root, environment):
+            if flow is None or Path(name).stem == flow:
+                try:
+                    good.append(self.declared(name))
+                except InputError as error:
+                    wrong.append(error)
+        return good, wrong
+
+    def _git(self, *arguments: str) -> None:
+        token = os.environ.get("GITHUB_TOKEN")
+        shown = git.credentials(token) if token else {}
         done = subprocess.run(
-            ["git", "clone", *how, url, folder],
-            env={**os.environ, **quiet, **(git.credentials(token) if token else {})},
+            ["git", *arguments],
+            cwd=self.root,
+            env={**os.environ, "GIT_TERMINAL_PROMPT": "0", **shown},
             capture_output=True,
             text=True,
             errors="replace",
@@ -35,7 +67,16 @@ def checked_out(repository: str) -> Iterator[Path]:
         )
         if done.returncode:
             raise RetrainError(
-                f"{BRANCH} of {repository} cannot be read: {done.stderr.strip()[-300:]}",
+                f"{BRANCH} of {self._repository} cannot be read: {done.stderr.strip()[-300:]}",
                 "put a token that may read the repository into GITHUB_TOKEN, or mend settings.toml",
             )
-        yield Path(folder)
+
+
+@contextmanager
+def checked_out(repository: str) -> Iterator[Head]:
+    """main's head in a folder, for a while; GITHUB_TOKEN is shown to GitHub where there is one."""
+    with tempfile.TemporaryDirectory(prefix="retrain-main-") as folder:
+        subprocess.run(["git", "init", "--quiet", folder], check=True)
+        head = Head(repository, Path(folder))
+        head.fetch()
+        yield head

@@ -68,6 +68,10 @@ class ModelRegistry:
         """Wait for uploads that are under way."""
         self._operations.settle(self.name)
 
+    def under_way(self) -> list[str]:
+        """The names of the uploads that are under way."""
+        return self._operations.under_way(self.name)
+
     def register(self, model: Model, folder: str) -> Registered:
         """The version of `model`, registered now or before; its files are in `folder` (gs://…, or none).
 

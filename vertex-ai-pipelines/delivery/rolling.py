@@ -1,5 +1,6 @@
 """One flow's roll-out in one environment: what is true is looked up, what is missing is done."""
 
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +9,9 @@ from functools import partial
 from typing import Any
 
 from delivery import channel, rollout, rollout_text, serving_logs
-from delivery.endpoint import Endpoint, Seen, UnhealthyError
+from delivery.endpoint import Endpoint, UnhealthyError
 from delivery.endpoint_lock import EndpointLock
+from delivery.endpoint_state import Seen
 from delivery.model_registry import ModelRegistry, Registered
 from delivery.operations import say
 from delivery.releases import Entry
@@ -51,7 +53,7 @@ class Rolling:
         """`store` is a client of S3 that reads models and writes channels."""
         self._environment, self._target, self._store = environment, target, store
         self._manifests, self._files = manifests, ServingFiles(environment, store)
-        self._serves = target.serving.kind == "endpoint"
+        self._serves = target.is_on_endpoint
         self._registry = ModelRegistry(environment, target.flow)
         self.endpoint = Endpoint(environment, target.flow, target.serving.endpoint)
         key = channel.path(environment.name, target.flow)
@@ -86,6 +88,10 @@ class Rolling:
         if self._serves:
             self.endpoint.settle()
 
+    def under_way(self) -> list[str]:
+        """What an earlier run has begun, and waits for its end."""
+        return [*self._registry.under_way(), *(self.endpoint.under_way() if self._serves else [])]
+
     def run(self, lock: EndpointLock) -> list[str]:
         """Do all that is missing, until nothing is; the lines of what was done.
 
@@ -95,15 +101,19 @@ class Rolling:
         lines = list[str]()
         for _ in range(ROUNDS):
             state = self.look()
+            if obstacle := rollout.obstacle(self._target, state):
+                raise obstacle
             actions = rollout.plan(self._target, state)
+            shown = list(rollout_text.lines(self._target, state, actions))
+            lines += shown if actions or not lines else []
             if not actions:
                 return lines
+            print("\n".join(shown), file=sys.stderr, flush=True)
             for action in actions:
                 lock.check()
                 start = time.monotonic()
                 self._do(action, state)
-                lines.append(rollout_text.line(action, self._target, state))
-                say(lines[-1][2:], f"{time.monotonic() - start:.1f} s")
+                say("done", f"{rollout_text.brief(action)} · {time.monotonic() - start:.1f} s")
         raise RetrainError(f"{self._target.flow}: something else changes it, too", "deploy again")
 
     def _known(self) -> tuple[dict[str, Registered], frozenset[str]]:
@@ -121,7 +131,7 @@ class Rolling:
 
     def _do(self, action: Action, state: State) -> None:
         """One action, by its kind."""
-        {
+        steps: dict[type, Callable[[Any, State], None]] = {
             Copy: self._copy,
             Register: self._register,
             Evaluate: self._evaluate,
@@ -132,7 +142,8 @@ class Rolling:
             Point: self._point,
             Publish: self._publish,
             Undeploy: self._undeploy,
-        }[type(action)](action, state)
+        }
+        steps[type(action)](action, state)
 
     def _copy(self, action: Copy, _: State) -> None:
         self._files.copy(self._manifests(action.entry), action.entry)

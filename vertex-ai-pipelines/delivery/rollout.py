@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from delivery import channel, standby
 from delivery.channel import Channel
-from delivery.endpoint import Deployed, Seen
+from delivery.endpoint_state import Deployed, Seen
 from delivery.model_registry import CHALLENGER, CHAMPION, DEFAULT, Registered
 from delivery.releases import Entry, Release
-from delivery.serving_names import Machine, deployed_id
+from delivery.serving_names import Machine, deployed_id, endpoint_id
 from flows.config import Serving
+from flows.errors import InputError
 
 
 class Target(NamedTuple):
@@ -25,6 +26,16 @@ class Target(NamedTuple):
     environment: str
     release: Release
     serving: Serving
+
+    @property
+    def is_on_endpoint(self) -> bool:
+        """Whether an endpoint serves it; else it is in S3 alone."""
+        return self.serving.kind == "endpoint"
+
+    @property
+    def lock(self) -> str:
+        """The name of the lock that its roll-outs take: its endpoint's."""
+        return self.serving.endpoint or endpoint_id(self.flow, self.environment)
 
     @property
     def machine(self) -> Machine:
@@ -136,7 +147,7 @@ Action = Copy | Register | Evaluate | Create | Deploy | Resize | Split | Point |
 
 def plan(target: Target, state: State) -> list[Action]:
     """The actions, in order; none where all that is declared is true."""
-    serves = list(_serving(target, state)) if target.serving.kind == "endpoint" else []
+    serves = list(_serving(target, state)) if target.is_on_endpoint else []
     last = [one for one in serves if isinstance(one, Undeploy)]
     wanted = channel.of(target.release)
     return [
@@ -146,6 +157,18 @@ def plan(target: Target, state: State) -> list[Action]:
         *([] if channel.same(wanted, state.channel) else [Publish(wanted)]),
         *last,
     ]
+
+
+def obstacle(target: Target, state: State) -> InputError | None:
+    """Why nothing may be done: somebody else's model on an adopted endpoint has traffic."""
+    busy = [one for one in state.seen.others if one.share] if state.seen else []
+    if not busy or not target.serving.endpoint:
+        return None
+    return InputError(
+        f"endpoint {target.serving.endpoint}: {busy[0].id} was not deployed here, and has"
+        f" {busy[0].share} % of the traffic",
+        "give it 0 % first, or let this flow have an endpoint of its own",
+    )
 
 
 def is_drift(target: Target, state: State) -> bool:
@@ -195,7 +218,9 @@ def _traffic(target: Target, state: State, shares: Mapping[str, int]) -> Iterato
     """One change of the traffic, and what is taken away after it."""
     wanted = {one: share for one, share in target.shares.items() if share}
     left = [one for one in (state.seen.ours if state.seen else ()) if one.id not in target.shares]
-    retires = [one.id for one in left if _was_champion(one, target, state)]
+    champions = [one for one in left if _was_champion(one, target, state)]
+    # On two machines while one replaces the other: what serves is what waits.
+    retires = [max(champions, key=lambda one: one.share).id] if champions else []
     if wanted != shares or retires:
         yield Split(wanted, tuple(retires), shares)
     stays = retires or _kept(left, target, state.present)

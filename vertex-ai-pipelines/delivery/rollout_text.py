@@ -49,6 +49,13 @@ def lines(target: Target, state: State, actions: list[Action]) -> Iterator[str]:
         yield _entry("=", "other", what)
 
 
+def brief(action: Action) -> str:
+    """An action in a few words, when it is done."""
+    named = getattr(action, "entry", None) or getattr(action, "deployed", None)
+    kind = type(action).__name__.lower()
+    return f"{kind} {named.version}" if named else kind
+
+
 def line(action: Action, target: Target, state: State) -> str:
     """An action: + what comes, ~ what changes, - what goes."""
     return WORDS[type(action)](action, target, state)

@@ -2,8 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from delivery.endpoint import Deployed, Endpoint, Seen
+from delivery.endpoint import Endpoint
 from delivery.endpoint_lock import locked
+from delivery.endpoint_state import Deployed, Seen
 from delivery.settings import Environment
 from flows.config import Serving
 

@@ -1,0 +1,101 @@
+"""The roll-outs of all flows that main's head declares: each by itself, under its endpoint's lock."""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from delivery import access, declared, rollout, rollout_text
+from delivery.access import Bucket
+from delivery.declared import Declared
+from delivery.endpoint_lock import locked
+from delivery.grants import is_experiment
+from delivery.main_head import Head
+from delivery.model_store import ModelStore
+from delivery.releases import Entry
+from delivery.rolling import Rolling
+from delivery.rollout import Target
+from delivery.settings import Environment
+from flows import config
+from flows.config import Serving
+from flows.errors import RetrainError, explained
+from flows.manifest import Manifest
+
+
+class Done(NamedTuple):
+    """What came of one flow: lines for people, and the error where there was one."""
+
+    name: str
+    lines: list[str]
+    error: RetrainError | None = None
+
+
+class Rollouts:
+    """What main's head declares, against what is true."""
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+        self._stores = dict[str, Any]()
+
+    def plan(self, one: Declared) -> list[str]:
+        """The difference between what a release declares and what is true. Changes nothing."""
+        target = self._target(one)
+        rolling = self._rolling(one, target)
+        state = rolling.look()
+        actions = rollout.plan(target, state)
+        under_way = [f"  … under way    {name}" for name in rolling.under_way()]
+        return [*rollout_text.lines(target, state, actions), *under_way]
+
+    def deploy(self, one: Declared) -> list[str]:
+        """Make what a release declares true, as main's head has it once the lock is ours."""
+        first = self._target(one)
+        with locked(self._environment(one), first.lock) as lock:
+            self._head.fetch()
+            now = self._head.declared(one.file)
+            target = self._target(now)
+            if target.lock != first.lock:
+                raise RetrainError(f"{one.file}: its endpoint has just changed", "deploy again")
+            return self._rolling(now, target).run(lock)
+
+    def each(self, some: list[Declared], do: Callable[[Declared], list[str]]) -> Iterator[Done]:
+        """What `do` gives for each; whatever goes wrong with one, the next has its turn."""
+        for one in some:
+            name = f"{one.environment}/{one.flow}"
+            try:
+                yield Done(name, do(one))
+            except Exception as error:
+                known = error if isinstance(error, RetrainError) else explained(error)
+                if known is None:
+                    raise
+                yield Done(name, [], known)
+
+    def undeclared(
+        self, good: list[Declared], environment: str | None, flow: str | None
+    ) -> Iterator[tuple[Environment, str, Serving]]:
+        """The flows that no endpoint serves by what is declared, in the environments at hand."""
+        names = {environment} if environment else {one.environment for one in good}
+        served = {(one.environment, one.flow) for one in good if self._target(one).is_on_endpoint}
+        for name in sorted(names):
+            found = self._head.settings.environment(name)
+            for other in [flow] if flow else config.names(self._head.flows):
+                if not is_experiment(found) and (name, other) not in served:
+                    yield found, other, config.serving(other, name, self._head.flows)
+
+    def _environment(self, one: Declared) -> Environment:
+        return self._head.settings.environment(one.environment)
+
+    def _target(self, one: Declared) -> Target:
+        serving = config.serving(one.flow, one.environment, self._head.flows)
+        return Target(one.flow, one.environment, one.release, serving)
+
+    def _rolling(self, one: Declared, target: Target) -> Rolling:
+        environment = self._environment(one)
+        if one.environment not in self._stores:
+            self._stores[one.environment] = access.deployer(environment)
+        client = self._stores[one.environment]
+        store = ModelStore(Bucket(client, environment.bucket))
+
+        @functools.cache
+        def manifest(entry: Entry) -> Manifest:
+            return declared.manifest(one, entry, store)
+
+        return Rolling(environment, target, client, manifest)

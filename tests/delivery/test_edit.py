@@ -176,7 +176,7 @@ def test_a_body_that_is_behind_its_branch_is_mended(github: Hub, verb: Verb) -> 
 
 
 def test_who_is_overtaken_looks_again(github: Hub, verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
-    advance, overtaken = branch.advance, []
+    advance, overtaken = branch.advance, list[str]()
 
     def slow(repository: Any, *given: Any) -> str:
         if not overtaken:

@@ -282,9 +282,13 @@ def test_it_needs_boto3_alone(product: Path, cloud: Client, run_in: Callable[...
     variables = cloud.environment().over({"PATH": path, "HOME": str(product)})
 
     def fetch() -> Any:
-        command_ = [product / "scripts" / "models", "fetch", "recommender@champion", "model"]
+        wanted = ["fetch", "recommender@champion", "model", "--from", "s3"]
         return subprocess.run(
-            [*command_, "--from", "s3"], env=variables, capture_output=True, text=True, check=False
+            [str(product / "scripts" / "models"), *wanted],
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     assert fetch().stderr == f"recommender {CHAMPION}: fetched\n"

@@ -1,4 +1,4 @@
-"""The local cloud's command: up, down, status, env, logs, fault, pr, runs, app, tick, trusted-root."""
+"""The local cloud's command: up, down, status, env, token, logs, fault, pr, runs, app, tick, …"""
 
 import argparse
 import json
@@ -34,13 +34,9 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("status", help="say whether it runs, and where")
     show = verbs.add_parser("env", help='shell lines for eval "$(./scripts/localcloud env)"')
     show.add_argument("--json", action="store_true", help="the same as JSON: set, unset")
-    show.add_argument(
-        "--as",
-        dest="account",
-        default="",
-        metavar="ACCOUNT",
-        help="as a machine of this account sees it",
-    )
+    token = verbs.add_parser("token", help="print an access token for Google Cloud, for curl")
+    for one in (show, token):
+        one.add_argument("--as", dest="account", default="", metavar="ACCOUNT", help="as this account")
     logs = verbs.add_parser("logs", help="what it and its jobs wrote")
     logs.add_argument(
         "what", nargs="?", help="calls, server, a pipeline job[/STEP], or run-N of a workflow"
@@ -130,6 +126,12 @@ def env(client: Client, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def token(client: Client, arguments: argparse.Namespace) -> int:
+    """An access token of the owner's, or of an account's."""
+    print(client.token(arguments.account))
+    return 0
+
+
 def logs(client: Client, arguments: argparse.Namespace) -> int:
     """The list of logs, or one of them."""
     found = client.status()
@@ -177,6 +179,7 @@ VERBS: dict[str, Verb] = {
     "services": services,
     "status": status,
     "env": env,
+    "token": token,
     "logs": logs,
     "fault": fault,
     "pr": pr,

@@ -86,6 +86,10 @@ class Client:
         answer = self.ask("GET", f"/environment{query}")
         return Environment(answer["set"], tuple(answer["unset"]))
 
+    def token(self, account: str = "") -> str:
+        """An access token of the owner's, or of a service account's, for an hour."""
+        return str(self.ask("GET", f"/token?account={quote(account)}")["token"])
+
     def up(self, world: World, port: int | None) -> dict[str, Any]:
         """Start it, unless it runs; returns its status. Raises ClientError where it cannot.
 

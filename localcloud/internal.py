@@ -38,6 +38,7 @@ class Internal:
             Route("GET", "/status", self.status),
             Route("POST", "/stop", self.stop),
             Route("GET", "/environment", self.environment),
+            Route("GET", "/token", self.token),
             Route("POST", "/apps/{name}", self.app),
             Route("POST", "/tick", self.tick),
             Route("GET", "/runs/{owner}/{repo}/{id}", self.run),
@@ -92,6 +93,11 @@ class Internal:
         else:
             found = environment(cloud.root, cloud.port, OWNER_LABEL, self._personal())
         return Response({"set": found.set, "unset": found.unset})
+
+    def token(self, request: Request) -> Response:
+        """An access token of the owner's, or of an account's, for an hour."""
+        account = request.query.get("account", "") or self._cloud.world.owner
+        return Response({"token": self._cloud.issue_token(account)})
 
     def app(self, request: Request) -> Response:
         """A GitHub App with the permissions of the body, installed in the repository; a fresh key."""

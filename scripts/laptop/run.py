@@ -1,4 +1,4 @@
-"""`./scripts/run`: from the working tree to an open release pull request, on this machine."""
+"""`./scripts/run`: from the working tree to an open release pull request, or on, on this machine."""
 
 import argparse
 import json
@@ -16,15 +16,15 @@ from delivery.command import run as command
 from delivery.jobs import Jobs
 from delivery.submit import cancelling
 from flows import config
-from laptop import provision, tree
+from laptop import provision, release, tree
 from laptop.button import ended_jobs, log, press
 from laptop.report import mark, released, standing
+from laptop.shown import say, show_failed
 from laptop.watch import watched
 from laptop.world import ENVIRONMENT, client, local_environment, told, world
 from laptop.world import ROOT as LOCAL
 
 TRAIN = "train.yml"
-TAIL = 12  # lines of a failed job's log
 WORDS = {
     "proposed": "open",
     "held": "waits, since its review has begun or it was closed",
@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/run", description=__doc__)
     main.add_argument("flow", nargs="?", metavar="FLOW", help="(default: settings.toml's default_flow)")
+    main.add_argument("--release", action="store_true", help="merge it, wait for the roll-out, and ask")
     main.add_argument(
         "--json", action="store_true", help="print one JSON object last on standard output"
     )
@@ -50,6 +51,8 @@ def main(argv: list[str]) -> int:
     with told(), watched(enter_cloud()):
         provision.enter()
         result = retrained(flow)
+        if arguments.release:
+            result = release.roll_out(result)
     result |= {"seconds": round(time.monotonic() - start, 1)}
     finish(result)
     if arguments.json:
@@ -136,14 +139,6 @@ def say_image(job: Any) -> None:
             print(line, file=sys.stderr, flush=True)
 
 
-def show_failed(run: Any, job: Any) -> None:
-    """Which step of which workflow has failed, and the last lines of its job."""
-    step = next((step.name for step in job.steps if step.conclusion == "failure"), "")
-    say("failed", f"{run.path.rpartition('/')[2]} · {job.name} · {step}")
-    for line in log(job)[-TAIL:]:
-        print(f"              {line}", file=sys.stderr)
-
-
 def failed(flow: str, commit: str) -> dict[str, Any]:
     """The contract's object where no pipeline job was started."""
     none: dict[str, Any] = {
@@ -225,17 +220,12 @@ def finish(result: dict[str, Any]) -> None:
         say("gate", "no: " + "; ".join(result["verdict"]["reasons"]))
     elif state == "unchanged":
         say("release", "none: these are the champion's very bytes")
-    elif result["pull_request"]:
+    elif result["pull_request"] and state in WORDS:
         number = result["pull_request"]["number"]
         say("release", f"pull request #{number}, {WORDS[state]} · ./scripts/localcloud pr {number}")
     if state in ("rejected", "unchanged") and (number := standing(result["flow"])):
         say("release", f"pull request #{number} stays as it is · ./scripts/localcloud pr {number}")
     say("total", f"{result['seconds']:.1f} s")
-
-
-def say(what: str, text: str) -> None:
-    """One line of progress."""
-    print(f"{what:<14}{text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

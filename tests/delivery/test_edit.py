@@ -35,6 +35,7 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with hub(tmp_path) as found:
         found.main(text(CHAMPION, VERSION, 10))
         monkeypatch.setattr(person, "repository", lambda name: found.person)
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nothing"))
         yield found
 
 
@@ -78,6 +79,7 @@ def test_the_next_rung_is_proposed(github: Hub, verb: Verb) -> None:
     assert {label.name for label in found.labels} == {"rollout", "recommender"}
     assert f"gives `{VERSION}` 50 % of the traffic of `recommender` in `local`" in found.body
     assert f"| `{CHAMPION}` | 90 % | 50 % |" in found.body
+    assert "None: Cloud Monitoring cannot be asked: DefaultCredentialsError." in found.body
     assert edit.mark_of(found) == edit.Mark(
         flow="recommender",
         environment="local",

@@ -13,10 +13,24 @@ from github.Issue import Issue
 from github.Repository import Repository
 from github.Workflow import Workflow
 
-from delivery import build, components, git, proposing, schedule, settings, submit, tick, workflow_run
+from delivery import (
+    build,
+    components,
+    git,
+    promoting,
+    proposing,
+    releases,
+    schedule,
+    settings,
+    standby,
+    submit,
+    tick,
+    workflow_run,
+)
 from flows import config
-from flows.errors import InputError
-from tests.delivery.evidence import VERSION, address, candidate, environment
+from flows.config import Serving
+from flows.errors import InputError, RetrainError
+from tests.delivery.evidence import VERSION, address, candidate, environment, model
 from tests.delivery.hub import BRANCH, NAME, Hub, hub
 
 COMMIT = "abc1234" + "0" * 33
@@ -120,6 +134,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         monkeypatch.setattr(config, "names", lambda: ["recommender"])
         monkeypatch.setattr(components, "load", lambda name: flow)
         monkeypatch.setattr(tick, "Jobs", lambda environment: made.jobs)
+        monkeypatch.setattr(standby, "end", lambda *_: [])
         monkeypatch.setattr(workflow_run, "repository", lambda: github.job)
         monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
         yield made
@@ -367,14 +382,15 @@ def test_a_candidate_with_its_pull_request_is_well(world: World) -> None:
     assert (world.runs(), world.hub.issues()) == ([], [])
 
 
-def test_a_released_candidate_is_well(world: World) -> None:
-    from delivery import releases
-    from tests.delivery.evidence import model
-
+def release() -> None:
+    """The candidate is champion on main."""
     path = settings.ROOT / "releases/local/recommender.toml"
     path.parent.mkdir(parents=True)
-    path.write_text(releases.write(releases.propose(None, model(), 10)))
-    assert VERSION in path.read_text()
+    path.write_text(releases.write(releases.alone(model())))
+
+
+def test_a_released_candidate_is_well(world: World) -> None:
+    release()
     world.tick(proposed())
     assert (world.runs(), world.hub.issues()) == ([], [])
 
@@ -443,3 +459,30 @@ def test_the_summary_has_each_flow_with_links(
     text = (tmp_path / "summary.md").read_text()
     assert "| recommender | [failed](https://console.cloud.google.com/" in text
     assert f"[train failed]({world.issue().html_url})" in text
+
+
+def test_stand_bys_are_ended_and_next_rungs_proposed(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release()
+    auto = Serving(promote="auto")
+    monkeypatch.setattr(config, "serving", lambda name, environment: auto)
+    monkeypatch.setattr(standby, "end", lambda where, name, serving, present: [f"{VERSION}-9"])
+    monkeypatch.setattr(promoting, "propose", lambda asked, *_: f"{asked.serving.promote}: opened")
+    assert world.tick(good()) == 0
+    said = capsys.readouterr().err
+    assert f"recommender: {VERSION}-9: its stand-by has ended\n" in said
+    assert "recommender: auto: opened\n" in said
+
+
+def test_a_stand_by_that_does_not_end_is_told_and_stops_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise RetrainError("another roll-out is at work", "wait until that one has ended")
+
+    release()
+    monkeypatch.setattr(standby, "end", refused)
+    assert world.tick(good()) == 1
+    assert world.issue().title == "recommender in local: a stand-by could not be ended"
+    assert "another roll-out is at work" in world.issue().body

@@ -16,7 +16,7 @@ import pytest
 
 from delivery import settings
 from flows.errors import InputError
-from laptop import button, run, watch
+from laptop import button, run, shown, watch
 from laptop.report import Mark
 
 
@@ -104,12 +104,12 @@ def test_a_failed_step_of_a_workflow_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = [f"line {n}" for n in range(30)]
-    monkeypatch.setattr(run, "log", lambda _: lines)
-    run.show_failed(Workflow(), ended_job(1, "submit linnerud", "failure", "Submit"))
-    shown = capsys.readouterr().err
-    assert shown.startswith("failed        train.yml · submit linnerud · Submit\n")
-    assert "line 29\n" in shown
-    assert "line 1\n" not in shown
+    monkeypatch.setattr(shown, "log", lambda _: lines)
+    shown.show_failed(Workflow(), ended_job(1, "submit linnerud", "failure", "Submit"))
+    said = capsys.readouterr().err
+    assert said.startswith("failed        train.yml · submit linnerud · Submit\n")
+    assert "line 29\n" in said
+    assert "line 1\n" not in said
 
 
 @pytest.mark.parametrize(

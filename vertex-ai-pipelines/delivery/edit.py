@@ -62,7 +62,12 @@ class Edit:
     @property
     def branch(self) -> str:
         """The branch of the flow's and environment's one such pull request."""
-        return f"rollout/{self.environment}/{self.flow}"
+        return self.branch_of(self.environment, self.flow)
+
+    @staticmethod
+    def branch_of(environment: str, flow: str) -> str:
+        """The same, where there is no edit yet."""
+        return f"rollout/{environment}/{flow}"
 
     @property
     def path(self) -> str:

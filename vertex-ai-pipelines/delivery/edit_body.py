@@ -44,8 +44,7 @@ def body(change: Change, told: Told) -> str:
     parts = [
         merging(change, told.serving),
         _shares(change),
-        "### Evidence",
-        told.evidence,
+        told.evidence and f"### Evidence\n\n{told.evidence}",
         "### How to undo it",
         _undo(change),
         "### If it shows a conflict",

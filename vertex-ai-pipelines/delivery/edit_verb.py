@@ -5,13 +5,16 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from delivery import access, edit_body, editing, person, pull, settings
+from delivery import access, edit_body, editing, person, proof, pull, releases, settings
 from delivery.edit import Change, Edit
 from delivery.edit_body import Told
+from delivery.proof import Proof
 from delivery.proposal import Outcome
 from delivery.releases import Release
+from delivery.rollout import Target
 from delivery.settings import Environment, Settings
 from flows import config
 from flows.config import Serving
@@ -43,13 +46,34 @@ class Asked:
         named = found.environment(environment)
         return cls(found, named, flow, config.load(flow).serving_in(named.name))
 
-    def edit(self, repository: Any, change: Callable[[Release | None], Release], command: str) -> Edit:
-        """The edit that `change` makes, told with what is known of it now."""
+    def edit(
+        self,
+        change: Callable[[Release | None], Release],
+        tell: Callable[[Change], str],
+        command: str,
+    ) -> Edit:
+        """The edit that `change` makes, as `command` asks for it."""
+        again = f"call {self.whole(command)} again"
+        return Edit(self.flow, self.environment.name, change, tell, again)
 
-        def tell(one: Change) -> str:
-            return edit_body.body(one, Told(self.serving, "", command, _rival(repository, one)))
+    def whole(self, command: str) -> str:
+        """A verb with its arguments, as a person calls it."""
+        return f"./scripts/{command} --environment {self.environment.name}"
 
-        return Edit(self.flow, self.environment.name, change, tell, f"call {command} again")
+    def proof(self, repository: Any, change: Change, present: datetime) -> Proof | None:
+        """How those that serve have done since main says so; None where nothing serves."""
+        if change.current is None:
+            return None
+        target = Target(self.flow, self.environment.name, change.current, self.serving)
+        path = releases.path(self.environment.name, self.flow)
+        since = proof.since(repository, path)
+        return proof.gather(self.environment, target, since, present)
+
+    def told(self, repository: Any, change: Change, found: Proof | None, command: str) -> str:
+        """The pull request's body, with the evidence that was `found`."""
+        shown = proof.shown(found, change.current, self.serving) if found and change.current else ""
+        rival = _rival(repository, change)
+        return edit_body.body(change, Told(self.serving, shown, self.whole(command), rival))
 
 
 def carry_out(
@@ -60,8 +84,12 @@ def carry_out(
 ) -> int:
     """Make the edit as a pull request in the person's name, or print it."""
     repository = person.repository(asked.settings.repository)
-    whole = f"./scripts/{command} --environment {asked.environment.name}"
-    wanted = asked.edit(repository, change, whole)
+
+    def tell(one: Change) -> str:
+        found = asked.proof(repository, one, datetime.now(UTC))
+        return asked.told(repository, one, found, command)
+
+    wanted = asked.edit(change, tell, command)
     with access.named(f"{asked.settings.repository}, {wanted.branch}", wanted.again):
         if arguments.dry_run:
             print(editing.preview(repository, wanted) or "nothing changes")

@@ -3,9 +3,11 @@
 import argparse
 import hashlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,15 +18,19 @@ from delivery import (
     git,
     health,
     markdown,
+    promoting,
     proposing,
+    releases,
     report,
     schedule,
     settings,
+    standby,
     submit,
     summary,
     workflow_run,
 )
 from delivery.command import run
+from delivery.edit_verb import Asked
 from delivery.health import Problem, Run
 from delivery.jobs import Jobs, console
 from delivery.report import Mark
@@ -32,6 +38,7 @@ from delivery.settings import Environment
 from delivery.submit import Trigger, moment_in
 from delivery.window import moment
 from flows import config
+from flows.config import Serving
 from flows.errors import RetrainError, explained
 
 
@@ -68,6 +75,14 @@ class Tick:
     present: datetime
 
 
+class Step(NamedTuple):
+    """Something that a tick does with each flow, and what is told where it cannot."""
+
+    key: str
+    failed: str
+    do: Callable[[Tick, str], list[Problem]]
+
+
 @dataclass(frozen=True)
 class Look:
     """What was seen of a flow, in Markdown for the job's summary; `good`: nothing failed on the way."""
@@ -84,11 +99,12 @@ def look(tick: Tick, name: str) -> Look:
     Whatever goes wrong with it, the next flow has its turn.
     """
     problems, good = list[Problem](), True
-    try:
-        submitted(tick, name)
-        problems = late(tick, name)
-    except Exception as error:  # its config.py is the flow's own code
-        problems, good = [_unsubmitted(name, error)], False
+    for step in STEPS:
+        try:
+            problems += step.do(tick, name)
+        except Exception as error:  # its config.py is the flow's own code
+            problems.append(_undone(step, name, error))
+            good = False
     try:
         with access.named(f"the issues of {name}", "the next tick does it again"):
             return reported(tick, name, problems, good)
@@ -97,8 +113,13 @@ def look(tick: Tick, name: str) -> Look:
         return Look(name, words=markdown.text(_words(error)), good=False)
 
 
-def submitted(tick: Tick, name: str) -> None:
-    """Submit the flow where a moment of its schedule is due, once."""
+def submitted(tick: Tick, name: str) -> list[Problem]:
+    """Submit the flow where a moment of its schedule is due, once; what was missed before that."""
+    _submit(tick, name)
+    return late(tick, name)
+
+
+def _submit(tick: Tick, name: str) -> None:
     flow = components.load(name)
     due = schedule.due(flow, tick.jobs, tick.present)
     if due is None:
@@ -109,6 +130,32 @@ def submitted(tick: Tick, name: str) -> None:
     plan = submit.planned(tick.jobs, flow, tick.environment, trigger, again=False)
     submit.submit(tick.jobs, flow, tick.environment, plan, due.labels(flow))
     say(f"{name}: {moment(due.moment)} · {plan['pipeline_job'].rsplit('/', 1)[1]}")
+
+
+def ended(tick: Tick, name: str) -> list[Problem]:
+    """End the stand-by of former champions whose time is over."""
+    if serving := _serving(tick, name):
+        for version in standby.end(tick.environment, name, serving, tick.present):
+            say(f"{name}: {version}: its stand-by has ended")
+    return []
+
+
+def promoted(tick: Tick, name: str) -> list[Problem]:
+    """Open the pull request for the challenger's next share, where flow.toml and the evidence say so."""
+    serving = _serving(tick, name)
+    if serving and serving.promote == "auto":
+        asked = Asked(settings.load(), tick.environment, name, serving)
+        app = partial(access.repository, asked.settings, asked.environment)
+        with access.named(f"the next rung of {name}", "the next tick does it again"):
+            if why := promoting.propose(asked, tick.repository, app, tick.present):
+                say(f"{name}: {why}")
+    return []
+
+
+def _serving(tick: Tick, name: str) -> Serving | None:
+    """How the flow is served; None where nothing is released."""
+    released = settings.ROOT / releases.path(tick.environment.name, name)
+    return config.serving(name, tick.environment.name) if released.exists() else None
 
 
 def late(tick: Tick, name: str) -> list[Problem]:
@@ -159,17 +206,23 @@ def _well(last: Run | None) -> str:
     return f"Well again: {_run(last)}." if last else "Well again."
 
 
-def _unsubmitted(name: str, error: Exception) -> Problem:
+def _undone(step: Step, name: str, error: Exception) -> Problem:
     words = _words(error)
     say(f"{name}: {words}")
     key = hashlib.sha256(words.encode()).hexdigest()[:8]
-    return Problem(f"submit-{key}", "it could not be submitted", markdown.block(words.splitlines()))
+    return Problem(f"{step.key}-{key}", step.failed, markdown.block(words.splitlines()))
 
 
 def _words(error: Exception) -> str:
     known = error if isinstance(error, RetrainError) else explained(error)
     return str(known or f"{type(error).__name__}: {error}")
 
+
+STEPS = (
+    Step("submit", "it could not be submitted", submitted),
+    Step("standby", "a stand-by could not be ended", ended),
+    Step("promote", "its next rung could not be proposed", promoted),
+)
 
 if __name__ == "__main__":
     sys.exit(run(main))

@@ -56,6 +56,10 @@ class Serving(Table):
     """How a released model is served; `ladder` is in percent of the traffic.
 
     `endpoint` is the id of one that is there already, and is adopted.
+
+    The challenger may have more once champion and challenger have answered `promote_requests` each, its
+    error rate is not higher by more than `promote_errors` (a share; at 95 % confidence), and its p99 not
+    longer by more than the share `promote_latency` of the champion's.
     """
 
     kind: Literal["endpoint", "store"] = "endpoint"
@@ -68,6 +72,9 @@ class Serving(Table):
     ladder: tuple[Annotated[int, Meta(ge=1, le=100)], ...] = (10, 50, 100)
     standby: Annotated[str, Meta(pattern=r"^\d+[smhd]$")] = "24h"
     promote: Literal["manual", "auto"] = "manual"
+    promote_requests: Annotated[int, Meta(ge=1)] = 1000
+    promote_errors: Annotated[float, Meta(gt=0, le=1)] = 0.005
+    promote_latency: Annotated[float, Meta(ge=0)] = 0.25
 
 
 class Train(Table):

@@ -11,6 +11,7 @@ from flows.errors import InputError
 
 PACKAGE = "sklearn"
 FILES = "linnerud_physiological.csv", "linnerud_exercise.csv"
+INSTANCES = [[86.6, 91.4, 50]]  # what an endpoint is asked, to show that it answers
 FIRST_DAY = datetime(2025, 1, 6, tzinfo=UTC)
 
 

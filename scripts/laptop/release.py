@@ -1,0 +1,163 @@
+"""`run --release`: the release pull request is merged, deploy.yml followed, and what serves is asked."""
+
+import json
+import shlex
+import time
+from importlib import import_module
+from itertools import islice
+from typing import Any
+
+from delivery import google_session, releases
+from delivery.branch import MAIN
+from delivery.serving_names import endpoint_id
+from delivery.settings import Environment
+from flows import config
+from flows.errors import RetrainError
+from laptop.button import PERIOD, ended_jobs
+from laptop.report import repository
+from laptop.shown import say, show_failed
+from laptop.world import local_environment
+
+DEPLOY = "deploy.yml"
+BEGIN = 60.0  # seconds in which a push has started its workflows
+NEWEST = 20  # of the workflow's runs
+CALL = 60.0  # seconds that a prediction may take: Vertex AI's own limit
+NONE: dict[str, Any] = {"endpoint": None, "traffic": {}, "prediction": None}
+
+
+def roll_out(result: dict[str, Any]) -> dict[str, Any]:
+    """A run's `result`, and what came of its release: merged where it was proposed, and asked.
+
+    Raises RetrainError where GitHub refuses to merge, or the endpoint to answer.
+    """
+    if result["state"] not in ("proposed", "unchanged"):
+        return result | NONE
+    state = result["state"]
+    if state == "proposed":
+        number = result["pull_request"]["number"]
+        say("release", f"pull request #{number}, merged")
+        if not _deployed(_merged(number)):
+            return result | NONE | {"state": "failed"}
+        state = "released"
+    return result | {"state": state, **_serving(result["flow"])}
+
+
+def _merged(number: int) -> str:
+    """The commit of main that a pull request's merge made; the pull request is as it was looked at."""
+    request = repository().get_pull(number)
+    return str(request.merge(sha=request.head.sha).sha)
+
+
+def _deployed(commit: str) -> bool:
+    """Whether deploy.yml has ended well for a commit of main."""
+    start, run = time.monotonic(), _run_for(commit)
+    for job in ended_jobs(run):
+        if job.conclusion == "failure":
+            show_failed(run, job)
+    if run.conclusion != "success":
+        say("failed", f"{DEPLOY}: {run.conclusion} · ./scripts/localcloud logs run-{run.id}")
+        return False
+    say("deploy", f"{time.monotonic() - start:.1f} s · ./scripts/localcloud logs run-{run.id}")
+    return True
+
+
+def _run_for(commit: str) -> Any:
+    """The workflow's run that the push of `commit` started. Raises RetrainError."""
+    workflow, deadline = repository().get_workflow(DEPLOY), time.monotonic() + BEGIN
+    while time.monotonic() < deadline:
+        for run in islice(workflow.get_runs(), NEWEST):
+            if run.head_sha == commit:
+                return run
+        time.sleep(PERIOD)
+    raise RetrainError(f"{DEPLOY} has not started for {commit[:7]}", "look at ./scripts/localcloud runs")
+
+
+def _serving(flow: str) -> dict[str, Any]:
+    """What serves the flow now, and what it answers."""
+    environment = local_environment()
+    serving = config.load(flow).serving_in(environment.name)
+    current = _released(environment, flow)
+    if current is None:
+        return NONE
+    if serving.kind != "endpoint":
+        _show_traffic(flow, current.shares)
+        return NONE | {"traffic": current.shares}
+    name = f"{environment.location}/endpoints/{serving.endpoint or endpoint_id(flow, environment.name)}"
+    traffic = _traffic(environment, name)
+    prediction = _asked(environment, name, flow)
+    _show_traffic(flow, traffic)
+    return {"endpoint": name, "traffic": traffic, "prediction": prediction}
+
+
+def _released(environment: Environment, flow: str) -> releases.Release | None:
+    """What main declares."""
+    from github import UnknownObjectException
+
+    path = releases.path(environment.name, flow)
+    try:
+        text = repository().get_contents(path, ref=MAIN).decoded_content.decode()
+    except UnknownObjectException:
+        return None
+    return releases.parse(text, f"{MAIN}:{path}")
+
+
+def _show_traffic(flow: str, traffic: dict[str, int]) -> None:
+    """Who serves with which share, and how that is changed and undone."""
+    for version, share in traffic.items():
+        say("traffic", f"{version} {share:>3} %")
+    if len(traffic) > 1:
+        say("next", f"./scripts/promote {flow} · ./scripts/ab {flow} 50")
+    say("undo", f"./scripts/rollback {flow}, or revert the merge")
+
+
+def _traffic(environment: Environment, name: str) -> dict[str, int]:
+    """The endpoint's traffic in percent, by version."""
+    from google.cloud.aiplatform_v1.services.endpoint_service import EndpointServiceClient
+
+    client = EndpointServiceClient(client_options={"api_endpoint": _host(environment)})
+    found = client.get_endpoint(name=name, timeout=CALL)
+    versions = {one.id: one.display_name for one in found.deployed_models}
+    return {versions[one]: share for one, share in sorted(found.traffic_split.items()) if share}
+
+
+def _asked(environment: Environment, name: str, flow: str) -> Any:
+    """The endpoint's first prediction for the flow's example, by the SDK and by plain HTTP."""
+    instances = getattr(import_module(f"flows.{flow}.sample"), "INSTANCES", None)
+    if instances is None:
+        say("prediction", f"not asked: flows/{flow}/sample.py has no INSTANCES")
+        return None
+    _ask_sdk(environment, name, instances)
+    url = f"https://{_host(environment)}/v1/{name}:predict"
+    answer = google_session.session().post(url, json={"instances": instances}, timeout=CALL)
+    if answer.status_code != 200:
+        raise RetrainError(f"{url}: {answer.status_code}: {answer.text}", "./scripts/localcloud logs")
+    found = answer.json()
+    prediction = found["predictions"][0]
+    say("prediction", f"{_short(instances[0])} → {_short(prediction)}")
+    say("ask it", 'eval "$(./scripts/localcloud env)"; ' + _curl(url, instances))
+    return prediction
+
+
+def _ask_sdk(environment: Environment, name: str, instances: list[Any]) -> None:
+    """Raises GoogleAPICallError where the endpoint does not answer."""
+    from google.cloud.aiplatform_v1.services.prediction_service import PredictionServiceClient
+    from google.protobuf import json_format, struct_pb2
+
+    client = PredictionServiceClient(client_options={"api_endpoint": _host(environment)})
+    values = [json_format.ParseDict(one, struct_pb2.Value()) for one in instances]
+    client.predict(endpoint=name, instances=values, timeout=CALL)
+
+
+def _curl(url: str, instances: list[Any]) -> str:
+    """The command line that asks the same; on the real cloud, gcloud gives the token."""
+    headers = '-H "Authorization: Bearer $(./scripts/localcloud token)" -H content-type:application/json'
+    return f"curl -s {headers} -d {shlex.quote(json.dumps({'instances': instances}))} {url}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _host(environment: Environment) -> str:
+    return f"{environment.region}-aiplatform.googleapis.com"

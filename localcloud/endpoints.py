@@ -75,7 +75,7 @@ class Endpoints:
 
     def close(self) -> None:
         """End all servers; what is deployed is started again next time."""
-        self.servers.close()
+        self._deployments.close()
 
     def create(self, request: types.CreateEndpointRequest, _: Caller) -> operations_pb2.Operation:
         """An endpoint without models."""

@@ -35,6 +35,7 @@ class Deployments:
     def __init__(self, cloud: Cloud, rows: Rows, servers: Servers, operations: Operations) -> None:
         self._cloud, self._store, self._rows = cloud, cloud.store, rows
         self._servers, self._operations, self._versions = servers, operations, Versions(cloud)
+        self._closing = False
 
     def resume(self) -> None:
         """Start the servers of all that is deployed; end what the last stop broke off."""
@@ -47,6 +48,11 @@ class Deployments:
             for deployed in endpoint.deployed_models:
                 model = self._versions.find(f"{deployed.model}@{deployed.model_version_id}")
                 self._servers.start(endpoint.name, deployed, model)
+
+    def close(self) -> None:
+        """What is under way stays so; `resume` ends it next time."""
+        self._closing = True
+        self._servers.close()
 
     def deploy(self, request: types.DeployModelRequest, caller: Caller) -> operations_pb2.Operation:
         """Start a server; once it is healthy it belongs to the endpoint."""
@@ -140,8 +146,7 @@ class Deployments:
         except Exception as error:
             failed = error if isinstance(error, ApiError) else unforeseen(error, self._cloud.root)
             self._servers.stop(key, drain=False)
-            with suppress(ApiError):  # it was deleted meanwhile
-                self._operations.finish(operation, error=failed)
+            self._finish(operation, error=failed)
 
     def _add(self, operation: str, name: str, deployed: Deployed, split: dict[str, int]) -> None:
         """Let a server that is healthy belong to its endpoint. Raises where none wants it any more."""
@@ -181,8 +186,12 @@ class Deployments:
 
     def _undeploy(self, operation: str, name: str, gone: str) -> None:
         self._servers.stop((name, gone))
-        with suppress(ApiError):  # it was deleted meanwhile
-            self._operations.finish(operation, types.UndeployModelResponse())
+        self._finish(operation, types.UndeployModelResponse())
+
+    def _finish(self, operation: str, response: Any = None, error: ApiError | None = None) -> None:
+        if not self._closing:
+            with suppress(ApiError):  # it was deleted meanwhile
+                self._operations.finish(operation, response, error)
 
 
 def _cancelled() -> ApiError:

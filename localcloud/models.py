@@ -74,7 +74,9 @@ class Models:
         named = self._versions.own(request.parent_model)
         name = named or f"{parent}/models/{request.model_id or number(self._cloud, 'model')}"
         with self._store.transaction():
-            if not request.parent_model:
+            if request.parent_model:
+                self._versions.row(name)
+            else:
                 self._versions.make(name, request.model)
             operation = self._operations.start(name, self._begun("UploadModel"))
             try:

@@ -54,7 +54,8 @@ class Operations:
             if error is not None:
                 operation.error.CopyFrom(error.rpc_status())
             else:
-                operation.response.CopyFrom(_packed(response or empty_pb2.Empty()))
+                known = empty_pb2.Empty() if response is None else response
+                operation.response.CopyFrom(_packed(known))
             return self._save(operation)
 
     def is_done(self, name: str) -> bool:

@@ -34,6 +34,7 @@ class Servers:
         self._environments = Environments(cloud.root / "packages")
         self._lock, self._replicas = threading.Lock(), dict[Key, Replica]()
         self._forks: Server | None = None
+        self._closed = False
         self.folder = cloud.root / "endpoints"
         end_orphans(self.folder)
 
@@ -44,7 +45,10 @@ class Servers:
     def start(self, endpoint: str, deployed: types.DeployedModel, model: types.Model) -> Replica:
         """A server for a deployed model. Raises FAILED_PRECONDITION where its image is not there."""
         spec = self._spec(endpoint, deployed, model)
-        replica = self._replicas[endpoint, deployed.id] = Replica(spec, self._process)
+        with self._lock:
+            if self._closed:
+                raise ApiError("ABORTED", "The local cloud stops.")
+            replica = self._replicas[endpoint, deployed.id] = Replica(spec, self._process)
         return replica
 
     def stop(self, key: Key, drain: bool = True) -> None:
@@ -53,12 +57,13 @@ class Servers:
             replica.stop(drain)
 
     def close(self) -> None:
-        """End all at once."""
+        """End all; none is started any more."""
         with self._lock:
-            if self._forks:
-                self._forks.close()
+            self._closed = True
         for key in list(self._replicas):
             self.stop(key, drain=False)
+        if self._forks:
+            self._forks.close()
 
     def _process(self, order: Order) -> Process:
         with self._lock:

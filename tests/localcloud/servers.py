@@ -1,9 +1,10 @@
 """Model servers for tests: a small image, models of it, endpoints, and predictions over REST."""
 
 import itertools
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import requests
@@ -21,6 +22,21 @@ mode = os.environ.get("MODE", "")
 print("mode", mode or "healthy", flush=True)
 if mode == "dies at load":
     sys.exit("no model was found")
+
+def read(uri):
+    import ssl, urllib.error, urllib.request
+    place = "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token"
+    flavor = {"Metadata-Flavor": "Google"}
+    with urllib.request.urlopen(urllib.request.Request(place, headers=flavor)) as answer:
+        token = json.load(answer)["access_token"]
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    url = f"https://storage.googleapis.com/storage/v1/b/{bucket}/o/{name.replace('/', '%2F')}?alt=media"
+    asked = urllib.request.Request(url, headers={"Authorization": "Bearer " + token})
+    try:
+        with urllib.request.urlopen(asked) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, ""
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -41,10 +57,15 @@ class Handler(BaseHTTPRequestHandler):
         if self.path != os.environ["AIP_PREDICT_ROUTE"]:
             return self.say(404, b"no such path")
         if b"environment" in body:
-            return self.say(200, json.dumps({"predictions": [dict(os.environ)]}).encode())
+            seen = {**os.environ, "PID": str(os.getpid()), "ARGUMENTS": " ".join(sys.argv[1:])}
+            return self.say(200, json.dumps({"predictions": [seen]}).encode())
         if not body.startswith(b"{"):
             return self.say(200, body[::-1], "text/plain")
         found = json.loads(body)
+        if mode == "reads":
+            own, source = os.environ["AIP_STORAGE_URI"], found["instances"][0]
+            answer = [*read(own + "/weights"), read(source + "/weights")[0]]
+            return self.say(200, json.dumps({"predictions": [answer]}).encode())
         if "bad" in found["instances"]:
             return self.say(int(found["parameters"]), b'{"error": "instance 0 is bad"}')
         self.say(200, json.dumps({"predictions": [2 * one for one in found["instances"]]}).encode())
@@ -71,6 +92,8 @@ HOST = API.partition("/projects/")[0]
 
 class Models:
     """The models and endpoints of one running local cloud."""
+
+    address = HOST
 
     def __init__(self, cloud: Client) -> None:
         self.jobs = Jobs(cloud)
@@ -129,12 +152,13 @@ class Models:
         """What an endpoint says."""
         return self.ask("POST", f"{endpoint}:predict", {"instances": list(instances), **more}, code)
 
+    @contextmanager
+    def beside(self, work: Callable[[], Any]) -> Iterator[Future[Any]]:
+        """Does work in a thread meanwhile; it has ended at the end."""
+        with ThreadPoolExecutor(1) as pool:
+            yield pool.submit(work)
+
     def log(self, endpoint: str, deployed: str) -> str:
         """What a server has said."""
         folder = self.cloud.root / "endpoints" / endpoint.rsplit("/", 1)[1]
         return (folder / "logs" / f"{deployed}.log").read_text()
-
-
-def dumped(value: Any) -> str:
-    """JSON as it stands on the wire."""
-    return json.dumps(value)

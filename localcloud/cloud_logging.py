@@ -1,4 +1,6 @@
-"""logging.googleapis.com: what the steps of pipeline jobs wrote, as entries of their custom jobs."""
+"""logging.googleapis.com: what steps of pipeline jobs wrote, as entries of their custom jobs, and what
+the servers of endpoints wrote.
+"""
 
 import hashlib
 import re
@@ -15,6 +17,8 @@ from localcloud.http import Request, Response, Route
 from localcloud.rpc import rest_error
 
 KIND, TASK = "ml_job", "workerpool0-0"  # a step's resource on Vertex AI, and its container there
+ENDPOINT = "aiplatform.googleapis.com/Endpoint"  # the resource of a model's server
+CONTAINER = "aiplatform.googleapis.com%2Fprediction_container"
 TEST = re.compile(r'\s*(?:AND\s+)?resource\.(type|labels\.\w+)\s*=\s*"([^"]*)"')
 ORDERS = ("timestamp asc", "timestamp desc")
 PAGE = 50
@@ -28,7 +32,7 @@ def custom_job(job_id: str, task: str) -> str:
 
 
 class CloudLogging:
-    """Reads the log files of pipeline jobs' tasks; nothing is written through it."""
+    """Reads the log files of pipeline jobs' tasks and of servers; nothing is written through it."""
 
     hosts = (r"logging\.googleapis\.com",)
 
@@ -67,26 +71,37 @@ class CloudLogging:
         )
 
     def _entries(self) -> Iterator[Entry]:
-        """Every line of every task's log, a microsecond after the one before it."""
-        for path in sorted((self._cloud.root / "pipeline-jobs").glob("*/logs/*.log")):
-            yield from self._of(path)
+        """Every line of every log, a microsecond after the one before it."""
+        world, root = self._cloud.world, self._cloud.root
+        for path in sorted((root / "pipeline-jobs").glob("*/logs/*.log")):
+            number = custom_job(path.parents[1].name, path.stem)
+            labels = {"job_id": number, "project_id": world.project, "task_name": TASK}
+            yield from self._of(path, TASK, {"type": KIND, "labels": labels})
+        for path in sorted((root / "endpoints").glob("*/logs/*.log")):
+            labels = {"endpoint_id": path.parents[1].name, "location": world.region}
+            labels["resource_container"] = world.project_number
+            resource = {"type": ENDPOINT, "labels": labels}
+            for entry in self._of(path, CONTAINER, resource):
+                yield entry | {"labels": {"deployed_model_id": path.stem}}
 
-    def _of(self, path: Path) -> Iterator[Entry]:
-        number = custom_job(path.parents[1].name, path.stem)
-        labels = {"job_id": number, "project_id": self._cloud.world.project, "task_name": TASK}
+    def _of(self, path: Path, log: str, resource: dict[str, Any]) -> Iterator[Entry]:
         lines = path.read_text(errors="replace").splitlines()
         last = int(path.stat().st_mtime * 1_000_000)
         for index, line in enumerate(lines):
             moment = last - len(lines) + index
             yield {
-                "logName": f"projects/{self._cloud.world.project}/logs/{TASK}",
-                "resource": {"type": KIND, "labels": labels},
+                "logName": f"projects/{self._cloud.world.project}/logs/{log}",
+                "resource": resource,
                 "timestamp": _stamp(moment),
                 "receiveTimestamp": _stamp(moment),
                 "severity": "INFO",
-                "insertId": f"{number}-{index:09d}",
+                "insertId": f"{_number(path)}-{index:09d}",
                 "jsonPayload": {"message": line, "levelname": "INFO"},
             }
+
+
+def _number(path: Path) -> str:
+    return custom_job(path.parents[1].name, path.stem)
 
 
 def _stamp(microseconds: int) -> str:

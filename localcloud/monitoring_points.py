@@ -10,7 +10,8 @@ from localcloud.store import Store
 
 MINUTE = 60
 FLUSH = 1.0  # seconds between two times that counts are written
-BOUNDS = [round(1.2**n, 6) for n in range(66)]  # of the latencies' buckets, in milliseconds
+GROWTH = 1.2
+BOUNDS = [GROWTH**n for n in range(66)]  # of the latencies' buckets, in milliseconds
 Key = tuple[str, str, int]  # the endpoint's name, the deployed model's id, the response's code
 
 
@@ -26,7 +27,7 @@ class Count:
     predictions: int = 0
     milliseconds: float = 0.0
     squares: float = 0.0
-    buckets: dict[str, int] = field(default_factory=dict)
+    buckets: dict[str, int] = field(default_factory=dict)  # by number in BOUNDS, as JSON has keys
 
     def add(self, predictions: int, milliseconds: float) -> None:
         """One more answer."""

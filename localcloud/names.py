@@ -68,7 +68,7 @@ GET /repos/{owner}/{repo}/statuses/{ref} repos/list-commit-statuses-for-ref
 GET /repos/{owner}/{repo}/contents repos/get-content
 """,
 }
-DESCRIBED = ("storage", "bigquery", "iam", "iamcredentials", "sts", "github")
+DESCRIBED = ("storage", "bigquery", "iam", "iamcredentials", "sts", "monitoring", "github")
 STANDS_FOR = {
     "api.github.com": "github",
     "github.com": "git",

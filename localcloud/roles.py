@@ -15,7 +15,12 @@ ROLES: dict[str, tuple[str, ...]] = {
     "roles/editor": (  # on buckets and their objects by legacy bindings, which it has everywhere
         *(*PROJECT, "storage.buckets.get", "storage.buckets.list", "storage.objects.*"),
         *("storage.multipartUploads.*", "bigquery.*", "aiplatform.*", "artifactregistry.*"),
-        *("iam.serviceAccounts.actAs", "iam.serviceAccounts.get", "iam.serviceAccounts.list"),
+        *(
+            "monitoring.*",
+            "iam.serviceAccounts.actAs",
+            "iam.serviceAccounts.get",
+            "iam.serviceAccounts.list",
+        ),
     ),
     "roles/browser": (*PROJECT, "resourcemanager.projects.getIamPolicy"),
     "roles/resourcemanager.projectIamAdmin": (*PROJECT, "resourcemanager.projects.*IamPolicy"),
@@ -81,6 +86,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "roles/aiplatform.admin": (*PROJECT, "aiplatform.*"),
     "roles/aiplatform.user": (*PROJECT, "aiplatform.*"),
     "roles/aiplatform.viewer": (*PROJECT, "aiplatform.*.get", "aiplatform.*.list"),
+    "roles/monitoring.viewer": (*PROJECT, "monitoring.*.get", "monitoring.*.list"),
     "roles/logging.logWriter": ("logging.logEntries.create", "logging.logEntries.route"),
     "roles/logging.viewer": (*PROJECT, "logging.logEntries.list", "logging.logs.list"),
     "roles/iam.serviceAccountAdmin": (

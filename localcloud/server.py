@@ -56,8 +56,8 @@ T = TypeVar("T")
 IDLE = 2 * 3600  # seconds without a call after which the local cloud stops by itself
 THREADS = 32
 MANAGED: list[Callable[[Cloud], RpcService]] = [SecretManager, Kms, ResourceManager, Models]
-KINDS = (Aws, OAuth, Metadata, IamCredentials, IamApi, SecurityTokens, CloudLogging)
-PLAIN: list[Callable[[Cloud], Service]] = [*KINDS]
+GOOGLE = (OAuth, Metadata, IamCredentials, IamApi, SecurityTokens, CloudLogging)
+PLAIN: list[Callable[[Cloud], Service]] = [*GOOGLE, Aws, Fulcio, Timestamps, Rekor]
 log = logging.getLogger("localcloud")
 
 
@@ -80,11 +80,7 @@ class Server:
             storage,
             self.bigquery,
             *(kind(self.cloud) for kind in PLAIN),
-            self.registry,
-            Fulcio(self.cloud),
-            Timestamps(self.cloud),
-            Rekor(self.cloud),
-            Internal(self),
+            *(self.registry, self.serving.monitoring, Internal(self)),
             *self.github.services,
             *self.rpc.rest,
         ]

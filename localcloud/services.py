@@ -13,6 +13,7 @@ from localcloud.iam_api import IamApi
 from localcloud.iam_credentials import IamCredentials
 from localcloud.kms import Kms
 from localcloud.models import Models
+from localcloud.monitoring import Monitoring
 from localcloud.names import TABLES
 from localcloud.operations import Locations, Operations
 from localcloud.pipelines import Pipelines
@@ -31,6 +32,7 @@ DESCRIBED = {
     "iamcredentials": IamCredentials,
     "sts": SecurityTokens,
     "logging": CloudLogging,
+    "monitoring": Monitoring,
 }
 OTHERS = {
     "oauth2": "OAuth",

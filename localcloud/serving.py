@@ -2,6 +2,7 @@
 
 from localcloud.cloud import Cloud
 from localcloud.endpoints import Endpoints
+from localcloud.monitoring import Monitoring
 from localcloud.monitoring_points import Points
 from localcloud.predictions import Predictions
 from localcloud.registry import Registry
@@ -15,6 +16,7 @@ class Serving:
         self._endpoints, self._points = Endpoints(cloud, registry), Points(cloud.store)
         predictions = Predictions(cloud, self._endpoints, self._points)
         self.services: list[RpcService] = [predictions, self._endpoints]
+        self.monitoring = Monitoring(cloud, self._points)
 
     def start(self) -> None:
         """Start the servers of what is deployed."""

@@ -33,6 +33,7 @@ GOOGLE = {
     "iamcredentials": "iamcredentials.v1",
     "sts": "sts.v1",
     "logging": "logging.v2",
+    "monitoring": "monitoring.v3",
 }
 KEPT = {
     "$ref",

@@ -17,6 +17,8 @@ from localcloud.http import Router
 from localcloud.iam_api import IamApi
 from localcloud.iam_credentials import IamCredentials
 from localcloud.identity import signing_key
+from localcloud.monitoring import Monitoring
+from localcloud.monitoring_points import Points
 from localcloud.security_tokens import SecurityTokens
 from localcloud.services import rest_routes
 from localcloud.storage import Storage
@@ -52,7 +54,10 @@ def ask(cloud: Cloud) -> Iterator[dict[str, Checked]]:
     token = f"Bearer {cloud.issue_token(cloud.world.owner)}"
     services: dict[str, Any] = {"storage": storage, "bigquery": bigquery, "iam": IamApi(cloud)}
     services |= {"iamcredentials": IamCredentials(cloud), "sts": SecurityTokens(cloud)}
-    services["logging"] = CloudLogging(cloud)
+    points = Points(cloud.store)
+    services |= {"logging": CloudLogging(cloud), "monitoring": Monitoring(cloud, points)}
+    for code in (200, 500):
+        points.count(("projects/1/locations/here/endpoints/e", "1", code), 3, 1.5)
     log = cloud.root / "pipeline-jobs" / "one" / "logs" / "train.log"
     log.parent.mkdir(parents=True)
     log.write_text("read 9 rows\nerror: no rows left\n")
@@ -60,6 +65,7 @@ def ask(cloud: Cloud) -> Iterator[dict[str, Checked]]:
         name: Checked(description(name), Router([one]), f"{name}.googleapis.com", lambda: token)
         for name, one in services.items()
     }
+    points.close()
     bigquery.close()
 
 
@@ -262,3 +268,13 @@ def test_refusals_have_googles_shape(ask: dict[str, Checked], name: str) -> None
         assert (response.status, error["code"]) == (status, status), target
         assert words in error["message"]
         assert set(error["errors"][0]) == {"message", "domain", "reason"}
+
+
+def test_monitoring(ask: dict[str, Checked]) -> None:
+    monitoring, online = ask["monitoring"], "aiplatform.googleapis.com/prediction/online"
+    path = "/v3/projects/acme-ml/timeSeries?interval.endTime=2100-01-01T00:00:00Z"
+    path += "&interval.startTime=2020-01-01T00:00:00Z&filter=metric.type%3D%22"
+    for name in ("prediction_count", "error_count", "response_count", "prediction_latencies"):
+        found = monitoring.ask("GET", f"{path}{online}/{name}%22")
+        assert found["timeSeries"][0]["points"]
+    complete(monitoring, Monitoring)

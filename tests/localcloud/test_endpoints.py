@@ -10,6 +10,7 @@ import pytest
 
 from localcloud.client import Client, free_port, is_alive
 from localcloud.logs import available
+from localcloud.prediction_routes import Route, Target
 from tests.conftest import WORLD, Program
 from tests.eventually import eventually
 from tests.localcloud.servers import MACHINE, Models
@@ -104,15 +105,22 @@ def test_a_server_reads_its_copy_of_the_artifacts_and_nothing_else(models: Model
 def test_the_traffic_is_split_at_random_by_the_shares(models: Models, model: str) -> None:
     endpoint = models.endpoint()
     first = models.deployed(endpoint, model, {"0": 100})
-    second = models.deployed(endpoint, model, {first: 70, "0": 30})
-    assert models.ask("GET", endpoint)["trafficSplit"] == {first: 70, second: 30}
-    seen = [models.predict(endpoint, [1])["deployedModelId"] for _ in range(200)]
-    assert 20 < seen.count(second) < 110, "nine standard deviations to each side"
+    second = models.deployed(endpoint, model, {first: 50, "0": 50})
+    assert models.ask("GET", endpoint)["trafficSplit"] == {first: 50, second: 50}
+    for wanted in (first, second):
+        eventually(lambda: models.predict(endpoint, [1])["deployedModelId"] == wanted)  # noqa: B023
     models.ask("PATCH", f"{endpoint}?updateMask=trafficSplit", {"trafficSplit": {second: 100}})
-    assert {models.predict(endpoint, [1])["deployedModelId"] for _ in range(20)} == {second}
+    assert {models.predict(endpoint, [1])["deployedModelId"] for _ in range(10)} == {second}
     for wrong in ({second: 90}, {second: 50, "99": 50}, {first: -10, second: 110}):
         path = f"{endpoint}?updateMask=trafficSplit"
         assert "traffic_split" in error(models, "PATCH", path, {"trafficSplit": wrong})
+
+
+def test_each_model_gets_its_share() -> None:
+    targets = [Target(name, "", "", "", None) for name in ("a", "b")]
+    route = Route(targets, [70, 30])
+    seen = [route.choose().id for _ in range(10_000)]
+    assert 2600 < seen.count("b") < 3400, "eight standard deviations to each side"
 
 
 def test_a_deployment_without_a_split_gets_no_traffic(models: Models, model: str) -> None:

@@ -9,9 +9,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from delivery import access, deploy, releases
+from delivery import access, declared, deploy, main_head, releases
+from delivery.declared import Declared
+from delivery.model_store import ModelStore
+from delivery.settings import load
 from flows import manifest as manifests
-from flows.errors import InputError
+from flows.errors import InputError, RetrainError
 from tests.delivery import evidence
 
 FILE = "releases/local/recommender.toml"
@@ -27,26 +30,26 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The model store, with the manifests of champion and challenger; puts one in: (key, bytes)."""
+def store() -> Iterator[ModelStore]:
+    """The model store, with the manifests of champion and challenger."""
     with mock_aws():
         client = boto3.client("s3", "eu-west-1", aws_access_key_id="id", aws_secret_access_key="value")
         name = evidence.environment().bucket
         place: Any = {"LocationConstraint": "eu-west-1"}
         client.create_bucket(Bucket=name, CreateBucketConfiguration=place)
-        monkeypatch.setattr(access, "objects", lambda environment: access.Bucket(client, name))
         for version in (evidence.CHAMPION, evidence.VERSION):
             key = evidence.address(version).split("/", 3)[3]
             client.put_object(Bucket=name, Key=key, Body=manifests.write(evidence.manifest(version)))
-        yield client
+        yield ModelStore(access.Bucket(client, name))
 
 
 @pytest.fixture
 def nothing_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(environment: object) -> None:
-        raise AssertionError("the model store was asked for")
+        raise AssertionError("something was asked for")
 
-    monkeypatch.setattr(access, "objects", refused)
+    monkeypatch.setattr(access, "deployer", refused)
+    monkeypatch.setattr(main_head, "checked_out", refused)
 
 
 def write(root: Path, text: str = TEXT, name: str = FILE) -> None:
@@ -54,9 +57,10 @@ def write(root: Path, text: str = TEXT, name: str = FILE) -> None:
     (root / name).write_text(text)
 
 
-def test_what_holds_is_shown(root: Path, store: Any, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("nothing_fetched")
+def test_what_holds_is_shown(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root)
-    assert deploy.main(["--json"]) == 0
+    assert deploy.main(["--check", "--json"]) == 0
     told = capsys.readouterr()
     first, second, last = told.out.splitlines()
     assert first.split()[:4] == ["local/recommender", "champion", evidence.CHAMPION, "90"]
@@ -70,7 +74,7 @@ def test_what_holds_is_shown(root: Path, store: Any, capsys: pytest.CaptureFixtu
 
 @pytest.mark.usefixtures("nothing_fetched")
 def test_nothing_released_is_said(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert deploy.main([]) == 0
+    assert deploy.main(["--check"]) == 0
     assert capsys.readouterr().out == "nothing is released\n"
     assert not (root / "summary.md").exists()
 
@@ -143,22 +147,24 @@ def test_an_unknown_environment_is_refused(root: Path) -> None:
     ],
 )
 def test_a_model_that_the_store_does_not_hold_so_is_named(
-    root: Path, store: Any, old: str, new: str, said: str, capsys: pytest.CaptureFixture[str]
+    root: Path, store: ModelStore, old: str, new: str, said: str
 ) -> None:
-    write(root, TEXT.replace(old, new))
-    assert deploy.main([]) == 1
-    told = capsys.readouterr().err
-    assert told.startswith(
-        f"error: {FILE}:13: [challenger] s3://retrain-local-models/models/recommender/"
-    )
-    assert said in told
-    assert "[champion]" not in told
-    assert not (root / "summary.md").exists()
+    one = as_declared(root, TEXT.replace(old, new))
+    declared.manifest(one, one.release.champion, store)
+    assert one.release.challenger
+    with pytest.raises(RetrainError, match=said) as told:
+        declared.manifest(one, one.release.challenger, store)
+    place = "s3://retrain-local-models/models/recommender/"
+    assert str(told.value).startswith(f"{FILE}:13: [challenger] {place}")
 
 
-def test_an_image_that_did_not_make_the_model_is_named(
-    root: Path, store: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write(root, TEXT.replace(f"sha256:{'2' * 64}", f"sha256:{'4' * 64}"))
-    assert deploy.main([]) == 1
-    assert capsys.readouterr().err.count("made by") == 2
+def test_an_image_that_did_not_make_the_model_is_named(root: Path, store: ModelStore) -> None:
+    one = as_declared(root, TEXT.replace(f"sha256:{'2' * 64}", f"sha256:{'4' * 64}"))
+    for entry in one.release.entries:
+        with pytest.raises(RetrainError, match="made by"):
+            declared.manifest(one, entry, store)
+
+
+def as_declared(root: Path, text: str) -> Declared:
+    write(root, text)
+    return declared.read(root, FILE, load(), ["recommender"])

@@ -66,15 +66,6 @@ def read(root: Path, name: str, found: Settings, flows: list[str]) -> Declared:
     return one
 
 
-def problems(one: Declared, store: ModelStore) -> Iterator[RetrainError]:
-    """What of a release is not in the model store as its file says."""
-    for _, entry in one.roles():
-        try:
-            manifest(one, entry, store)
-        except RetrainError as error:
-            yield error
-
-
 def manifest(one: Declared, entry: Entry, store: ModelStore) -> Manifest:
     """The manifest of a declared model. Raises RetrainError where the store has not what is declared."""
     role = next(role for role, other in one.roles() if other == entry)

@@ -178,9 +178,10 @@ def is_drift(target: Target, state: State) -> bool:
 
 def waiting(target: Target, state: State) -> list[Deployed]:
     """Former champions that stay at 0 % for a while."""
-    gone = {one.deployed.id for one in plan(target, state) if isinstance(one, Undeploy)}
+    goes = {one.deployed.id for one in plan(target, state) if isinstance(one, Undeploy)}
     ours = state.seen.ours if state.seen else ()
-    return [one for one in ours if one.standby and not one.share and one.id not in gone]
+    stays = [one for one in ours if one.standby and not one.share]
+    return [one for one in stays if one.id not in goes | target.shares.keys()]
 
 
 def _registering(target: Target, state: State) -> Iterator[Action]:

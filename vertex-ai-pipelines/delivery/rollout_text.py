@@ -79,8 +79,8 @@ def _evaluate(action: Evaluate, *_: Any) -> str:
     return _entry("+", "metrics", f"{action.entry.version} · in the Model Registry")
 
 
-def _create(*_: Any) -> str:
-    return _entry("+", "endpoint", "")
+def _create(_action: Create, target: Target, _state: State) -> str:
+    return _entry("+", "endpoint", target.lock)
 
 
 def _deploy(action: Deploy, *_: Any) -> str:

@@ -231,10 +231,12 @@ def test_nothing_is_deleted_without_yes(
 def test_each_sharing_environment_s_jobs_count(monkeypatch: pytest.MonkeyPatch, hub: Path) -> None:
     found = settings.load()
     monkeypatch.setattr(image_uses, "_of_jobs", lambda one, _: [sha(8 if one.name == "staging" else 9)])
+    monkeypatch.setattr(image_uses, "_of_models", lambda one: [sha(7)] if one.name == "staging" else [])
     own = History
     monkeypatch.setattr(image_uses, "History", lambda name, folder: own(name, folder, str(hub)))
     both = [found.environment(name) for name in ("staging", "production")]
     digests = image_uses.uses(found.repository, both, SINCE).digests
     assert digests[sha(8)] == "a job in staging uses it"
     assert digests[sha(9)] == "a job in production uses it"
+    assert digests[sha(7)] == "a model version in staging is served by it"
     assert sha(1) in digests

@@ -121,7 +121,8 @@ def provisioned(folder: Path) -> World:
     """A world that has what settings.toml names, and nothing else; its local cloud is stopped."""
     world = World(folder / "provisioned")
     _only(world.fill())
-    assert world.verb("localcloud", "up").code == 0
+    ended = world.verb("localcloud", "up")
+    assert ended.code == 0, ended
     world.cloud.down()
     return world
 

@@ -18,6 +18,7 @@ from delivery import (
     provenance,
     releases,
     schedule,
+    serving_checks,
     settings,
     supply_checks,
     window,
@@ -255,6 +256,8 @@ GOOGLE: dict[str, Check] = {  # for naught where nobody asks
     "identity": identities,
     "attest": supply_checks.attested,
     "image": images,
+    "endpoint": serving_checks.endpoints,
+    "deploy": serving_checks.rights,
 }
 
 

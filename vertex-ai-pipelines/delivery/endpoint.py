@@ -120,18 +120,18 @@ class Endpoint:
         """
         from google.api_core.exceptions import Aborted, FailedPrecondition
 
-        shares = {one: share for one, share in shares.items() if share}
+        wanted = {one: share for one, share in shares.items() if share}
 
         def attempt() -> bool:
             seen = self._there()
             labels = endpoint_state.labels(seen, shares, standby)
             present = {one.id: one.share for one in seen.deployed if one.share}
-            if present == shares and labels == dict(seen.labels):
+            if present == wanted and labels == dict(seen.labels):
                 return True
-            self._check(seen, shares)
+            self._check(seen, wanted)
             changed = {
                 "name": self.name,
-                "traffic_split": shares,
+                "traffic_split": wanted,
                 "labels": labels,
                 "etag": seen.etag,
             }

@@ -1,4 +1,4 @@
-"""Who uses which image: releases/ in every commit on GitHub, new commits' tags, pipeline jobs."""
+"""Who uses which image: releases/ in all commits on GitHub, new commits' tags, jobs, model versions."""
 
 import os
 import re
@@ -35,6 +35,8 @@ def uses(repository: str, environments: Iterable[Environment], since: datetime) 
         digests, commits = clone.released(), clone.commits(since)
     for environment in environments:
         digests |= dict.fromkeys(_of_jobs(environment, since), f"a job in {environment.name} uses it")
+        registered = f"a model version in {environment.name} is served by it"
+        digests |= dict.fromkeys(_of_models(environment), registered)
     return Uses(digests, commits)
 
 
@@ -100,6 +102,15 @@ def _of_jobs(environment: Environment, since: datetime) -> Iterator[str]:
             # A list may leave out what each job runs.
             found = listed if listed.pipeline_spec else jobs.find(listed.name)
             yield from images(found)
+
+
+def _of_models(environment: Environment) -> Iterator[str]:
+    """The digests of the versions in the Model Registry: any of them may be rolled back to."""
+    from delivery.model_registry import images as registered
+
+    for name in registered(environment):
+        if found := DIGEST.search(name):
+            yield found[1]
 
 
 def images(job: Any) -> set[str]:

@@ -36,10 +36,7 @@ class ModelRegistry:
     """A flow's model in an environment's Model Registry."""
 
     def __init__(self, environment: Environment, flow: str) -> None:
-        from google.cloud.aiplatform_v1.services.model_service import ModelServiceClient
-
-        endpoint = f"{environment.region}-aiplatform.googleapis.com"
-        self._client = ModelServiceClient(client_options={"api_endpoint": endpoint})
+        self._client = _client(environment)
         self._operations = Operations(self._client)
         self._parent, self._flow, self._environment = environment.location, flow, environment.name
         self.id = model_id(flow, environment.name)
@@ -173,6 +170,29 @@ class ModelRegistry:
                 "health_route": HEALTH,
             },
         }
+
+
+def images(environment: Environment) -> set[str]:
+    """The images of all versions that were registered here, of every flow."""
+    client, where = _client(environment), f'labels.environment="{environment.name}"'
+    asked = {"parent": environment.location, "filter": where}
+
+    def listed() -> list[Any]:
+        models = client.list_models(request=asked, retry=None, timeout=CALL)
+        return [
+            version
+            for model in models
+            for version in client.list_model_versions(name=model.name, retry=None, timeout=CALL)
+        ]
+
+    return {one.image for one in map(_registered, patient(listed)) if one}
+
+
+def _client(environment: Environment) -> Any:
+    from google.cloud.aiplatform_v1.services.model_service import ModelServiceClient
+
+    endpoint = f"{environment.region}-aiplatform.googleapis.com"
+    return ModelServiceClient(client_options={"api_endpoint": endpoint})
 
 
 def _registered(found: Any) -> Registered | None:

@@ -217,12 +217,14 @@ def _deployment(target: Target, entry: Entry, deployed: Iterable[Deployed]) -> D
 
 def _traffic(target: Target, state: State, shares: Mapping[str, int]) -> Iterator[Action]:
     """One change of the traffic, and what is taken away after it."""
-    wanted = {one: share for one, share in target.shares.items() if share}
+    wanted = target.shares
     left = [one for one in (state.seen.ours if state.seen else ()) if one.id not in target.shares]
     champions = [one for one in left if _was_champion(one, target, state)]
     # On two machines while one replaces the other: what serves is what waits.
     retires = [max(champions, key=lambda one: one.share).id] if champions else []
-    if wanted != shares or retires:
+    # What is declared at 0 % does not wait for its end.
+    waits = any(one.standby and one.id in wanted for one in (state.seen.ours if state.seen else ()))
+    if {one: share for one, share in wanted.items() if share} != shares or retires or waits:
         yield Split(wanted, tuple(retires), shares)
     stays = retires or _kept(left, target, state.present)
     versions = {entry.version for entry in target.release.entries}

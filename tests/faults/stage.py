@@ -11,6 +11,7 @@ import requests
 
 from delivery import git
 from tests.clone import WHO, Ended
+from tests.faults import staged
 from tests.faults.worlds import FLOW, World
 
 HOST = "https://europe-west1-aiplatform.googleapis.com"
@@ -48,10 +49,9 @@ class Stage(World):
     def declare(self, *shares: tuple[int, int]) -> None:
         """Let main say: these models (by number, from 1 on), with these shares. No workflow starts."""
         entries = [self.models[number - 1] for number, _ in shares]
-        text = self.inside(f"answer = staged.release({entries!r}, {[share for _, share in shares]!r})")
         path = self.folder / f"releases/local/{FLOW}.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(staged.release(entries, [share for _, share in shares]))
         self.git("add", "--all")
         self.git(*WHO, "commit", "--quiet", "--allow-empty", "--message=Release [skip ci]")
         self.push()

@@ -80,7 +80,7 @@ def model(number: int, image: str) -> dict[str, Any]:
     import boto3
 
     environment = load().environment("local")
-    version = f"v202611{number:02}-084500-abc{number:04}"
+    version = f"v20261101-{number:06}-abc{number:04}"
     files = {"model.bin": f"model {number}".encode() * 999, "more.json": b"{}"}
     made = Manifest(
         flow=FLOW,

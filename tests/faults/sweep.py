@@ -1,5 +1,7 @@
 """`./scripts/test --faults [PATTERN …]`: each call of a run, broken in each way; then a plain run.
 
+After it, each call of a roll-out; "deploy" as PATTERN picks that alone.
+
 PATTERN picks faults whose name holds it, for example "s3.PutObject 1 kill-cloud" or "hang". What has
 recovered for this very tree is not tried again.
 """
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from tests.clone import ROOT, tracked
 from tests.faults.cases import KINDS, Case, cases, recorded
+from tests.faults.deploy_sweep import sweep
 from tests.faults.story import stories, tell
 from tests.faults.worlds import World, templates
 
@@ -32,6 +35,8 @@ def main(argv: list[str]) -> int:
     for other in FOLDER.iterdir():
         if other != folder:
             shutil.rmtree(other)
+    if argv == ["deploy"]:
+        return 1 if sweep(folder) else 0
     worlds = templates(folder)
     calls = recorded(folder, worlds)
     chosen = [case for case in cases(calls) if any(part in str(case) for part in argv or [""])]
@@ -49,7 +54,9 @@ def main(argv: list[str]) -> int:
     print(f"faults        recovered {len(results) - len(bad)} of {len(results)} · {minutes:.1f} min")
     for name in bad:
         print(f"  {name}")
-    return 1 if bad else 0
+    wrongs = [] if argv else sweep(folder)
+    show(wrongs)
+    return 1 if bad or wrongs else 0
 
 
 class Sweep:

@@ -1,0 +1,96 @@
+"""Each call of a roll-out, broken in each way, while a client asks; the next deploy must end it.
+
+In one world a way of breaking: each case is another challenger, in the place of the one before.
+"""
+
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.clone import Ended
+from tests.faults.cases import KINDS, Call, distinct
+from tests.faults.stage import Stage, stage
+from tests.faults.worlds import World, provisioned
+
+TRIED = ("error", "lost", "twice", "kill-caller")
+MOST = 60  # models: as many calls as one roll-out may make
+KILLED = (-9, 137)
+
+
+def sweep(folder: Path) -> list[str]:
+    """What was not right, after each way of breaking each call; made in `folder`."""
+    start, place = time.monotonic(), folder / "deploy"
+    shutil.rmtree(place, ignore_errors=True)
+    template = provisioned(place)
+    calls = recorded(stage(place / "recorded", template))
+    print(f"faults        deploy: {len(calls)} calls × {len(TRIED)} kinds", flush=True)
+    with ThreadPoolExecutor(len(TRIED)) as pool:
+        told = pool.map(lambda kind: tell(place / kind, template, kind, calls), TRIED)
+        wrongs = [wrong for some in told for wrong in some]
+    template.remove()
+    minutes, found = (time.monotonic() - start) / 60, f"{len(wrongs)} not right"
+    print(
+        f"faults        deploy: {found if wrongs else 'all recovered'} · {minutes:.1f} min", flush=True
+    )
+    return wrongs
+
+
+def recorded(made: Stage) -> list[Call]:
+    """The calls of a roll-out that replaces a challenger; the world is removed."""
+    made.prepared(3)
+    _plain(made, (1, 100))
+    _plain(made, (1, 90), (2, 10))
+    before = len(made.calls())
+    _plain(made, (1, 90), (3, 10))
+    found = distinct("deploy", made.calls()[before:])
+    made.remove()
+    return [call for call in found if not call.method.startswith("localcloud")]
+
+
+def tell(folder: Path, template: World, kind: str, calls: list[Call]) -> list[str]:
+    """What was wrong with the calls broken in one way."""
+    made = stage(folder, template).prepared(len(calls) + 1)
+    assert len(calls) < MOST
+    try:
+        return list(_told(made, kind, calls))
+    finally:
+        made.remove()
+
+
+def _told(made: Stage, kind: str, calls: list[Call]) -> list[str]:
+    wrongs = list[str]()
+    _plain(made, (1, 100))
+    with made.asked() as client:
+        for number, call in enumerate(calls, 2):
+            name, failed = f"deploy {call} {kind}", len(client.failed)
+            shares = (1, 90), (number, 10)
+            made.declare(*shares)
+            made.arm(call.method, KINDS[kind], call.nth, call.caller)
+            first = made.deploy()
+            [fault] = made.cloud.ask("GET", "/faults")["faults"]
+            made.cloud.ask("DELETE", "/faults")
+            last = made.deploy()
+            found = [] if fault["hit"] else ["the call was not made"]
+            found += [f"the disturbed one: {first!r}"] if _unclear(first, kind) else []
+            found += [f"the next one: {last!r}"] if last.code else []
+            found += client.failed[failed:]
+            print(f"{name:<60} {'NOT RECOVERED' if found else 'recovered'}", flush=True)
+            wrongs += [f"{name}: {one}" for one in found]
+    seen = made.seen()
+    if seen["versions"] != len(calls) + 1 or set(seen["evaluations"]) != {1}:
+        wrongs.append(f"{kind}: {seen}")
+    return wrongs
+
+
+def _unclear(ended: Ended, kind: str) -> bool:
+    """Whether a disturbed deploy ended in a way that a person cannot understand."""
+    killed = kind == "kill-caller" and ended.code in KILLED
+    told = ended.code == 0 or killed or (ended.code == 1 and "error:" in ended.err)
+    return not told or "Traceback" in ended.err
+
+
+def _plain(made: Stage, *shares: tuple[int, int]) -> None:
+    made.declare(*shares)
+    ended = made.deploy()
+    assert ended.code == 0, ended

@@ -57,7 +57,7 @@ MAY_READ = """
 from google.api_core.exceptions import PermissionDenied
 from google.cloud import secretmanager
 manager, answer = secretmanager.SecretManagerServiceClient(), []
-for name in ("s3-writer", "s3-reader", "github-notify-app", "github-release-app"):
+for name in ("s3-writer", "s3-reader", "s3-deploy", "github-notify-app", "github-release-app"):
     try:
         manager.access_secret_version(name=f"projects/retrain-local/secrets/{name}/versions/latest")
         answer.append(name)
@@ -83,11 +83,13 @@ def status(call, *given, **fields):
         return call(*given, **fields) and 200
     except GithubException as error:
         return error.status
-for name in ("s3-reader", "s3-writer"):
+for name in ("s3-reader", "s3-writer", "s3-deploy"):
     s3, bucket = boto3.client("s3", **payload(name)), {{"Bucket": "retrain-local-models"}}
     answer[name] = [tried(s3.get_object, **bucket, Key="{key}/manifest.json"),
         tried(s3.put_object, **bucket, Key="models/mine", Body=b"x"),
-        tried(s3.delete_object, **bucket, Key="models/mine")]
+        tried(s3.delete_object, **bucket, Key="models/mine"),
+        tried(s3.put_object, **bucket, Key="channels/local/mine", Body=b"x"),
+        tried(s3.put_object, **bucket, Key="channels/staging/mine", Body=b"x")]
 for name in ("github-notify-app", "github-release-app"):
     app = payload(name)
     integration = GithubIntegration(auth=Auth.AppAuth(app["app_id"], app["private_key"]), retry=None)
@@ -323,7 +325,8 @@ def test_any_sdk_program_works_in_a_shell(newcomer: Clone, again: dict[str, Any]
     answer = ended.answer
     assert set(answer["jobs"]) <= {"PIPELINE_STATE_SUCCEEDED"}
     assert len(answer["jobs"]) >= 2
-    assert answer["secrets"] == ["github-notify-app", "github-release-app", "s3-reader", "s3-writer"]
+    apps, keys = ["github-notify-app", "github-release-app"], ["s3-deploy", "s3-reader", "s3-writer"]
+    assert answer["secrets"] == [*apps, *keys]
     assert answer["google"] == ["retrain-local-pipelines", "retrain-local-serving"]
     assert answer["aws"] == ["retrain-local-models"]
     assert answer["pull"].startswith("Release recommender v")
@@ -334,6 +337,7 @@ def test_any_sdk_program_works_in_a_shell(newcomer: Clone, again: dict[str, Any]
     [
         ("pipeline", ["s3-writer", "s3-reader", "github-notify-app"]),
         ("workflow-release-pr", ["s3-reader", "github-release-app"]),
+        ("workflow-deploy", ["s3-deploy"]),
         ("workflow-train", []),
         ("somebody", []),
     ],
@@ -348,8 +352,9 @@ def test_each_account_reads_its_own_secrets_alone(
 def test_the_keys_reach_what_their_names_say(newcomer: Clone, done: dict[str, Any]) -> None:
     answer = newcomer.program(KEYS_REACH.format(key=f"models/recommender/{done['model']['version']}"))
     denied = "AccessDenied"
-    assert answer["s3-reader"] == ["done", denied, denied]
-    assert answer["s3-writer"] == ["done", "done", denied]
+    assert answer["s3-reader"] == ["done", *[denied] * 4]
+    assert answer["s3-writer"] == ["done", "done", *[denied] * 3]
+    assert answer["s3-deploy"] == ["done", denied, denied, "done", denied]
     assert answer["github-notify-app"] == [200, 403]
     assert answer["github-release-app"] == [403, 422]  # it may; there is nothing to open one for
 

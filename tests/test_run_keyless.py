@@ -49,7 +49,7 @@ answer = {
     "secrets": sorted(one.name.rpartition("/")[2] for one in secrets),
     "actions": {
         role["RoleName"]: iam.get_role_policy(RoleName=role["RoleName"], PolicyName="model-store")
-        ["PolicyDocument"]["Statement"][0]["Action"] for role in iam.list_roles()["Roles"]},
+        ["PolicyDocument"]["Statement"][-1]["Action"] for role in iam.list_roles()["Roles"]},
 }
 """
 PUBLIC = f"""
@@ -88,6 +88,7 @@ def test_a_run_needs_no_key_of_aws(keyless: Clone, ended: Ended) -> None:
     assert held["actions"] == {
         "steps": ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
         "release": ["s3:GetObject"],
+        "deploy": ["s3:GetObject", "s3:PutObject"],
         "experiment": ["s3:GetObject"],
     }
     assert sum(f"role          {ROLE}release, assumed" in log for log in logs(keyless)) == 1

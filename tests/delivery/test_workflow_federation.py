@@ -23,11 +23,11 @@ import msgspec
 from delivery import federation, grants, settings
 from laptop import grant
 secrets = settings.Secrets(**{{one: "federated-" + one.replace("_", "-") for one in
-    ("github_notify", "github_release", "s3_writer", "s3_reader")}})
+    ("github_notify", "github_release", "s3_writer", "s3_reader", "s3_deploy")}})
 released = msgspec.structs.replace(settings.load().environment("local"), project="test-project",
     pipeline_account="federated@test-project.iam.gserviceaccount.com", secrets=secrets,
     artifact_registry="europe-west1-docker.pkg.dev/test-project/images",
-    pipeline_root="gs://federated", workload_identity_provider={PROVIDER!r})
+    pipeline_root="gs://federated", serving_bucket="gs://federated-serving", workload_identity_provider={PROVIDER!r})
 branches = msgspec.structs.replace(released, name="experiment", ends_at="evaluate", pipeline_root="gs://federated/branches",
     artifact_registry="europe-west1-docker.pkg.dev/test-project/branches",
     pipeline_account="experiment@test-project.iam.gserviceaccount.com")
@@ -35,7 +35,8 @@ environments, trusted = (released, branches), federation.repository("acme/tests"
 """
 PROVISION = f"""{SETTINGS}
 from google.cloud import secretmanager, storage
-bucket = storage.Client(project="test-project").create_bucket("federated")
+client = storage.Client(project="test-project")
+bucket, _ = client.create_bucket("federated"), client.create_bucket("federated-serving")
 bucket.blob("others").upload_from_string("x")
 manager, parent = secretmanager.SecretManagerServiceClient(), "projects/test-project"
 for name in msgspec.to_builtins(secrets).values():

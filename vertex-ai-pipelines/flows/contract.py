@@ -83,6 +83,7 @@ class Model(Protocol):
     def predict(self, instances: list[Any], parameters: Any = None) -> list[Any]:
         """One prediction for each instance, in order, as JSON can have it; as `form` says.
 
+        The server may ask for several requests at once: an answer is a matter of its own instance.
         Raises InputError, with the instance's index, for what the form's types cannot refuse.
         """
 

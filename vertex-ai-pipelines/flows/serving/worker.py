@@ -1,11 +1,12 @@
 """The one thread that loads the model and asks it: predictions never hold up the event loop."""
 
 import asyncio
+import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -15,6 +16,7 @@ from flows.serving.question import Question
 Future: TypeAlias = "asyncio.Future[bytes]"
 MOST_WAITING = 1000  # questions
 MOST_BYTES = 16 << 20  # of their bodies
+TOGETHER = 64  # instances of several questions that the model is asked at once
 PATIENCE = 0.001  # seconds that an answer may wait for others, so that they go back together
 
 
@@ -29,12 +31,20 @@ class Asked(NamedTuple):
     future: Future
 
 
+Answered: TypeAlias = tuple[Asked, bytes | Exception]
+
+
 class Worker:
-    """Loads, then answers the questions in their order."""
+    """Loads, then answers the questions in their order.
+
+    Questions go to the thread, and answers back, once for each turn of the event loop: each time both
+    sides would stop for the interpreter's lock.
+    """
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop
-        self._queue: SimpleQueue[Asked] = SimpleQueue()
+        self._queue: SimpleQueue[list[Asked]] = SimpleQueue()
+        self._new: list[Asked] = []
         self._waiting = self._bytes = 0
 
     def start(self, load: Callable[[], Model], done: Callable[[Model | BaseException], None]) -> None:
@@ -48,9 +58,15 @@ class Worker:
             raise BusyError
         self._waiting += 1
         self._bytes += question.size
+        if not self._new:
+            self._loop.call_soon(self._hand_over)
         asked = Asked(question, self._loop.create_future())
-        self._queue.put(asked)
+        self._new.append(asked)
         return asked.future
+
+    def _hand_over(self) -> None:
+        self._queue.put(self._new)
+        self._new = []
 
     def _run(self, load: Callable[[], Model], done: Callable[[Model | BaseException], None]) -> None:
         try:
@@ -62,15 +78,19 @@ class Worker:
         while True:
             self._answer(model, self._queue.get())
 
-    def _answer(self, model: Model, asked: Asked) -> None:
-        """Answer `asked` and whatever waits behind it, in few turns of the event loop."""
-        answers, begun = [(asked, _predict(model, asked.question))], time.monotonic()
-        while not self._queue.empty() and time.monotonic() - begun < PATIENCE:
-            asked = self._queue.get()
-            answers.append((asked, _predict(model, asked.question)))
-        self._loop.call_soon_threadsafe(self._settle, answers)
+    def _answer(self, model: Model, asked: list[Asked]) -> None:
+        """Answer all of `asked`; what has taken PATIENCE goes back without waiting for the rest."""
+        answers, begun = list[Answered](), time.monotonic()
+        for group in _groups(asked):
+            found = _predict(model, [one.question for one in group])
+            answers += zip(group, found, strict=True)
+            if time.monotonic() - begun > PATIENCE:
+                self._loop.call_soon_threadsafe(self._settle, answers)
+                answers, begun = [], time.monotonic()
+        if answers:
+            self._loop.call_soon_threadsafe(self._settle, answers)
 
-    def _settle(self, answers: list[tuple[Asked, bytes | Exception]]) -> None:
+    def _settle(self, answers: list[Answered]) -> None:
         for (question, future), answer in answers:
             self._waiting -= 1
             self._bytes -= question.size
@@ -80,9 +100,26 @@ class Worker:
                 future.set_result(answer)
 
 
-def _predict(model: Model, question: Question) -> bytes | Exception:
+def _groups(asked: list[Asked]) -> Iterator[list[Asked]]:
+    """Neighbours with the same parameters: the model is asked them together, which costs it less."""
+    group, size = [asked[0]], len(asked[0].question.instances)
+    for one in asked[1:]:
+        size += len(one.question.instances)
+        if size > TOGETHER or one.question.parameters != group[0].question.parameters:
+            yield group
+            group, size = [], len(one.question.instances)
+        group.append(one)
+    yield group
+
+
+def _predict(model: Model, questions: list[Question]) -> list[bytes | Exception]:
+    """The encoded answers; where the model fails, its error for those that it fails at alone."""
+    instances = [instance for question in questions for instance in question.instances]
     try:
-        found: list[Any] = model.predict(question.instances, question.parameters)
-        return msgspec.json.encode({"predictions": found})
+        found = iter(model.predict(instances, questions[0].parameters))
+        own = [list(itertools.islice(found, len(question.instances))) for question in questions]
+        return [msgspec.json.encode({"predictions": predictions}) for predictions in own]
     except Exception as error:
-        return error
+        if len(questions) == 1:
+            return [error]
+        return [answer for question in questions for answer in _predict(model, [question])]

@@ -54,7 +54,7 @@ from localcloud.timestamps import Timestamps
 
 T = TypeVar("T")
 IDLE = 2 * 3600  # seconds without a call after which the local cloud stops by itself
-THREADS = 32
+THREADS = 64
 MANAGED: list[Callable[[Cloud], RpcService]] = [SecretManager, Kms, ResourceManager, Models]
 GOOGLE = (OAuth, Metadata, IamCredentials, IamApi, SecurityTokens, CloudLogging)
 PLAIN: list[Callable[[Cloud], Service]] = [*GOOGLE, Aws, Fulcio, Timestamps, Rekor]
@@ -77,10 +77,8 @@ class Server:
         managed = [kind(self.cloud) for kind in MANAGED]
         self.rpc = Rpc(self.cloud, [*managed, *self.serving.services, self.pipelines])
         services: list[Service] = [
-            storage,
-            self.bigquery,
+            *(storage, self.bigquery, self.registry, self.serving.monitoring, Internal(self)),
             *(kind(self.cloud) for kind in PLAIN),
-            *(self.registry, self.serving.monitoring, Internal(self)),
             *self.github.services,
             *self.rpc.rest,
         ]

@@ -12,7 +12,7 @@ from localcloud.pipeline_image import Image
 
 REFERENCE = re.compile(r"\$(\$|\((\w+)\))")
 DEADLINE = 300.0  # seconds until a server must be healthy, where its model names none
-PROBE = 1.0  # seconds that a health check may take, where its model names none
+PROBE = 10.0  # seconds that a health check may take, where its model names none
 PROBES = 10.0  # seconds between two of them
 FAILURES = 3
 

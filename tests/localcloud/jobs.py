@@ -34,19 +34,24 @@ class Jobs:
 
     def __init__(self, cloud: Client) -> None:
         self.cloud, self._numbers = cloud, itertools.count(time.time_ns())
-        variables = cloud.environment().set
+        self.session = self.new()
+        bucket = "https://storage.googleapis.com/storage/v1/b?project=test-project"
+        self.session.post(bucket, json={"name": "runs"})
+
+    def new(self) -> AuthorizedSession:
+        """A session of the owner's: each thread needs one of its own."""
+        variables = self.cloud.environment().set
         kind = service_account.Credentials
         known = kind.from_service_account_file(
             variables["GOOGLE_APPLICATION_CREDENTIALS"], scopes=[SCOPE]
         )
         plain = requests.Session()
-        self.session = AuthorizedSession(known, auth_request=Request(session=plain))
-        for session in (plain, self.session):
+        made = AuthorizedSession(known, auth_request=Request(session=plain))
+        for session in (plain, made):
             session.trust_env = False
             session.proxies = {"https": variables["HTTPS_PROXY"]}
             session.verify = variables["REQUESTS_CA_BUNDLE"]
-        bucket = "https://storage.googleapis.com/storage/v1/b?project=test-project"
-        self.session.post(bucket, json={"name": "runs"})
+        return made
 
     def submit(self, pipeline: Any, **values: Any) -> str:
         """The name of a job of this pipeline, which has started."""

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -287,6 +289,48 @@ def test_a_server_is_told_to_end_and_its_last_request_is_answered(
     assert answer.result()["predictions"] == [42]
     assert "response" in models.done(operation)
     assert serving(models, endpoint, own) == []
+
+
+def test_no_request_is_lost_while_models_come_and_go(models: Models, model: str) -> None:
+    endpoint, stop = models.endpoint(), threading.Event()
+    first = models.deployed(endpoint, model, {"0": 100})
+    patch = f"{endpoint}?updateMask=trafficSplit"
+
+    def ask() -> Counter[int]:
+        url, session, body = (
+            f"{models.address}/{endpoint}:predict",
+            models.jobs.new(),
+            {"instances": [1]},
+        )
+        codes = Counter[int]()
+        while not stop.is_set():
+            codes[session.post(url, json=body).status_code] += 1
+        return codes
+
+    with models.beside(ask) as asked:
+        second = models.deployed(endpoint, model, {first: 50, "0": 50})
+        models.ask("PATCH", patch, {"trafficSplit": {second: 100}})
+        models.done(models.ask("POST", f"{endpoint}:undeployModel", {"deployedModelId": first}))
+        third = models.deployed(endpoint, model, {second: 10, "0": 90})
+        last = {"deployedModelId": second, "trafficSplit": {third: 100}}
+        models.done(models.ask("POST", f"{endpoint}:undeployModel", last))
+        stop.set()
+    assert list(asked.result()) == [200]
+
+
+def test_the_number_of_replicas_is_changed_and_nothing_else(models: Models, model: str) -> None:
+    endpoint = models.endpoint()
+    own = models.deployed(endpoint, model, {"0": 100})
+    mutate, at = f"{endpoint}:mutateDeployedModel", "dedicatedResources"
+
+    def body(field: str, value: dict[str, Any]) -> dict[str, Any]:
+        return {"deployedModel": {"id": own, at: value}, "updateMask": f"{at}.{field}"}
+
+    models.done(models.ask("POST", mutate, body("maxReplicaCount", {"maxReplicaCount": 3})))
+    [found] = models.ask("GET", endpoint)["deployedModels"]
+    assert found[at] == {**MACHINE, "maxReplicaCount": 3}
+    assert "min_replica_count" in error(models, "POST", mutate, body("minReplicaCount", {}))
+    assert "cannot be changed" in error(models, "POST", mutate, body("machineSpec", {}))
 
 
 def test_deployed_models_come_back_with_the_local_cloud(mortal: Models) -> None:

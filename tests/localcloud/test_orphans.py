@@ -6,6 +6,7 @@ from pathlib import Path
 
 from localcloud.client import is_alive
 from localcloud.github.job import end_orphan
+from localcloud.serving_servers import end_orphans as end_servers
 from tests.eventually import eventually
 
 
@@ -26,6 +27,20 @@ def test_a_run_s_processes_are_killed_and_no_others(tmp_path: Path) -> None:
         one.wait()
     end_orphan(run)
     end_orphan(tmp_path / "never")
+
+
+def test_a_server_s_processes_are_killed_and_no_others(tmp_path: Path) -> None:
+    home = tmp_path / "endpoints" / "e" / "server-1"
+    home.mkdir(parents=True)
+    own = sleeper(HOME=str(home), AIP_HTTP_PORT="20000")
+    others = [sleeper(HOME=f"{tmp_path}/endpoint", AIP_HTTP_PORT="20000"), sleeper(HOME=str(home))]
+    end_servers(tmp_path / "endpoints")
+    assert own.wait() == -signal.SIGKILL
+    assert [one.poll() for one in others] == [None, None]
+    assert not home.exists()
+    for one in others:
+        one.kill()
+        one.wait()
 
 
 def test_a_killed_process_that_nobody_waited_for_is_not_alive() -> None:

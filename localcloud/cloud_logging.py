@@ -19,7 +19,7 @@ from localcloud.rpc import rest_error
 KIND, TASK = "ml_job", "workerpool0-0"  # a step's resource on Vertex AI, and its container there
 ENDPOINT = "aiplatform.googleapis.com/Endpoint"  # the resource of a model's server
 CONTAINER = "aiplatform.googleapis.com%2Fprediction_container"
-TEST = re.compile(r'\s*(?:AND\s+)?resource\.(type|labels\.\w+)\s*=\s*"([^"]*)"')
+TEST = re.compile(r'\s*(?:AND\s+)?((?:resource\.)?labels\.\w+|resource\.type)\s*=\s*"([^"]*)"')
 ORDERS = ("timestamp asc", "timestamp desc")
 PAGE = 50
 Entry = dict[str, Any]
@@ -53,7 +53,7 @@ class CloudLogging:
         return rest_error(error)
 
     def list(self, request: Request) -> Response:
-        """entries.list, of a project's resources by type and labels alone."""
+        """entries.list, of a project's resources, by their type and labels and the entries' own."""
         body, principal = request.json(), self._cloud.principal(request.headers.get("authorization", ""))
         names = body.get("resourceNames") or []
         if not names:
@@ -64,7 +64,7 @@ class CloudLogging:
         if order not in ORDERS:
             raise ApiError("INVALID_ARGUMENT", f"order_by must be one of {', '.join(ORDERS)}.")
         tests = _tests(str(body.get("filter") or ""))
-        found = [one for one in self._entries() if _passes(one["resource"], tests)]
+        found = [one for one in self._entries() if _passes(one, tests)]
         found.sort(key=lambda one: one["timestamp"], reverse=order == ORDERS[1])
         return Response(
             _page(found, int(body.get("pageSize") or PAGE), str(body.get("pageToken") or ""))
@@ -110,20 +110,23 @@ def _stamp(microseconds: int) -> str:
 
 
 def _tests(text: str) -> list[tuple[str, str]]:
-    """The filter's tests. Raises UNIMPLEMENTED for what is not about an entry's resource."""
+    """The filter's tests. Raises UNIMPLEMENTED for what is about anything else of an entry."""
     found, at = list[tuple[str, str]](), 0
     while text[at:].strip():
         test = TEST.match(text, at)
         if test is None:
-            words = f"the local cloud filters entries by their resource alone: {text[at:].strip()}"
+            words = f"the local cloud filters entries by resource and labels alone: {text[at:].strip()}"
             raise ApiError("UNIMPLEMENTED", words)
         found.append((test[1], test[2]))
         at = test.end()
     return found
 
 
-def _passes(resource: dict[str, Any], tests: list[tuple[str, str]]) -> bool:
-    fields = {"type": resource["type"]} | {f"labels.{k}": v for k, v in resource["labels"].items()}
+def _passes(entry: Entry, tests: list[tuple[str, str]]) -> bool:
+    resource = entry["resource"]
+    fields = {"resource.type": resource["type"]}
+    fields |= {f"resource.labels.{key}": value for key, value in resource["labels"].items()}
+    fields |= {f"labels.{key}": value for key, value in entry.get("labels", {}).items()}
     return all(fields.get(name) == value for name, value in tests)
 
 

@@ -114,6 +114,38 @@ manager.disable_secret_version(name=made.name)
     ]
 
 
+def test_what_deploy_may_not_do_is_named_with_its_mend(look: Any, program: Any) -> None:
+    who = "workflow-deploy@test-project.iam.gserviceaccount.com"
+    found = look("rights", serving_bucket="gs://doctor-deploys")
+    assert {one["state"] for one in found} == {"failed"}, "there is no such bucket"
+    google = """
+from google.cloud import storage
+bucket = storage.Client().create_bucket("doctor-deploys")
+policy = bucket.get_iam_policy(requested_policy_version=3)
+policy.version = 3
+policy.bindings.append({"role": "roles/storage.objectUser", "members": {"serviceAccount:%s"}})
+bucket.set_iam_policy(policy)
+"""
+    program(google % who)
+    found = look("rights", serving_bucket="gs://doctor-deploys")
+    assert [one["found"] for one in found] == [
+        f"{who} has no {role} on project test-project"
+        for role in ("roles/aiplatform.user", "roles/logging.viewer")
+    ]
+    assert found[0]["mend"] == (
+        "gcloud projects add-iam-policy-binding test-project --role roles/aiplatform.user"
+        f" --member serviceAccount:{who}"
+    )
+
+
+def test_each_flow_s_endpoint_is_looked_at(look: Any) -> None:
+    found = look("endpoints")
+    assert [(one["state"], one["found"]) for one in found] == [
+        ("ok", f"{name} · {name}-tests, which deploy makes · nothing deployed yet")
+        for name in ("linnerud", "recommender")
+    ]
+
+
 def test_a_missing_table_is_named(look: Any) -> None:
     [found] = look("tables")
     assert found["state"] == "failed"

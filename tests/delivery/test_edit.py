@@ -5,12 +5,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from delivery import ab, branch, command, edit, history, person, promote, pull, releases, rollback
+from delivery import (
+    ab,
+    branch,
+    command,
+    declared,
+    edit,
+    history,
+    person,
+    promote,
+    pull,
+    releases,
+    rollback,
+    settings,
+)
 from delivery.proposal import Proposal
 from delivery.proposal import bring as propose
 from delivery.releases import Release
+from delivery.settings import Settings
 from flows.errors import InputError
 from localcloud.github import GitHub
 from tests.delivery import evidence
@@ -204,6 +219,59 @@ def test_a_release_pull_request_beside_it_is_named(github: Hub, verb: Verb) -> N
     assert github.person.get_pull(rival.number).mergeable is False
     propose(github.app, wanted)
     assert github.person.get_pull(rival.number).mergeable is True
+
+
+@pytest.fixture
+def production(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings whose local environment takes what staging has released."""
+    own = settings.load()
+    staging, local = own.environments["staging"], own.environments["local"]
+    taking = {"staging": staging.model_store}
+    places = {"staging": staging, "local": msgspec.structs.replace(local, origins=taking)}
+    changed = msgspec.structs.replace(own, environments=places)
+    monkeypatch.setattr(settings, "load", lambda: changed)
+    return changed
+
+
+def staged(github: Hub, version: str) -> str:
+    """What staging has released, as its file says it."""
+    said = text(version).replace("retrain-local-models", "acme-models-staging")
+    github._write("main", releases.path("staging", "recommender"), said)
+    return said
+
+
+def test_another_environment_s_champion_is_released_as_it_is(
+    github: Hub, verb: Verb, production: Settings, tmp_path: Path
+) -> None:
+    said = releases.parse(staged(github, NEWER), "staging")
+    assert said
+    code, _, err = verb(promote, "--from", "staging")
+    assert code == 0, err
+    becomes = releases.parse(github.text(BRANCH), "local")
+    assert becomes
+    assert becomes.shares == {CHAMPION: 90, NEWER: 10}
+    assert becomes.challenger
+    assert becomes.challenger.model == said.champion.model
+    found = only(github)
+    assert "It is champion in `staging`, and released as it is" in found.body
+    assert "`./scripts/promote recommender --from staging --environment local`" in found.body
+    (tmp_path / PATH).parent.mkdir(parents=True)
+    (tmp_path / PATH).write_text(releases.write(becomes))
+    assert declared.read(tmp_path, PATH, production, ["recommender"]).release == becomes
+    alone = msgspec.structs.replace(production.environments["local"], origins={})
+    foreign = msgspec.structs.replace(production, environments={"local": alone})
+    with pytest.raises(InputError, match=rf"^{PATH}:13: \[challenger\] manifest = 's3://acme-models-st"):
+        declared.read(tmp_path, PATH, foreign, ["recommender"])
+
+
+@pytest.mark.usefixtures("production")
+def test_what_is_not_promoted_is_said(github: Hub, verb: Verb) -> None:
+    code, _, err = verb(promote, "--from", "staging")
+    assert (code, github.pulls()) == (2, [])
+    assert "releases/staging/recommender.toml: nothing is released" in err
+    code, _, err = verb(promote, "--from", "local")
+    assert code == 2
+    assert "'local' takes no models of 'local'\n  mend: promotes_from = \"local\" below" in err
 
 
 @pytest.fixture

@@ -50,8 +50,8 @@ def test_each_secret_is_for_those_who_use_it() -> None:
     release = grants.account(LOCAL, grants.RELEASE)
     assert secrets_of(release) == {named.s3_reader, named.github_release}
     assert secrets_of(grants.account(LOCAL, grants.DEPLOY)) == {named.s3_deploy}
-    for submitter in (grants.TRAIN, grants.TICK):
-        assert secrets_of(grants.account(LOCAL, submitter)) == set()
+    assert secrets_of(grants.account(LOCAL, grants.TICK)) == {named.github_release}
+    assert secrets_of(grants.account(LOCAL, grants.TRAIN)) == set()
 
 
 def test_only_those_who_submit_may_act_as_the_pipeline_s_account() -> None:
@@ -120,6 +120,16 @@ def test_nobody_deletes_or_lists_models() -> None:
         actions = [action for one in (statement, *more) for action in one["Action"]]
         assert not [one for one in actions if "Delete" in one or "List" in one]
         assert ("s3:PutObject" in statement["Action"]) == (who == "s3_writer")
+
+
+def test_what_may_be_promoted_from_elsewhere_is_read_there() -> None:
+    origins = {"staging": "s3://acme-models-staging", "shared": LOCAL.model_store}
+    promoting = msgspec.structs.replace(LOCAL, origins=origins)
+    for who in ("s3_reader", "s3_writer", "s3_deploy"):
+        usual, found = (grants.s3_policy(one, who)["Statement"] for one in (LOCAL, promoting))
+        [more] = [one for one in found if one not in usual]
+        assert more["Action"] == ["s3:GetObject"]
+        assert more["Resource"] == "arn:aws:s3:::acme-models-staging/models/*"
 
 
 def test_deploy_writes_the_environment_s_channels_alone() -> None:

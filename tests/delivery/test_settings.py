@@ -104,6 +104,25 @@ def test_web_identity_needs_no_secret(tmp_path: Path) -> None:
     assert production.secrets.s3_reader is None
 
 
+FROM_STAGING = 'promotes_from = "staging"\ntrain = true'
+
+
+def test_models_come_from_where_an_environment_says(tmp_path: Path) -> None:
+    found = load(written(tmp_path, "train = true", FROM_STAGING))
+    assert found.environment("production").origins == {"staging": "s3://acme-models-staging"}
+    assert found.environment("staging").origins == {}
+    nowhere = FROM_STAGING.replace("staging", "nowhere")
+    assert "promotes_from = 'nowhere' is not an" in refusal(written(tmp_path, "train = true", nowhere))
+
+
+def test_models_go_round_in_no_circle(tmp_path: Path) -> None:
+    path = written(tmp_path, "train = true", FROM_STAGING)
+    staging = 'model_store = "s3://acme-models-staging"'
+    back = f'{staging}\npromotes_from = "production"'
+    path.write_text(path.read_text().replace(staging, back))
+    assert "promotes_from goes round in a circle" in refusal(path)
+
+
 def _only(path: Path, name: str) -> str:
     return f"[environments.{name}]" + path.read_text().split(f"[environments.{name}]")[1]
 

@@ -37,6 +37,11 @@ def look(repository: Any, branch: str, path: str) -> Branches:
     return Branches(branch, path, main, _text(repository, path, main), own, own_text)
 
 
+def text_on_main(repository: Any, path: str) -> str | None:
+    """A file as main has it now; None where it is not there."""
+    return _text(repository, path, MAIN)
+
+
 def head(repository: Any, branch: str) -> str | None:
     """The branch's commit; None where there is no such branch."""
     from github import UnknownObjectException

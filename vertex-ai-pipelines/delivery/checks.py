@@ -16,7 +16,7 @@ from delivery import (
     grants,
     image,
     provenance,
-    releases,
+    release_checks,
     schedule,
     serving_checks,
     settings,
@@ -74,14 +74,6 @@ def apart(environment: Environment) -> Iterator[Finding]:
         yield Finding("project", "failed", what, "a project where nothing is released", mend)
     if not shared:
         yield Finding("project", "ok", f"{environment.project} · nothing is released there")
-
-
-def released(environment: Environment) -> Iterator[Finding]:
-    """What releases/ declares for this environment."""
-    for name in config.names():
-        found = releases.read(ROOT / releases.path(environment.name, name))
-        shown = f"{found.champion.version} at {found.champion.traffic} %" if found else "nothing yet"
-        yield Finding("release", "ok", f"{name} · {shown}")
 
 
 def tables(environment: Environment) -> Iterator[Finding]:
@@ -244,7 +236,7 @@ HERE: dict[str, Check] = {
     "components": fits,
     "pipeline": golden,
     "project": apart,
-    "release": released,
+    "release": release_checks.released,
     "bucket": model_store,
     "caller": caller,
 }

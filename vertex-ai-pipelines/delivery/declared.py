@@ -24,6 +24,7 @@ class Declared(NamedTuple):
     flow: str
     release: Release
     text: str = ""
+    origins: tuple[str, ...] = ()  # environments whose models it may name besides its own
 
     @property
     def file(self) -> str:
@@ -61,8 +62,9 @@ def read(root: Path, name: str, found: Settings, flows: list[str]) -> Declared:
     text = _text(root, name)
     release = releases.parse(text, name)
     assert release is not None
-    one = Declared(environment, flow, release, text)
-    _check_places(one, found.environment(environment).model_store)
+    at = found.environment(environment)
+    one = Declared(environment, flow, release, text, tuple(at.origins))
+    _check_places(one, [at.model_store, *at.origins.values()])
     return one
 
 
@@ -70,7 +72,7 @@ def manifest(one: Declared, entry: Entry, store: ModelStore) -> Manifest:
     """The manifest of a declared model. Raises RetrainError where the store has not what is declared."""
     role = next(role for role, other in one.roles() if other == entry)
     try:
-        found = store.manifest(_candidate(one, entry))
+        found = store.manifest(_candidate(one, entry), one.origins)
     except RetrainError as error:
         raise RetrainError(f"{one.at(role, 'manifest')} {error.what}", error.mend) from None
     if found.image != entry.image:
@@ -79,13 +81,13 @@ def manifest(one: Declared, entry: Entry, store: ModelStore) -> Manifest:
     return found
 
 
-def _check_places(one: Declared, model_store: str) -> None:
+def _check_places(one: Declared, model_stores: list[str]) -> None:
+    places = tuple(f"{store}/models/{one.flow}/" for store in model_stores)
     for role, entry in one.roles():
-        expected = f"{model_store}/models/{one.flow}/"
-        if not entry.manifest.startswith(expected):
+        if not entry.manifest.startswith(places):
             raise InputError(
                 f"{one.at(role, 'manifest')} manifest = '{entry.manifest}',"
-                f" expected one below {expected}",
+                f" expected one below {' or '.join(places)}",
                 TAKE,
             )
 

@@ -13,13 +13,15 @@ from flows.config import Serving
 class Told:
     """What the body tells beside the change: `evidence`, Markdown, and the `command` that asks for it.
 
-    `rival` is the number of the open release pull request, with its candidate.
+    `rival` is the number of the open release pull request, with its candidate; `note` is what else
+    there is to say, Markdown.
     """
 
     serving: Serving
     evidence: str
     command: str
     rival: tuple[int, Candidate] | None = None
+    note: str = ""
 
 
 def title(change: Change) -> str:
@@ -43,6 +45,7 @@ def body(change: Change, told: Told) -> str:
     """The pull request's body. Its last line is the mark's."""
     parts = [
         merging(change, told.serving),
+        told.note,
         _shares(change),
         told.evidence and f"### Evidence\n\n{told.evidence}",
         "### How to undo it",
@@ -113,7 +116,7 @@ def _conflict(told: Told) -> str:
     """What heals either pull request where the flow's release pull request changes the file, too."""
     heals = f"`{told.command}` brings this one to main's head, or says why not."
     if told.rival is None:
-        return f"Somebody has changed the same file on main: {heals}"
+        return f"Then main's file has changed meanwhile: {heals}"
     number, candidate = told.rival
     start = (
         f"gh workflow run release-pr.yml -f environment={candidate.environment}"

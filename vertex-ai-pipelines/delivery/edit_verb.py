@@ -20,11 +20,12 @@ from flows import config
 from flows.config import Serving
 
 
-def parser(name: str, doc: str | None) -> argparse.ArgumentParser:
-    """The command line that all of them have."""
+def parser(name: str, doc: str | None, *environment: str) -> argparse.ArgumentParser:
+    """The command line that all of them have; `environment` are further names of that option."""
     main = argparse.ArgumentParser(prog=f"./scripts/{name}", description=doc)
     main.add_argument("flow", metavar="FLOW", help="which flow")
-    main.add_argument("--environment", "--env", default="", help="(default: settings.toml's)")
+    names = ("--environment", "--env", *environment)
+    main.add_argument(*names, dest="environment", default="", help="(default: settings.toml's)")
     main.add_argument("--dry-run", action="store_true", help="print the diff, and change nothing")
     main.add_argument("--json", action="store_true", help="print one JSON object last")
     return main
@@ -69,11 +70,13 @@ class Asked:
         since = proof.since(repository, path)
         return proof.gather(self.environment, target, since, present)
 
-    def told(self, repository: Any, change: Change, found: Proof | None, command: str) -> str:
+    def told(
+        self, repository: Any, change: Change, found: Proof | None, command: str, note: str = ""
+    ) -> str:
         """The pull request's body, with the evidence that was `found`."""
         shown = proof.shown(found, change.current, self.serving) if found and change.current else ""
         rival = _rival(repository, change)
-        return edit_body.body(change, Told(self.serving, shown, self.whole(command), rival))
+        return edit_body.body(change, Told(self.serving, shown, self.whole(command), rival, note))
 
 
 def carry_out(
@@ -81,13 +84,14 @@ def carry_out(
     change: Callable[[Release | None], Release],
     command: str,
     arguments: argparse.Namespace,
+    note: str = "",
 ) -> int:
     """Make the edit as a pull request in the person's name, or print it."""
     repository = person.repository(asked.settings.repository)
 
     def tell(one: Change) -> str:
         found = asked.proof(repository, one, datetime.now(UTC))
-        return asked.told(repository, one, found, command)
+        return asked.told(repository, one, found, command, note)
 
     wanted = asked.edit(change, tell, command)
     with access.named(f"{asked.settings.repository}, {wanted.branch}", wanted.again):

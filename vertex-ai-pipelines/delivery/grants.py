@@ -120,6 +120,9 @@ def _released(environment: Environment) -> list[Grant]:
         # tick.yml: submits what is due, and reports what ended with its last log lines.
         *_submits(tick, environment),
         Grant(tick, "roles/logging.viewer", "project", project),
+        # It proposes the next share where the evidence is good, as the release App.
+        Grant(tick, "roles/monitoring.viewer", "project", project),
+        Grant(tick, READS, "secret", secrets.github_release),
         # It ends stand-bys, one roll-out at a time.
         Grant(tick, WRITES, "bucket", serving, f"projects/_/buckets/{serving}/objects/locks/"),
         # release-pr.yml: looks at the job and who built its image, reads the model, writes to GitHub as
@@ -199,11 +202,14 @@ def registry_name(environment: Environment) -> str:
 def s3_policy(environment: Environment, who: S3User = "s3_reader") -> dict[str, Any]:
     """The AWS policy of those whose key the secret `who` holds: nobody deletes or lists.
 
-    Deploy reads models, and writes the environment's channels.
+    Models that may be promoted from elsewhere are read there; deploy also writes channels.
     """
     reads, bucket = ["s3:GetObject"], f"arn:aws:s3:::{environment.bucket}"
     actions = {"s3_writer": [*reads, "s3:PutObject", "s3:AbortMultipartUpload"]}.get(who, reads)
     allowed = [(actions, f"{bucket}/models/*")]
+    origins = {store.removeprefix("s3://") for store in environment.origins.values()}
+    others = sorted(origins - {environment.bucket})
+    allowed += [(reads, f"arn:aws:s3:::{one}/models/*") for one in others]
     if who == "s3_deploy":
         allowed.append(([*reads, "s3:PutObject"], f"{bucket}/channels/{environment.name}/*"))
     statements = [{"Effect": "Allow", "Action": some, "Resource": where} for some, where in allowed]

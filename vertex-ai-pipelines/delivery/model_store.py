@@ -1,6 +1,7 @@
 """The environment's model store, as a release reads it: a manifest, and the files that it names."""
 
 import sys
+from collections.abc import Sequence
 from typing import Protocol
 
 from delivery.candidate import Candidate
@@ -26,11 +27,15 @@ class ModelStore:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
 
-    def manifest(self, candidate: Candidate) -> Manifest:
-        """The candidate's manifest. Raises RetrainError where it is not what the candidate claims."""
+    def manifest(self, candidate: Candidate, origins: Sequence[str] = ()) -> Manifest:
+        """The candidate's manifest; it may be of one of the environments `origins`, too.
+
+        Raises RetrainError where it is not what the candidate claims.
+        """
         found = self._read(candidate.key, candidate.sha256, candidate.manifest)
         for field in ("flow", "version", "environment"):
-            if getattr(found, field) != getattr(candidate, field):
+            more = origins if field == "environment" else ()
+            if getattr(found, field) not in (getattr(candidate, field), *more):
                 raise RetrainError(
                     f"{candidate.manifest}: its {field} is '{getattr(found, field)}',"
                     f" expected '{getattr(candidate, field)}'",

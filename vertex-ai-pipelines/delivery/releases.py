@@ -35,6 +35,11 @@ class Model(Table):
     sha256: Sha256
     image: Image
 
+    @property
+    def bucket(self) -> str:
+        """The bucket of the model store that has it."""
+        return self.manifest.split("/")[2]
+
 
 class Entry(Model):
     """A model version with its share of the traffic, in percent."""

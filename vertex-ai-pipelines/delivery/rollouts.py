@@ -92,10 +92,9 @@ class Rollouts:
         if one.environment not in self._stores:
             self._stores[one.environment] = access.deployer(environment)
         client = self._stores[one.environment]
-        store = ModelStore(Bucket(client, environment.bucket))
 
         @functools.cache
         def manifest(entry: Entry) -> Manifest:
-            return declared.manifest(one, entry, store)
+            return declared.manifest(one, entry, ModelStore(Bucket(client, entry.bucket)))
 
         return Rolling(environment, target, client, manifest)

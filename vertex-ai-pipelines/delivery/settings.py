@@ -76,6 +76,8 @@ class Environment(Table):
     deploy `s3_deploy_role`, which also writes the channels.
     With `ends_at`, what is trained here is only measured, against what `champions` (another
     environment) has released.
+    Models of the environment `promotes_from`, and of that one's in turn, may be released here, too:
+    `origins` has their model stores by name.
     A request to an endpoint takes `request_seconds` at most (Vertex AI's limit): a model that has lost
     its traffic is undeployed after that.
     `builder` makes the images; those of "files" hold the flows alone, without base and packages.
@@ -101,6 +103,8 @@ class Environment(Table):
     train: bool = True
     ends_at: Literal["evaluate"] | None = None
     champions: str | None = None
+    promotes_from: str | None = None
+    origins: dict[str, str] = {}
     attest: Literal["off", "github", "kms"] = "off"
     builder: Literal["docker", "buildah", "files"] = "docker"
     attest_key: str | None = None
@@ -172,23 +176,41 @@ def load(path: Path = ROOT / "settings.toml") -> Settings:
         raise InputError(f"{where}: it has no environment", "add a table [environments.NAME]")
     environments = {name: _environment(name, table, where) for name, table in toml.environments.items()}
     for environment in environments.values():
-        if environment.champions not in (None, *environments):
-            raise InputError(
-                f"{where} [environments.{environment.name}]: champions = '{environment.champions}'"
-                " is not an environment",
-                f"name one of: {', '.join(environments)}",
-            )
+        for key in ("champions", "promotes_from"):
+            if getattr(environment, key) not in (None, *environments):
+                raise InputError(
+                    f"{where} [environments.{environment.name}]: {key} ="
+                    f" '{getattr(environment, key)}' is not an environment",
+                    f"name one of: {', '.join(environments)}",
+                )
     return Settings(
         repository=toml.repository,
-        environments=environments,
+        environments={
+            name: msgspec.structs.replace(one, origins=_origins(one, environments, where))
+            for name, one in environments.items()
+        },
         default_flow=toml.default_flow,
         default_environment=toml.default_environment,
     )
 
 
+def _origins(one: Environment, all_: dict[str, Environment], where: str) -> dict[str, str]:
+    """The model stores of the environments that `one` gets models from, the nearest first."""
+    found, source = dict[str, str](), one.promotes_from
+    while source:
+        if source in (one.name, *found):
+            raise InputError(
+                f"{where} [environments.{one.name}]: promotes_from goes round in a circle",
+                "models are promoted in one direction, for example staging to production",
+            )
+        found[source] = all_[source].model_store
+        source = all_[source].promotes_from
+    return found
+
+
 def _environment(name: str, table: dict[str, Any], where: str) -> Environment:
     where = f"{where} [environments.{name}]"
-    environment = convert({**table, "name": name}, Environment, where)
+    environment = convert({**table, "name": name, "origins": {}}, Environment, where)
     _check_shapes(msgspec.to_builtins(environment), where)
     _check_needs(environment, where)
     named = {key: name for key, name in msgspec.to_builtins(environment.secrets).items() if name}

@@ -57,7 +57,7 @@ class Attester:
         """Its trusted root."""
         return (trusted_root.public if self.is_public else trusted_root.private)(self.store)
 
-    def bundle(self, said: bytes | None = None, more: Sequence[str] = ()) -> dict[str, Any]:
+    def bundle(self, said: bytes | None = None) -> dict[str, Any]:
         """What attests that this run has built the image, or `said`."""
         key = ec.generate_private_key(ec.SECP256R1())
         said = said or json.dumps(self.statement()).encode()
@@ -77,10 +77,10 @@ class Attester:
             material["timestampVerificationData"] = {"rfc3161Timestamps": [self.stamp(signature)]}
         return {"mediaType": KIND, "verificationMaterial": material, "dsseEnvelope": envelope}
 
-    def statement(self, names: Sequence[str] = (Shelf.name,)) -> dict[str, Any]:
+    def statement(self, names: Sequence[str] = (Shelf.name,), digest: str = DIGEST) -> dict[str, Any]:
         """What GitHub's action says of the image under each of the names."""
-        said = json.loads(statement.made(Shelf.name, DIGEST))
-        said["subject"] = [{"name": name, "digest": {"sha256": DIGEST[7:]}} for name in names]
+        said = json.loads(statement.made(Shelf.name, digest))
+        said["subject"] = [{"name": name, "digest": {"sha256": digest[7:]}} for name in names]
         return dict(said)
 
     def stamp(self, signature: bytes) -> dict[str, str]:

@@ -2,13 +2,15 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from delivery import bundle, provenance, referrers, roots, settings
+from delivery import bundle, image, provenance, referrers, roots, settings
+from delivery.image import Origin
 from delivery.provenance import UnsaidError, UnvouchedError
 from delivery.settings import Environment
 from flows.errors import InputError, RetrainError
@@ -91,6 +93,26 @@ def test_what_is_built_has_no_tag_before_github_has_attested_it(attester: Attest
         provenance.attest(PRODUCTION, shelf, DIGEST)
     assert list(shelf.manifests) == [DIGEST]
     assert provenance.reusable(PRODUCTION, shelf, DIGEST) is False
+
+
+def test_an_image_has_its_tags_once_github_has_attested_it(attester: Attester) -> None:
+    """As `./scripts/build` is called twice, before and after the action."""
+    shelf, commit = Shelf(), "a" * 40
+
+    def publish(*bundles: dict[str, Any]) -> tuple[str, bool]:
+        given = [json.dumps(one).encode() for one in bundles]
+        says = partial(provenance.attest, PRODUCTION, shelf, bundles=given)
+        origin = Origin(partial(provenance.reusable, PRODUCTION, shelf), says)
+        return image.publish(shelf, ROOT, "base", commit, origin=origin)
+
+    with pytest.raises(UnsaidError) as caught:
+        publish()
+    assert all(name.startswith("sha256:") for name in shelf.manifests)
+    made = caught.value.digest
+    said = attester.statement(digest=made)
+    assert publish(attester.bundle(json.dumps(said).encode())) == (made, True)
+    assert {commit, made} < shelf.manifests.keys()
+    assert publish() == (made, False)
 
 
 def test_a_bundle_of_another_image_is_not_put_beside_this_one(attester: Attester) -> None:

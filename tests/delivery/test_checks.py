@@ -284,7 +284,7 @@ answer = [client.get_public_key(name=f"{made}/cryptoKeyVersions/{n}").pem for n 
 
 @pytest.mark.parametrize(
     ("private", "said"),
-    [(True, "need Enterprise Cloud: acme/models is private"), (False, "acme/models is public")],
+    [(True, "needs Enterprise Cloud: acme/models is private"), (False, "acme/models is public")],
 )
 def test_without_attestation_the_plan_s_ways_are_told(
     monkeypatch: pytest.MonkeyPatch, private: bool, said: str

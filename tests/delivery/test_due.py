@@ -244,8 +244,9 @@ def test_where_images_are_attested_train_builds_those_of_all_flows(flows: list[s
 
 def test_train_builds_what_due_says() -> None:
     workflow = yaml.safe_load((ROOT / ".github/workflows/train.yml").read_text())
-    [build] = [
+    [build, tag] = [
         one for one in workflow["jobs"]["image"]["steps"] if "./scripts/build" in one.get("run", "")
     ]
     assert build["env"]["FLOWS"] == "${{ steps.due.outputs.images }}"
     assert build["if"] == "steps.due.outputs.images != '[]'"
+    assert tag["env"].items() >= build["env"].items()

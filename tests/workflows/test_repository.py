@@ -45,6 +45,25 @@ def test_ci_builds_the_whole_image_whatever_the_default_environment_is() -> None
     assert settings.load().environment(named.strip('"')).builder == "docker"
 
 
+def test_what_is_built_is_attested_before_it_has_a_tag_and_nothing_else_is() -> None:
+    files = [path.stem for path in (GITHUB / "workflows").iterdir()]
+    jobs = {f"{name}.{key}": job for name in files for key, job in workflow(name)["jobs"].items()}
+    may = [name for name, job in jobs.items() if "attestations" in job.get("permissions", {})]
+    assert may == ["train.image"]
+    steps = jobs["train.image"]["steps"]
+    places = {step["id"]: place for place, step in enumerate(steps) if "id" in step}
+    attest, tag = steps[places["build"] + 1 : places["build"] + 3]
+    assert attest["id"] == "attest"
+    assert attest["uses"].startswith("actions/attest-build-provenance@")
+    assert attest["with"] == {"subject-checksums": "${{ steps.build.outputs.subjects }}"}
+    assert attest["if"] == tag["if"] == "steps.build.outputs.subjects != ''"
+    assert tag["env"]["BUNDLE"] == "${{ steps.attest.outputs.bundle-path }}"
+    assert (steps[places["build"]]["run"].split()[-1], tag["run"].split()[-2:]) == (
+        "--github-output",
+        ['--attested="$BUNDLE"', "--push"],
+    )
+
+
 def test_every_queue_is_one_file_s() -> None:
     groups = [workflow(path.stem)["concurrency"]["group"] for path in (GITHUB / "workflows").iterdir()]
     assert len({re.split(r"\$\{\{", group)[0].lower() for group in groups}) == len(groups)

@@ -2,10 +2,13 @@
 
 import argparse
 import json
+import os
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
@@ -13,12 +16,15 @@ from delivery import builder as engines
 from delivery import context, image, kept, provenance, sbom, settings
 from delivery.builder import Builder
 from delivery.command import run
+from delivery.due import OUTPUT
 from delivery.git import head
+from delivery.provenance import UnsaidError
 from delivery.registry import Registry
 from delivery.settings import Environment
 from flows import config
 from flows.errors import InputError, RetrainError
 
+SUBJECTS = Path(".local") / "subjects.txt"  # digests and names, as sha256sum writes them
 ALONE = "the image holds its files alone, without base and packages"
 
 
@@ -37,6 +43,12 @@ def parser() -> argparse.ArgumentParser:
     )
     does.add_argument("--print", action="store_true", help="list the files that the image holds")
     main.add_argument("--json", action="store_true", help="print one JSON object an image")
+    main.add_argument("--attested", type=Path, help="the bundle in which GitHub attests what was built")
+    main.add_argument(
+        "--github-output",
+        action="store_true",
+        help="set the step's output `subjects`: a file that names what GitHub has to attest, if any",
+    )
     return main
 
 
@@ -52,26 +64,39 @@ def main(argv: list[str]) -> int:
     environment = settings.load().environment(asked or "") if is_of_one else None
     builder = _builder(environment, arguments)
     groups = [arguments.group] if arguments.flows is None else groups_of(arguments.flows)
-    done = [group for group in groups if _build(group, environment, builder, arguments)]
+    unsaid = list[UnsaidError]()
+    done = [group for group in groups if _build(group, environment, builder, arguments, unsaid)]
+    if arguments.github_output:
+        _tell(unsaid)
+    elif unsaid:
+        raise unsaid[0]
     return 0 if done or arguments.flows == [] else 1
 
 
-def publish(environment: Environment, group: str, builder: Builder | None = None) -> tuple[str, bool]:
+def publish(
+    environment: Environment,
+    group: str,
+    builder: Builder | None = None,
+    bundles: Sequence[bytes] = (),
+) -> tuple[str, bool]:
     """This commit's image of `group` in the environment's registry, made where it lacks that content.
 
-    Its digest, and whether it is new. Raises InputError for what must not get into an image.
+    Its digest, and whether it is new; `bundles` are GitHub's word on who built it. Raises UnsaidError
+    where that is wanted and not there, InputError for what must not get into an image.
     """
     builder = _at(environment, group, builder or Builder(environment.builder))
     engines.check(settings.ROOT, builder)
     with _alone(group, builder):
-        return _published(environment, group, builder)
+        return _published(environment, group, builder, bundles)
 
 
-def _published(environment: Environment, group: str, builder: Builder) -> tuple[str, bool]:
+def _published(
+    environment: Environment, group: str, builder: Builder, bundles: Sequence[bytes]
+) -> tuple[str, bool]:
     registry = Registry(f"{environment.artifact_registry}/{group}")
     origin = image.Origin(
         partial(provenance.reusable, environment, registry),
-        partial(provenance.attest, environment, registry),
+        partial(provenance.attest, environment, registry, bundles=bundles),
     )
     digest, new = image.publish(registry, settings.ROOT, group, head(settings.ROOT), builder, origin)
     if builder.is_whole:
@@ -135,11 +160,19 @@ def _without(missing: str) -> engines.Kind:
 
 
 def _build(
-    group: str, environment: Environment | None, builder: Builder, arguments: argparse.Namespace
+    group: str,
+    environment: Environment | None,
+    builder: Builder,
+    arguments: argparse.Namespace,
+    unsaid: list[UnsaidError],
 ) -> bool:
     """Build one image and say so; False for a group that some flow names and that there is not."""
     try:
-        digest, new = _made(group, environment if arguments.push else None, builder)
+        digest, new = _made(group, environment if arguments.push else None, builder, arguments.attested)
+    except UnsaidError as error:
+        unsaid.append(error)
+        print(f"image         {group}@{error.digest[:19]}… · new, no tag before it is attested")
+        return True
     except InputError as error:
         if arguments.flows is None:
             raise
@@ -153,10 +186,21 @@ def _build(
     return True
 
 
-def _made(group: str, environment: Environment | None, builder: Builder) -> tuple[str, bool]:
+def _tell(unsaid: list[UnsaidError]) -> None:
+    """For the step that has GitHub attest them: the file; nothing where there is nothing to attest."""
+    path = settings.ROOT / SUBJECTS
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(f"{one.digest.removeprefix('sha256:')}  {one.name}\n" for one in unsaid))
+    with Path(os.environ[OUTPUT]).open("a") as file:
+        file.write(f"subjects={SUBJECTS if unsaid else ''}\n")
+
+
+def _made(
+    group: str, environment: Environment | None, builder: Builder, attested: Path | None = None
+) -> tuple[str, bool]:
     """The image in the environment's registry, or without one on this machine: digest, newness."""
     if environment:
-        return publish(environment, group, builder)
+        return publish(environment, group, builder, _bundles(attested) if attested else ())
     engines.check(settings.ROOT, builder)
     with _alone(group, builder):
         made = image.make(settings.ROOT, group, builder)
@@ -164,6 +208,15 @@ def _made(group: str, environment: Environment | None, builder: Builder) -> tupl
             folder = image.save(made, settings.ROOT, group)
             print(f"layout        oci:{folder.relative_to(settings.ROOT)}", file=sys.stderr)
     return made.digest, False
+
+
+def _bundles(path: Path) -> list[bytes]:
+    """What attests: one bundle a line. Raises InputError for a file that is not there."""
+    try:
+        return [line for line in path.read_bytes().splitlines() if line.strip()]
+    except OSError as error:
+        what = f"--attested={path}: {error.strerror}"
+        raise InputError(what, "it is the output bundle-path of the step that attests") from None
 
 
 def _alone(group: str, builder: Builder) -> AbstractContextManager[None]:

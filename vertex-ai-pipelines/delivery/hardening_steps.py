@@ -12,6 +12,7 @@ Breaks = Iterator[tuple[int, str, str]]
 # Third-party actions: the version, and the commit that its tag names. Who takes a newer one in looks
 # at it, and writes it here.
 ACTIONS = {
+    "actions/attest-build-provenance": ("v4.1.0", "a2bbfa25375fe432b6a289bc6b6cd05ecd0c4c32"),
     "actions/cache": ("v5.0.5", "27d5ce7f107fe9357f9df03efb73ab90386fccae"),
     "actions/checkout": ("v7.0.1", "3d3c42e5aac5ba805825da76410c181273ba90b1"),
     "actions/setup-python": ("v7.0.0", "5fda3b95a4ea91299a34e894583c3862153e4b97"),

@@ -25,7 +25,12 @@ class UnvouchedError(RetrainError):
 
 
 class UnsaidError(RetrainError):
-    """An image that has been built, and that GitHub has still to attest; no tag is on it."""
+    """An image that is in the registry, and that GitHub has still to attest; no tag is on it."""
+
+    def __init__(self, name: str, digest: str) -> None:
+        self.name, self.digest = name, digest
+        what = f"{name}@{digest}: GitHub has not attested it"
+        super().__init__(what, "train.yml's next steps have it attested, and give --attested")
 
 
 def attest(
@@ -42,8 +47,7 @@ def attest(
     elif environment.attest == "github" and bundles:
         _attach(environment, registry, digest, bundles, "GitHub")
     elif environment.attest == "github":
-        what = f"{registry.name}@{digest}: GitHub has not attested it"
-        raise UnsaidError(what, "train.yml's next steps have it attested, and give --attested")
+        raise UnsaidError(registry.name, digest)
 
 
 def _attach(

@@ -81,7 +81,8 @@ class Environment(Table):
     A request to an endpoint takes `request_seconds` at most (Vertex AI's limit): a model that has lost
     its traffic is undeployed after that.
     `builder` makes the images; those of "files" hold the flows alone, without base and packages.
-    With attest = "kms", train.yml signs with `attest_key` that it has built an image.
+    With attest = "kms", train.yml signs with `attest_key` that it has built an image; with "github", it
+    has GitHub attest that.
     """
 
     name: str
@@ -253,11 +254,6 @@ def _check_attest(environment: Environment, where: str) -> None:
         raise InputError(
             f"{where}: attest = '{environment.attest}', but branches build their images themselves",
             "leave attest out where ends_at is set: nothing is released there",
-        )
-    if environment.attest == "github":
-        raise InputError(
-            f"{where}: attest = 'github' is not there yet: nothing here checks GitHub's attestations",
-            "write 'kms', which works in every plan of GitHub, or 'off'",
         )
     if environment.attest == "kms" and not environment.attest_key:
         raise InputError(f"{where}: attest = 'kms' needs attest_key", f"write {SHAPES['attest_key'][1]}")

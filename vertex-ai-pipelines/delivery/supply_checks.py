@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from delivery import federation, grants, settings, trust
+from delivery import federation, grants, roots, settings, statement, trust
 from delivery.finding import Finding
+from delivery.grants import Repository
 from delivery.kms import Kms
+from delivery.roots import Root
 from delivery.settings import Environment
 from delivery.trust import TrustedKey
-from flows.errors import RetrainError
+from flows.errors import InputError, RetrainError
 
 SOON = timedelta(days=30)  # before a key's end that is worth a note
 
@@ -22,21 +24,68 @@ def attested(environment: Environment) -> Iterator[Finding]:
         yield Finding("attest", "note", what, "provenance of every image", plan_allows())
     elif environment.attest == "kms":
         yield from _key(environment)
+    else:
+        yield from _github(environment)
 
 
 def plan_allows() -> str:
-    """What may stand in `attest`, and what the repository's plan would allow besides."""
-    own = (
-        'attest = "kms" in settings.toml works in every plan of GitHub; its own attestations, which are'
-    )
+    """What may stand in `attest`, by the repository's plan."""
+    own = 'attest = "kms" in settings.toml works in every plan of GitHub; "github", which keeps no key,'
     name = settings.load().repository
     try:
         is_private = federation.is_private(name)
     except RetrainError:
-        return f"{own} not served yet, need a public repository or Enterprise Cloud"
+        return f"{own} needs a public repository or Enterprise Cloud"
     if is_private:
-        return f"{own} not served yet, need Enterprise Cloud: {name} is private"
-    return f"{own} not served yet, need nothing more: {name} is public"
+        return f"{own} needs Enterprise Cloud: {name} is private"
+    return f"{own} works as well: {name} is public"
+
+
+def _github(environment: Environment) -> Iterator[Finding]:
+    """The trusted roots, that they are of the kind that signs here, and whose workflow counts."""
+    name = settings.load().repository
+    is_private, real = federation.is_private(name), federation.repository(name)
+    if is_private:
+        what = f"{name} is private: GitHub attests nothing there but in Enterprise Cloud"
+        yield Finding("attest", "note", what, "a plan that may", 'elsewhere, attest = "kms"')
+    yield from _numbers(environment, real)
+    try:
+        found = [root for root in roots.read(environment) if root.is_logged != is_private]
+    except InputError as error:
+        yield Finding("attest", "failed", error.what, "Sigstore's trusted roots", error.mend)
+        return
+    yield _root(environment, found, is_private)
+
+
+def _numbers(environment: Environment, real: Repository) -> Iterator[Finding]:
+    """That trust/ENV.toml has the repository's own numbers."""
+    where = trust.path(environment).relative_to(settings.ROOT)
+    numbers = f"repository_id = {real.number}, owner_id = {real.owner}"
+    mend = f"put into {where}: schema = 1, {numbers}, a line each"
+    try:
+        trusted = roots.repository(environment)
+    except InputError as error:
+        yield Finding("attest", "failed", error.what, numbers, mend)
+        return
+    if trusted[1:] != real[1:]:
+        what = f"{where} trusts repository {trusted.number} of {trusted.owner}, which is not {real.name}"
+        yield Finding("attest", "failed", what, numbers, mend)
+    else:
+        who = f"{statement.WORKFLOW} on main of {real.name}, number {real.number}"
+        yield Finding("attest", "ok", f"github · {who}")
+
+
+def _root(environment: Environment, found: list[Root], is_private: bool) -> Finding:
+    """What the roots say of the Sigstore that signs for this repository."""
+    where = roots.path(environment).relative_to(settings.ROOT)
+    signs = "GitHub's own Sigstore, by timestamps" if is_private else "the public Sigstore, in its log"
+    mend = f"gh attestation trusted-root > {where}, and review what has changed"
+    spans = [one.valid_for for root in found for one in root.authorities]
+    if not found:
+        return Finding("attest", "failed", f"{where} has no root of {signs}", signs, mend)
+    if not any(span.holds(datetime.now(UTC)) for span in spans):
+        return Finding("attest", "failed", f"{where}: no authority counts now", signs, mend)
+    return Finding("attest", "ok", f"{where} · {signs}")
 
 
 def _key(environment: Environment) -> Iterator[Finding]:

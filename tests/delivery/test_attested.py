@@ -279,6 +279,28 @@ def test_a_log_s_entry_that_is_changed_does_not_count(attester: Attester, tmp_pa
     provenance.check(PRODUCTION, shelf_with(made), DIGEST)
 
 
+@pytest.mark.parametrize("alias", [False, True])
+def test_a_bundle_that_can_be_read_in_two_ways_says_what_is_signed(
+    attester: Attester, tmp_path: Path, alias: bool
+) -> None:
+    """Who looks at one certificate and envelope must not read another's."""
+    attester.is_public = True
+    trusting(tmp_path, attester)
+    theirs = Attester(Store(tmp_path / "theirs"), is_public=True).bundle()
+    signed = attester.bundle(json.dumps(attester.statement(["elsewhere/base"])).encode())
+    own, forged = signed["verificationMaterial"], theirs["verificationMaterial"]
+    if alias:
+        own["certificate"] |= {"raw_bytes": own["certificate"]["rawBytes"], **forged["certificate"]}
+        signed |= {"dsse_envelope": signed["dsseEnvelope"], "dsseEnvelope": theirs["dsseEnvelope"]}
+        both = [json.dumps(signed)]
+    else:
+        forged["tlogEntries"] = own["tlogEntries"]
+        parts = [json.dumps(one)[1:-1] for one in (signed, theirs)]
+        both = [f"{{{', '.join(order)}}}" for order in (parts, parts[::-1])]
+    for text_ in both:
+        assert refusal(text_.encode())
+
+
 def test_a_certificate_that_no_log_has_seen_does_not_count(attester: Attester, tmp_path: Path) -> None:
     """The public authority's certificates are in a public log, or they do not count."""
     attester.is_public = True

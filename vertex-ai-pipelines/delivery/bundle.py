@@ -50,18 +50,13 @@ def opened(data: bytes, roots: list[Root], identity: str) -> tuple[dict[str, Any
     Raises ForgedError. What else the certificate says has still to be looked at.
     """
     bundle = _parsed(data)
-    certificate = _loaded(bundle)
     is_logged = bool(bundle.verification_material.tlog_entries)
-    fitting = [root for root in roots if root.is_logged == is_logged]
     reasons = list[str]()
-    for root in fitting:
+    for root in [one for one in roots if one.is_logged == is_logged]:
         try:
-            _logged(data, root, identity) if is_logged else _stamped(bundle, certificate, root)
+            return _logged(data, root, identity) if is_logged else _stamped(bundle, root)
         except ForgedError as error:
             reasons.append(str(error))
-        else:
-            statement, _ = dsse.opened(_envelope(bundle), {"certificate": certificate.public_key()})
-            return statement, certificate
     how = "is in a log" if is_logged else "is in no log"
     raise ForgedError("; ".join(reasons) or f"its signature {how}, and no trusted root is of that kind")
 
@@ -91,12 +86,8 @@ def _loaded(bundle: _Bundle) -> Any:
     raise ForgedError("its certificate is none, or not of an elliptic curve's key")
 
 
-def _envelope(bundle: _Bundle) -> bytes:
-    return msgspec.json.encode(bundle.dsse_envelope)
-
-
-def _logged(data: bytes, root: Root, identity: str) -> None:
-    """That the root's log has the signature, and its authority the certificate. Raises ForgedError."""
+def _logged(data: bytes, root: Root, identity: str) -> tuple[dict[str, Any], Any]:
+    """What the root's log has a signature of, and the certificate, both as sigstore reads the bundle."""
     from sigstore.errors import Error
     from sigstore.models import Bundle, TrustedRoot
     from sigstore.verify import Verifier
@@ -110,13 +101,16 @@ def _logged(data: bytes, root: Root, identity: str) -> None:
         trusted = TrustedRoot.from_file(file.name)
     policy = Identity(identity=identity, issuer=ISSUER)
     try:
-        Verifier(trusted_root=trusted).verify_dsse(Bundle.from_json(data), policy)
+        found = Bundle.from_json(data)
+        kind, payload = Verifier(trusted_root=trusted).verify_dsse(found, policy)
     except (Error, ValueError) as error:
         raise ForgedError(f"sigstore: {error}") from None
+    return dsse.statement(kind, payload), found.signing_certificate
 
 
-def _stamped(bundle: _Bundle, certificate: Any, root: Root) -> None:
-    """That a timestamp of the root's is in a time when its authority's certificate was good."""
+def _stamped(bundle: _Bundle, root: Root) -> tuple[dict[str, Any], Any]:
+    """The same where a timestamp of the root's is in a time when the certificate was good."""
+    certificate = _loaded(bundle)
     signature = dsse.decoded(bundle.dsse_envelope.signatures[0].sig)
     stamps = bundle.verification_material.timestamp_verification_data or _Stamps()
     given = [one.signed_timestamp for one in stamps.rfc3161_timestamps[:STAMPS]]
@@ -126,6 +120,8 @@ def _stamped(bundle: _Bundle, certificate: Any, root: Root) -> None:
     reasons = [why for time in times if (why := _untrusted(certificate, root.authorities, time))]
     if len(reasons) == len(times):
         raise ForgedError("; ".join(dict.fromkeys(reasons)))
+    envelope, key = msgspec.json.encode(bundle.dsse_envelope), certificate.public_key()
+    return dsse.opened(envelope, {"certificate": key})[0], certificate
 
 
 def _times(stamp: bytes, signature: bytes, authorities: list[Authority]) -> Iterator[datetime]:

@@ -51,7 +51,7 @@ def opened(data: bytes, keys: Mapping[str, Key]) -> tuple[dict[str, Any], str]:
     for signature in envelope.signatures:
         for name, key in keys.items():
             if _signed(key, decoded(signature.sig), signed_bytes(envelope.payload_type, payload)):
-                return _statement(envelope.payload_type, payload), name
+                return statement(envelope.payload_type, payload), name
     named = ", ".join(one.keyid or "no name" for one in envelope.signatures) or "nobody"
     raise ForgedError(f"no trusted key has signed it; it says: {named}")
 
@@ -75,7 +75,8 @@ def _envelope(data: bytes) -> Envelope:
         raise ForgedError(f"it is no DSSE envelope: {error}") from None
 
 
-def _statement(kind: str, payload: bytes) -> dict[str, Any]:
+def statement(kind: str, payload: bytes) -> dict[str, Any]:
+    """The statement that a signed payload of that type is. Raises ForgedError."""
     if kind != IN_TOTO:
         raise ForgedError(f"its payload is '{kind}', not '{IN_TOTO}'")
     try:

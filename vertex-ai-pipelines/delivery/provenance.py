@@ -6,7 +6,7 @@ two calls of `./scripts/build`. Either is kept beside the image in its registry.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from delivery import bundle, certificate, dsse, referrers, roots, settings, statement, trust
@@ -50,26 +50,6 @@ def attest(
         raise UnsaidError(registry.name, digest)
 
 
-def _attach(
-    environment: Environment, registry: Registry, digest: str, said: Sequence[bytes], who: str
-) -> None:
-    """Put what is said of an image beside it, where the trust root trusts one of it."""
-    reasons = list[str]()
-    for one in said:
-        try:
-            _checked(environment, one, registry.name, digest)
-        except ForgedError as error:
-            reasons.append(str(error))
-        else:
-            referrers.attach(registry, digest, KINDS[environment.attest], one)
-            print(f"attested      {registry.name}@{digest[:19]}… · {who}", file=sys.stderr)
-            return
-    raise RetrainError(
-        f"{trust.path(environment)} does not trust what this run has signed: {'; '.join(reasons)}",
-        "./scripts/doctor says what does not fit: the key, the roots or the numbers in that folder",
-    )
-
-
 def reusable(environment: Environment, registry: Registry, digest: str | None) -> bool:
     """Whether the image that is there, if one is, may be used as it is.
 
@@ -94,19 +74,14 @@ def check(environment: Environment, registry: Registry, digest: str) -> None:
     """
     if environment.attest == "off":
         return
-    name, reasons = f"{registry.name}@{digest}", list[str]()
-    for said in referrers.attached(registry, digest, KINDS[environment.attest]):
-        try:
-            _checked(environment, said, registry.name, digest)
-        except ForgedError as error:
-            reasons.append(str(error))
-        else:
-            return
-    why = "; ".join(reasons) or "there is no attestation of it"
-    raise UnvouchedError(
-        f"{name}: nobody trusted says that train.yml built it: {why}",
-        AGAIN.format(environment.name),
-    )
+    said = referrers.attached(registry, digest, KINDS[environment.attest])
+    found, why = _holding(environment, said, registry.name, digest)
+    if found is None:
+        why = why or "there is no attestation of it"
+        raise UnvouchedError(
+            f"{registry.name}@{digest}: nobody trusted says that train.yml built it: {why}",
+            AGAIN.format(environment.name),
+        )
 
 
 def check_used(environment: Environment, image: str) -> None:
@@ -133,6 +108,35 @@ def _read(environment: Environment) -> None:
     else:
         roots.read(environment)
         roots.repository(environment)
+
+
+def _attach(
+    environment: Environment, registry: Registry, digest: str, said: Sequence[bytes], who: str
+) -> None:
+    """Put what is said of an image beside it, where the trust root trusts it."""
+    found, why = _holding(environment, said, registry.name, digest)
+    if found is None:
+        raise RetrainError(
+            f"{trust.path(environment)} does not trust what this run has signed: {why}",
+            "./scripts/doctor says what does not fit: the key, the roots, or the repository's numbers",
+        )
+    referrers.attach(registry, digest, KINDS[environment.attest], found)
+    print(f"attested      {registry.name}@{digest[:19]}… · {who}", file=sys.stderr)
+
+
+def _holding(
+    environment: Environment, said: Iterable[bytes], image: str, digest: str
+) -> tuple[bytes | None, str]:
+    """The first of what is said that holds, and what those before it lack."""
+    reasons = list[str]()
+    for one in said:
+        try:
+            _checked(environment, one, image, digest)
+        except ForgedError as error:
+            reasons.append(str(error))
+        else:
+            return one, "; ".join(reasons)
+    return None, "; ".join(reasons)
 
 
 def _checked(environment: Environment, data: bytes, image: str, digest: str) -> None:

@@ -1,7 +1,7 @@
-"""Asks a server by many connections, as fast as it answers: one process, nothing but the standard library.
+"""Asks a server by many connections, as fast as it answers: one process, the standard library alone.
 
-`load.py PORT PATH CONNECTIONS SECONDS BODY` prints what came back as one JSON object. Every answer has to
-be 200 and the same as the first one.
+`load.py PORT PATH CONNECTIONS SECONDS BODY` prints what came back as one JSON object. Every answer
+has to be 200 and the same as the first one.
 """
 
 import json

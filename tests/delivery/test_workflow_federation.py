@@ -27,7 +27,8 @@ secrets = settings.Secrets(**{{one: "federated-" + one.replace("_", "-") for one
 released = msgspec.structs.replace(settings.load().environment("local"), project="test-project",
     pipeline_account="federated@test-project.iam.gserviceaccount.com", secrets=secrets,
     artifact_registry="europe-west1-docker.pkg.dev/test-project/images",
-    pipeline_root="gs://federated", serving_bucket="gs://federated-serving", workload_identity_provider={PROVIDER!r})
+    pipeline_root="gs://federated", serving_bucket="gs://federated-serving",
+    workload_identity_provider={PROVIDER!r})
 branches = msgspec.structs.replace(released, name="experiment", ends_at="evaluate", pipeline_root="gs://federated/branches",
     artifact_registry="europe-west1-docker.pkg.dev/test-project/branches",
     pipeline_account="experiment@test-project.iam.gserviceaccount.com")

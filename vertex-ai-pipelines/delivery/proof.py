@@ -118,12 +118,12 @@ def _milliseconds(found: float | None) -> str:
 def _judged(proof: Proof, release: Release, serving: Serving) -> Iterator[str]:
     if release.challenger is None:
         return
-    reasons = lacks(proof, release, serving)
-    if not reasons:
-        yield "By `[serving]`'s rule the challenger may have more."
+    reasons = [f"- {text(reason)}" for reason in lacks(proof, release, serving)]
+    if reasons:
+        yield "By `[serving]`'s rule the challenger may not have more yet:"
+        yield "\n".join(reasons)
     else:
-        yield "\n".join(["By `[serving]`'s rule the challenger may not have more yet:", ""])
-        yield "\n".join(f"- {text(reason)}" for reason in reasons)
+        yield "By `[serving]`'s rule the challenger may have more."
 
 
 def since(repository: Any, path: str) -> datetime:

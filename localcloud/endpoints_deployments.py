@@ -1,6 +1,8 @@
 """Deploying to an endpoint and undeploying from it: operations that start and end servers."""
 
+import logging
 import threading
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -22,6 +24,7 @@ from localcloud.serving_names import DENIED, generic, number
 from localcloud.serving_replica import Replica
 from localcloud.serving_servers import Servers
 
+log = logging.getLogger("localcloud")
 Deployed: TypeAlias = types.DeployedModel
 PERIOD = 0.02  # seconds between two looks at a server that is to become ready
 TAIL = 10  # lines of a server's log that a failed deployment shows
@@ -46,8 +49,14 @@ class Deployments:
             self._operations.finish(operation.name, error=broken)
         for endpoint in self._rows.list():
             for deployed in endpoint.deployed_models:
-                model = self._versions.find(f"{deployed.model}@{deployed.model_version_id}")
-                self._servers.start(endpoint.name, deployed, model)
+                self._start_again(endpoint.name, deployed)
+
+    def _start_again(self, endpoint: str, deployed: Deployed) -> None:
+        model = self._versions.find(f"{deployed.model}@{deployed.model_version_id}")
+        try:
+            self._servers.start(endpoint, deployed, model)
+        except ApiError as error:  # its image went, or the packages of this machine are others now
+            log.warning("%s: model %s has no server: %s", endpoint, deployed.id, error.message)
 
     def close(self) -> None:
         """What is under way stays so; `resume` ends it next time."""
@@ -162,24 +171,23 @@ class Deployments:
 
     def _await(self, operation: str, replica: Replica) -> None:
         """Until the server is ready. Raises where it ends, is late, or is not wanted any more."""
-        left = replica.spec.deadline
+        end = time.monotonic() + replica.spec.deadline
         while not replica.ready.wait(PERIOD):
-            left -= PERIOD
             if self._operations.is_done(operation):
                 raise _cancelled()
             if replica.exits:
                 raise self._failed(replica, f"Model server exited unexpectedly (code {replica.code}).")
-            if left <= 0:
+            if time.monotonic() > end:
                 advice = "Please validate that your model file or container configuration are valid."
                 late = f"Model server never became ready within {replica.spec.deadline:g} seconds."
                 raise self._failed(replica, f"{late} {advice}")
 
     def _failed(self, replica: Replica, words: str) -> ApiError:
-        log = replica.spec.log
-        lines = log.read_text(errors="replace").splitlines()[-TAIL:] if log.exists() else []
+        file = replica.spec.log
+        lines = file.read_text(errors="replace").splitlines()[-TAIL:] if file.exists() else []
         where = (
             f"https://console.cloud.google.com/logs/viewer?project={self._cloud.world.project_number}"
-            f"&resource=aiplatform.googleapis.com%2FEndpoint%2Fendpoint_id%2F{log.parents[1].name}"
+            f"&resource=aiplatform.googleapis.com%2FEndpoint%2Fendpoint_id%2F{file.parents[1].name}"
         )
         told = "\n".join([f"{words} Model server logs can be found at {where}.", *lines])
         return ApiError("FAILED_PRECONDITION", told)

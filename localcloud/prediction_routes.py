@@ -1,6 +1,7 @@
 """Which deployed model a request goes to: chosen at random, by the endpoint's shares."""
 
 import random
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,18 +42,25 @@ class Routes:
     def __init__(self, rows: Rows, servers: Servers, versions: Versions) -> None:
         self._rows, self._servers, self._versions = rows, servers, versions
         self._known: dict[str, Route] = {}
+        self._changes, self._lock = 0, threading.Lock()
         rows.changed = self.forget
 
     def find(self, name: str) -> Route:
         """An endpoint's route. Raises where there is no endpoint, or it takes no requests."""
         found = self._known.get(name)
         if found is None:
-            found = self._known[name] = self._read(self._rows.find(name))
+            before = self._changes
+            found = self._read(self._rows.find(name))
+            with self._lock:
+                if self._changes == before:  # or what was read may be old already
+                    self._known[name] = found
         return found
 
     def forget(self, name: str) -> None:
         """Read an endpoint again."""
-        self._known.pop(name, None)
+        with self._lock:
+            self._changes += 1
+            self._known.pop(name, None)
 
     def _read(self, endpoint: Endpoint) -> Route:
         split = endpoint.traffic_split

@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from localcloud.client import Client
+from localcloud.processes import marked
 from tests.eventually import eventually
 from tests.localcloud.jobs import API, Jobs
 
@@ -99,6 +100,7 @@ class Models:
         self.jobs = Jobs(cloud)
         self.session, self.cloud = self.jobs.session, cloud
         self.image = self.jobs.push({"app/server.py": PROGRAM}, {"python.requirements": ""})
+        self._endpoints = list[str]()
         self._numbers = itertools.count(time.time_ns() % 1_000_000_000)
 
     def ask(self, verb: str, path: str, body: Any = None, code: int = 200) -> Any:
@@ -107,6 +109,11 @@ class Models:
         answer: requests.Response = self.session.request(verb, url, json=body)
         assert answer.status_code == code, answer.text
         return answer.json()
+
+    def refused(self, verb: str, path: str, body: Any = None, code: int = 400) -> str:
+        """How a call is refused."""
+        found = self.ask(verb, path, body, code)["error"]
+        return f"{found['status']} {found['message']}"
 
     def id(self) -> str:
         """An id that is new."""
@@ -126,10 +133,26 @@ class Models:
         made = self.done(operation)["response"]
         return f"{made['model']}@{made['modelVersionId']}"
 
+    def quick(self, mode: str, seconds: int = 1) -> str:
+        """A model whose deployments must be healthy soon."""
+        container = self.container(mode, deploymentTimeout=f"{seconds}s")
+        return self.upload(model={"containerSpec": container})
+
     def endpoint(self) -> str:
         """The name of a new endpoint."""
         made = self.ask("POST", f"endpoints?endpointId={self.id()}", {"displayName": "Doubler"})
-        return str(self.done(made)["response"]["name"])
+        self._endpoints.append(str(self.done(made)["response"]["name"]))
+        return self._endpoints[-1]
+
+    def clear(self) -> None:
+        """End the servers of all endpoints that were made here."""
+        for endpoint in self._endpoints:
+            found = self.session.get(f"{HOST}/{endpoint}").json()
+            if found.get("deployedModels"):
+                self.ask("PATCH", f"{endpoint}?updateMask=trafficSplit", {})
+            for one in found.get("deployedModels", []):
+                body = {"deployedModelId": one["id"]}
+                self.done(self.ask("POST", f"{endpoint}:undeployModel", body))
 
     def deploy(self, endpoint: str, model: str, split: dict[str, int], **more: Any) -> dict[str, Any]:
         """A deployment that has begun."""
@@ -157,6 +180,19 @@ class Models:
         """Does work in a thread meanwhile; it has ended at the end."""
         with ThreadPoolExecutor(1) as pool:
             yield pool.submit(work)
+
+    def told(self, endpoint: str) -> dict[str, str]:
+        """The whole environment of a server."""
+        return dict(self.predict(endpoint, ["environment"])["predictions"][0])
+
+    def server(self, endpoint: str) -> int:
+        """The process that answers."""
+        return int(self.told(endpoint)["PID"])
+
+    def serving(self, endpoint: str, deployed: str) -> list[int]:
+        """The processes of a deployed model."""
+        home = self.cloud.root / "endpoints" / endpoint.rsplit("/", 1)[1] / f"server-{deployed}"
+        return marked(f"HOME={home}\0")
 
     def log(self, endpoint: str, deployed: str) -> str:
         """What a server has said."""

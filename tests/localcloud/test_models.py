@@ -1,5 +1,6 @@
 """The Model Registry over REST and through the unmodified SDK: versions, aliases, evaluations."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,14 +13,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def models(cloud: Client) -> Models:
-    return Models(cloud)
-
-
-def error(models: Models, verb: str, path: str, body: Any = None, code: int = 400) -> str:
-    """How a call is refused."""
-    found = models.ask(verb, path, body, code)["error"]
-    return f"{found['status']} {found['message']}"
+def models(cloud: Client) -> Iterator[Models]:
+    made = Models(cloud)
+    yield made
+    made.clear()
 
 
 def aliases(models: Models, name: str) -> dict[str, list[str]]:
@@ -44,16 +41,16 @@ def test_the_first_version_is_the_default_and_later_ones_are_not(models: Models)
     assert models.ask("GET", f"{name}@v1-a")["versionId"] == "1"
     assert models.ask("GET", f"{name}@2")["name"] == second
     for wrong in (f"{name}@4", f"{name}@nobody", f"{name}-x"):
-        assert "does not exist" in error(models, "GET", wrong, code=404)
+        assert "does not exist" in models.refused("GET", wrong, code=404)
 
 
 def test_an_id_is_taken_once(models: Models) -> None:
     name = models.upload().partition("@")[0]
     body = {"modelId": name.rsplit("/", 1)[1], "model": {"displayName": "a"}}
     body["model"] = {"displayName": "a", "containerSpec": models.container()}
-    assert error(models, "POST", "models:upload", body, 409).startswith("ALREADY_EXISTS")
+    assert models.refused("POST", "models:upload", body, 409).startswith("ALREADY_EXISTS")
     body = {"parentModel": f"{name}-x", "model": body["model"]}
-    assert error(models, "POST", "models:upload", body, 404).startswith("NOT_FOUND")
+    assert models.refused("POST", "models:upload", body, 404).startswith("NOT_FOUND")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +76,7 @@ def test_what_is_wrong_with_a_model_is_named(models: Models, field: str, value: 
         spec |= value
     else:
         (body if field == "modelId" else model)[field] = value
-    assert words in error(models, "POST", "models:upload", body)
+    assert words in models.refused("POST", "models:upload", body)
 
 
 def test_a_version_has_its_own_copy_of_the_artifacts(models: Models) -> None:
@@ -104,7 +101,7 @@ def test_a_model_without_files_is_not_registered(models: Models) -> None:
     operation = models.ask("POST", "models:upload", {"modelId": own, "model": model})
     failed = models.done(operation)["error"]
     assert failed["message"] == 'There are no files under "gs://runs/none" to copy.'
-    error(models, "GET", f"models/{own}", code=404)
+    models.refused("GET", f"models/{own}", code=404)
 
 
 def test_aliases_move_and_the_default_stays_somewhere(models: Models) -> None:
@@ -117,9 +114,9 @@ def test_aliases_move_and_the_default_stays_somewhere(models: Models) -> None:
     assert aliases(models, name) == {"2": ["default", "champion"], "1": ["v1-a"]}
     models.ask("POST", merge, {"versionAliases": ["-champion"]})
     assert aliases(models, name)["2"] == ["default"]
-    assert "cannot be removed" in error(models, "POST", merge, {"versionAliases": ["-default"]})
-    assert "VERSION" in error(models, "POST", f"{name}:mergeVersionAliases", body)
-    assert "does not match" in error(models, "POST", merge, {"versionAliases": ["Big"]})
+    assert "cannot be removed" in models.refused("POST", merge, {"versionAliases": ["-default"]})
+    assert "VERSION" in models.refused("POST", f"{name}:mergeVersionAliases", body)
+    assert "does not match" in models.refused("POST", merge, {"versionAliases": ["Big"]})
 
 
 def test_a_model_and_its_versions_are_updated_apart(models: Models) -> None:
@@ -139,7 +136,7 @@ def test_a_model_and_its_versions_are_updated_apart(models: Models) -> None:
         (f"{second}?updateMask=displayName", {"displayName": "x"}),
         (f"{name}?updateMask=versionDescription", {"versionDescription": "x"}),
     ):
-        assert "cannot be updated" in error(models, "PATCH", path, body)
+        assert "cannot be updated" in models.refused("PATCH", path, body)
 
 
 def test_models_are_listed_by_filter(models: Models) -> None:
@@ -157,13 +154,13 @@ def test_versions_are_deleted_but_for_the_default(models: Models) -> None:
     first = models.upload()
     name = first.partition("@")[0]
     second = models.upload(parentModel=name)
-    assert "default version" in error(models, "DELETE", f"{first}:deleteVersion")
+    assert "default version" in models.refused("DELETE", f"{first}:deleteVersion")
     assert models.done(models.ask("DELETE", f"{second}:deleteVersion"))["done"]
-    error(models, "GET", second, code=404)
+    models.refused("GET", second, code=404)
     third = models.upload(parentModel=name)
     assert third == f"{name}@3", "a number is never given twice"
     assert models.done(models.ask("DELETE", name))["done"]
-    error(models, "GET", name, code=404)
+    models.refused("GET", name, code=404)
 
 
 def test_evaluations_belong_to_a_version(models: Models) -> None:
@@ -176,7 +173,7 @@ def test_evaluations_belong_to_a_version(models: Models) -> None:
     assert models.ask("GET", made["name"]) == made
     assert models.ask("GET", f"{second}/evaluations")["modelEvaluations"] == [made]
     assert models.ask("GET", f"{first}/evaluations") == {}
-    error(models, "GET", f"{first}/evaluations/{made['name'].rsplit('/', 1)[1]}", code=404)
+    models.refused("GET", f"{first}/evaluations/{made['name'].rsplit('/', 1)[1]}", code=404)
 
 
 def test_the_sdk_s_own_registry(models: Models, program: Program) -> None:

@@ -1,6 +1,7 @@
 """Predictions through endpoints: bodies, refusals, crashes, grants, and what Monitoring shows."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,8 +20,10 @@ ALWAYS = {"interval.startTime": "2020-01-01T00:00:00Z", "interval.endTime": "210
 
 
 @pytest.fixture(scope="module")
-def models(cloud: Client) -> Models:
-    return Models(cloud)
+def models(cloud: Client) -> Iterator[Models]:
+    made = Models(cloud)
+    yield made
+    made.clear()
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from delivery import (
     tick,
     workflow_run,
 )
+from delivery.candidate import line
 from flows import config
 from flows.config import Serving
 from flows.errors import InputError, RetrainError
@@ -194,7 +195,7 @@ def test_what_somebody_tried_is_not_the_flow_s_health(world: World, tried: Calla
 
 def test_what_somebody_made_is_proposed_like_any_other(world: World) -> None:
     world.tick(overridden(proposed()), good())
-    assert world.issue().title == "recommender in local: its candidate has no pull request"
+    assert world.issue().title == "recommender in local: its candidate has no good pull request"
 
 
 def test_a_run_at_work_changes_nothing(world: World) -> None:
@@ -325,7 +326,7 @@ def test_a_candidate_without_its_pull_request_is_proposed_again(world: World) ->
         "manifest": address(),
         "sha256": candidate().sha256,
     }
-    assert world.issue().title == "recommender in local: its candidate has no pull request"
+    assert world.issue().title == "recommender in local: its candidate has no good pull request"
     world.tick()
     assert len(world.runs()) == 1, "it is at work"
     for _ in range(proposing.TRIES + 1):
@@ -369,17 +370,27 @@ def test_a_candidate_whose_pull_request_is_being_made_is_waited_for(world: World
     assert (len(world.runs()), world.hub.issues()) == (1, [])
 
 
-def test_a_candidate_with_its_pull_request_is_well(world: World) -> None:
-    world.tick(failed("before"))
+def propose(world: World) -> None:
+    """The candidate has its pull request."""
     world.hub.person.create_git_ref(f"refs/heads/{BRANCH}", world.hub.head("main"))
     world.hub._write(BRANCH, "releases/local/recommender.toml", "x")
-    from delivery.candidate import line
+    body = f"…\n\n{line(candidate())}"
+    world.hub.app.create_pull(base="main", head=BRANCH, title="Release", body=body)
 
-    world.hub.app.create_pull(
-        base="main", head=BRANCH, title="Release", body=f"…\n\n{line(candidate())}"
-    )
+
+def test_a_candidate_with_its_pull_request_is_well(world: World) -> None:
+    world.tick(failed("before"))
+    propose(world)
     world.tick(proposed())
     assert (world.runs(), world.hub.issues()) == ([], [])
+
+
+def test_a_pull_request_that_conflicts_with_main_is_mended_by_its_workflow(world: World) -> None:
+    propose(world)
+    world.hub.main("another share")
+    world.tick(proposed())
+    assert len(world.runs()) == 1
+    assert "no pull request that can be merged proposes it" in world.issue().body
 
 
 def release() -> None:
@@ -399,7 +410,7 @@ def test_a_candidate_stays_missed_while_later_runs_make_none(world: World) -> No
     world.tick(proposed())
     end(world)
     world.tick(rejected())
-    assert "the gate said no; its candidate has no pull request" in world.issue().title
+    assert "the gate said no; its candidate has no good pull request" in world.issue().title
 
 
 def test_what_cannot_be_submitted_is_told_and_stops_no_other(

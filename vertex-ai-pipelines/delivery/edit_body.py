@@ -124,5 +124,6 @@ def _conflict(told: Told) -> str:
     )
     return (
         f"Release pull request #{number} changes the same file: of the two, the one that is merged"
-        f" second shows a conflict. {heals} For #{number}:\n\n```\n{start}\n```"
+        f" second shows a conflict. {heals} #{number} is mended by the next tick, or at once by"
+        f"\n\n```\n{start}\n```"
     )

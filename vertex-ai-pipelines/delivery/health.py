@@ -96,7 +96,10 @@ def candidate(environment: Environment, run: Run) -> Candidate | None:
 
 
 def is_settled(repository: Any, found: Candidate) -> bool:
-    """Whether the candidate has its pull request, or a newer one or people have decided on it."""
+    """Whether the candidate has its pull request, or a newer one or people have decided on it.
+
+    One that conflicts with main, as another's share was merged meanwhile, its workflow has to mend.
+    """
     path = releases.path(found.environment, found.flow)
     age, current = releases.age(found.version), releases.read(settings.ROOT / path)
     if current and releases.age(current.newest.version) >= age:
@@ -107,4 +110,6 @@ def is_settled(repository: Any, found: Candidate) -> bool:
     there = pull.proposed(pulls.open)
     if pulls.open is None or there is None:
         return False
-    return releases.age(there.version) >= age or pull.under_review(pulls.open) is not None
+    conflicts = there.version == found.version and pulls.open.mergeable is False
+    is_there = releases.age(there.version) >= age and not conflicts
+    return is_there or pull.under_review(pulls.open) is not None

@@ -43,10 +43,10 @@ def missing(repository: Any, candidate: Candidate, mark: Mark) -> Missing | None
     tried += is_due
     text = (
         f"Version {markdown.code(candidate.version)} has passed the gate, and no pull request"
-        f" proposes it. `{WORKFLOW}` was started for it again, {tried} of {TRIES} times: look at"
-        f" [its runs]({workflow.html_url})."
+        f" that can be merged proposes it. `{WORKFLOW}` was started for it again, {tried} of {TRIES}"
+        f" times: look at [its runs]({workflow.html_url})."
     )
-    problem = Problem(f"release-{candidate.version}", "its candidate has no pull request", text)
+    problem = Problem(f"release-{candidate.version}", "its candidate has no good pull request", text)
     return Missing(problem, tried, is_due)
 
 

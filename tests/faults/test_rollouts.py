@@ -14,7 +14,7 @@ import pytest
 from delivery.grants import DEPLOY, account
 from delivery.settings import load
 from tests.faults.stage import ENDPOINT, Stage, stage
-from tests.faults.worlds import FLOW, provisioned
+from tests.faults.worlds import FLOW, LIMIT, provisioned
 
 pytestmark = pytest.mark.slow
 KILL, LOST, ERROR = "kill:caller", "lose-reply", "error:503"
@@ -128,7 +128,7 @@ def test_two_at_once_do_it_once(ready: Stage) -> None:
         )
         for _ in range(2)
     ]
-    told = [process.communicate(timeout=120) for process in both]
+    told = [process.communicate(timeout=LIMIT) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     check(ready, ready.seen(), (1, 50), (3, 50))
     assert sum("done          split" in err for _, err in told) == 1

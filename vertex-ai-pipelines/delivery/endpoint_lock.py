@@ -148,10 +148,11 @@ class EndpointLock:
     def _call(self, method: str, url: str, **fields: Any) -> Any:
         """The answer; that nothing is there, or another generation, is one. Raises RetrainError."""
         import requests
+        from google.auth.exceptions import GoogleAuthError
 
         try:
             answer = self._session.request(method, url, timeout=patience.TRY, **fields)
-        except requests.RequestException as error:
+        except (requests.RequestException, GoogleAuthError) as error:
             raise RetrainError(f"{self._place}: {type(error).__name__}", "deploy again") from None
         missing_bucket = answer.status_code == 404 and method == "POST"
         if answer.ok or (answer.status_code in (404, 412) and not missing_bucket):

@@ -47,12 +47,12 @@ class Rolling:
         self,
         environment: Environment,
         target: Target,
-        store: Any,
+        store: Callable[[], Any],
         manifests: Callable[[Entry], Manifest],
     ) -> None:
-        """`store` is a client of S3 that reads models and writes channels."""
+        """`store` gives a client of S3 that reads models and writes channels, with keys that last."""
         self._environment, self._target, self._store = environment, target, store
-        self._manifests, self._files = manifests, ServingFiles(environment, store)
+        self._manifests, self._files = manifests, ServingFiles(environment)
         self._serves = target.is_on_endpoint
         self._registry = ModelRegistry(environment, target.flow)
         self.endpoint = Endpoint(environment, target.flow, target.serving.endpoint)
@@ -67,7 +67,7 @@ class Rolling:
         with ThreadPoolExecutor(4) as pool:
             registered = pool.submit(self._known)
             seen = pool.submit(self.endpoint.look) if self._serves else None
-            written = pool.submit(channel.read, self._store, self._channel)
+            written = pool.submit(channel.read, self._store(), self._channel)
             list(pool.map(self._manifests, entries))
             there = seen.result() if seen else None
             lacking = list(pool.map(partial(self._lacking, there), entries))
@@ -146,7 +146,7 @@ class Rolling:
         steps[type(action)](action, state)
 
     def _copy(self, action: Copy, _: State) -> None:
-        self._files.copy(self._manifests(action.entry), action.entry)
+        self._files.copy(self._store(), self._manifests(action.entry), action.entry)
 
     def _register(self, action: Register, _: State) -> None:
         entry = action.entry
@@ -181,7 +181,7 @@ class Rolling:
         self._registry.point({self._number(v): some for v, some in action.aliases.items()})
 
     def _publish(self, action: Publish, _: State) -> None:
-        channel.write(self._store, self._channel, action.wanted, self._written)
+        channel.write(self._store(), self._channel, action.wanted, self._written)
 
     def _undeploy(self, action: Undeploy, state: State) -> None:
         """Once no request can be under way any more that was sent there."""

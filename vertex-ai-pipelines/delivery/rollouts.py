@@ -1,6 +1,7 @@
 """The roll-outs of all flows that main's head declares: each by itself, under its endpoint's lock."""
 
 import functools
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ from flows.config import Serving
 from flows.errors import RetrainError, explained
 from flows.manifest import Manifest
 
+FRESH = 1200.0  # seconds: a role's keys live for an hour, and a deployment takes up to half of it
+
 
 class Done(NamedTuple):
     """What came of one flow: lines for people, and the error where there was one."""
@@ -34,7 +37,7 @@ class Rollouts:
 
     def __init__(self, head: Head) -> None:
         self._head = head
-        self._stores = dict[str, Any]()
+        self._stores = dict[str, tuple[float, Any]]()
 
     def plan(self, one: Declared) -> list[str]:
         """The difference between what a release declares and what is true. Changes nothing."""
@@ -89,12 +92,18 @@ class Rollouts:
 
     def _rolling(self, one: Declared, target: Target) -> Rolling:
         environment = self._environment(one)
-        if one.environment not in self._stores:
-            self._stores[one.environment] = access.deployer(environment)
-        client = self._stores[one.environment]
+        client = functools.partial(self._store, environment)
 
         @functools.cache
         def manifest(entry: Entry) -> Manifest:
-            return declared.manifest(one, entry, ModelStore(Bucket(client, entry.bucket)))
+            return declared.manifest(one, entry, ModelStore(Bucket(client(), entry.bucket)))
 
         return Rolling(environment, target, client, manifest)
+
+    def _store(self, environment: Environment) -> Any:
+        """A client of S3, with keys that do not end while a model is deployed."""
+        made, client = self._stores.get(environment.name, (0.0, None))
+        if client is None or time.monotonic() - made > FRESH:
+            made, client = time.monotonic(), access.deployer(environment)
+            self._stores[environment.name] = made, client
+        return client

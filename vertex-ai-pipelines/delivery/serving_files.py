@@ -29,9 +29,8 @@ additionalProperties:
 class ServingFiles:
     """One environment's serving bucket."""
 
-    def __init__(self, environment: Environment, store: Any) -> None:
-        """`store` is a client of S3 that may read the models."""
-        self._root, self._store = Address.parse(environment.serving_bucket, "gs"), store
+    def __init__(self, environment: Environment) -> None:
+        self._root = Address.parse(environment.serving_bucket, "gs")
 
     def folder(self, flow: str, version: str) -> Address:
         """Where a version's files are."""
@@ -59,9 +58,10 @@ class ServingFiles:
                 )
         return [name for name in wanted if name not in there]
 
-    def copy(self, manifest: Manifest, model: Model) -> None:
+    def copy(self, store: Any, manifest: Manifest, model: Model) -> None:
         """Bring what is lacking from S3, several files at a time, the manifest last.
 
+        `store` is a client of S3 that may read the models.
         Raises RetrainError where a file is not what the manifest says: then it is not made.
         """
         lacking = self.lacking(manifest, model)
@@ -69,9 +69,9 @@ class ServingFiles:
         folder = self.folder(manifest.flow, manifest.version)
         files = {name: manifest.files[name] for name in lacking if name != MANIFEST}
         with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(partial(self._stream, source, folder), *_pairs(files)))
+            list(pool.map(partial(self._stream, store, source, folder), *_pairs(files)))
         if MANIFEST in lacking:
-            data = s3.get(self._store, source / MANIFEST, manifests.LIMIT)
+            data = s3.get(store, source / MANIFEST, manifests.LIMIT)
             self._put(folder / MANIFEST, io.BytesIO(data), File(sha256=model.sha256, bytes=len(data)))
 
     def describe_metrics(self) -> None:
@@ -79,8 +79,8 @@ class ServingFiles:
         file = File(sha256=hashlib.sha256(METRICS).hexdigest(), bytes=len(METRICS))
         self._put(self._root / SCHEMA, io.BytesIO(METRICS), file)
 
-    def _stream(self, source: Address, folder: Address, name: str, file: File) -> None:
-        with s3.opened(self._store, source / name) as body:
+    def _stream(self, store: Any, source: Address, folder: Address, name: str, file: File) -> None:
+        with s3.opened(store, source / name) as body:
             self._put(folder / name, _Checked(body, file, str(source / name)), file)
 
     def _put(self, address: Address, stream: Any, file: File) -> None:

@@ -22,7 +22,7 @@ ROUNDS = 5
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/bench", description=__doc__)
-    main.add_argument("what", choices=["pipeline", "image"], help="which measurement")
+    main.add_argument("what", choices=["pipeline", "image", "serving"], help="which measurement")
     main.add_argument(
         "--rounds", type=int, default=ROUNDS, help="warm runs of each (default: %(default)s)"
     )
@@ -34,16 +34,26 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Measure, print a table."""
     arguments = parser().parse_args(argv)
-    found = of_image(arguments.rounds) if arguments.what == "image" else of_pipeline(arguments)
+    found = MEASUREMENTS[arguments.what](arguments)
     if arguments.json:
         print(json.dumps(found))
     return 0
 
 
-def of_image(rounds: int) -> dict[str, Any]:
+def of_image(arguments: argparse.Namespace) -> dict[str, Any]:
     """The image's numbers, shown."""
-    found = images.measure(rounds)
+    found = images.measure(arguments.rounds)
     for line in images.show(found):
+        say(line)
+    return found
+
+
+def of_serving(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The prediction server's numbers, shown."""
+    from benchmarks import serving
+
+    found = serving.measure(arguments.rounds)
+    for line in serving.show(found):
         say(line)
     return found
 
@@ -132,6 +142,9 @@ def show(found: dict[str, Any]) -> None:
     say(f"a warm run of {found['run']['flow']}, seconds")
     for one in found["run"]["phases"]:
         say(f"  {one['phase']:<32}{one['seconds']:>6.2f}")
+
+
+MEASUREMENTS = {"pipeline": of_pipeline, "image": of_image, "serving": of_serving}
 
 
 def say(text: str) -> None:

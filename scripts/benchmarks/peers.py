@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks import environments
 from benchmarks.measure import Run
 from benchmarks.programs.five import expected
-from delivery.settings import ROOT
 
 HERE = Path(__file__).parent / "programs"
-ENVIRONMENTS = ROOT / ".local" / "bench"
 
 
 Command = Callable[[str, Path], list[str]]
@@ -37,20 +36,16 @@ class Peer:
     @property
     def python(self) -> Path:
         """Its own Python, or ours."""
-        own = ENVIRONMENTS / self.requirement.replace("==", "-") / "bin" / "python"
-        return own if self.requirement else Path(sys.executable)
+        return environments.python(self._environment) if self.requirement else Path(sys.executable)
+
+    @property
+    def _environment(self) -> str:
+        return self.requirement.replace("==", "-")
 
     def install(self) -> None:
         """Its environment, once. Runs outside of the local cloud."""
-        if not self.requirement or (mark := self.python.parent / "complete").exists():
-            return
-        folder = self.python.parent.parent
-        print(f"environment   {self.requirement} · once", file=sys.stderr, flush=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, self.requirement], check=True, stdout=subprocess.DEVNULL)
-        mark.touch()
+        if self.requirement:
+            environments.install(self._environment, [self.requirement])
 
     def folder(self) -> Path:
         """A new folder with the five functions."""

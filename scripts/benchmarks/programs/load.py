@@ -1,7 +1,7 @@
-"""Asks a server by many connections, as fast as it answers: one process, the standard library alone.
+"""Asks a server by many connections, as fast as it answers, with nothing but the standard library.
 
-`load.py PORT PATH CONNECTIONS SECONDS BODY` prints what came back as one JSON object. Every answer
-has to be 200 and the same as the first one.
+`load.py PORT PATH CONNECTIONS SECONDS BODY` prints what came back as one JSON object. Every answer has
+to be 200 and the same as the first one.
 """
 
 import json
@@ -9,6 +9,7 @@ import select
 import socket
 import sys
 import time
+from contextlib import ExitStack
 
 
 class Asking:
@@ -42,27 +43,37 @@ class Asking:
 
 def measure(port: int, request: bytes, connections: int, seconds: float) -> dict[str, float]:
     """Requests a second, and the latencies in milliseconds that half and 99 % of them were below."""
-    poll, open_ = select.epoll(), dict[int, Asking]()
-    for _ in range(connections):
-        one = Asking(port, request)
-        open_[one.socket.fileno()] = one
-        poll.register(one.socket, select.EPOLLIN)
-        one.ask()
-    times, first, begun = [], b"", time.perf_counter()
-    while time.perf_counter() - begun < seconds:
-        for number, _ in poll.poll(1):
-            one = open_[number]
-            answer = one.read()
-            if answer is not None:
-                times.append(time.perf_counter() - one.asked)
-                first = first or answer
-                if answer != first:
-                    raise ConnectionError(f"another answer than {first[:200]!r}: {answer[:200]!r}")
-                one.ask()
-    taken = time.perf_counter() - begun
+    with ExitStack() as stack:
+        poll, all_ = stack.enter_context(select.epoll()), dict[int, Asking]()
+        for _ in range(connections):
+            one = Asking(port, request)
+            all_[stack.enter_context(one.socket).fileno()] = one
+            poll.register(one.socket, select.EPOLLIN)
+        begun = time.perf_counter()
+        times = ask(poll, all_, begun + seconds)
+        taken = time.perf_counter() - begun
     times.sort()
     middle, late = (times[int(len(times) * share)] * 1000 for share in (0.5, 0.99))
     return {"requests": len(times) / taken, "p50": middle, "p99": late}
+
+
+def ask(poll: select.epoll, all_: dict[int, Asking], until: float) -> list[float]:
+    """The seconds that each answer took. Raises ConnectionError where one is not as the first."""
+    times, first = [], b""
+    for one in all_.values():
+        one.ask()
+    while time.perf_counter() < until:
+        for number, _ in poll.poll(1):
+            one = all_[number]
+            answer = one.read()
+            if answer is None:
+                continue
+            times.append(time.perf_counter() - one.asked)
+            first = first or answer
+            if answer != first:
+                raise ConnectionError(f"another answer than {first[:200]!r}: {answer[:200]!r}")
+            one.ask()
+    return times
 
 
 if __name__ == "__main__":

@@ -18,24 +18,16 @@ from tests.faults.worlds import FLOW, LIMIT, provisioned
 
 pytestmark = pytest.mark.slow
 KILL, LOST, ERROR = "kill:caller", "lose-reply", "error:503"
-BROKEN = 4  # the number of the model whose server ends at load
-# In the order in which a roll-out comes to them: each run gets a little further than the one before.
+NEW, BROKEN = 4, 5  # the numbers of a model that the story alone deploys, and of one that does not start
+# One roll-out a line, in the order in which it comes to them: each gets further than the one before.
 STORY = [
-    ("storage.objects.insert", KILL, 1),  # the lock
-    ("git.upload-pack", ERROR, 1),
-    ("storage.objects.insert", KILL, 2),  # the first file
-    ("storage.objects.insert", LOST, 3),
-    ("aiplatform.UploadModel", LOST, 1),
-    ("aiplatform.UploadModel", KILL, 1),
-    ("aiplatform.ImportModelEvaluation", LOST, 1),
-    ("aiplatform.DeployModel", LOST, 1),
-    ("aiplatform.DeployModel", KILL, 1),
-    ("aiplatform.UpdateEndpoint", LOST, 1),
-    ("aiplatform.UpdateEndpoint", KILL, 1),
-    ("aiplatform.MergeVersionAliases", KILL, 1),
-    ("s3.PutObject", LOST, 1),
-    ("s3.PutObject", ERROR, 1),
-    ("storage.objects.delete", LOST, 1),
+    [("storage.objects.insert", KILL, 1)],  # the lock
+    [("git.upload-pack", ERROR, 1)],
+    [("storage.objects.insert", KILL, 2)],  # the first file
+    [("storage.objects.insert", LOST, 2), ("aiplatform.UploadModel", KILL, 1)],
+    [("aiplatform.ImportModelEvaluation", LOST, 1), ("aiplatform.DeployModel", KILL, 1)],
+    [("aiplatform.UpdateEndpoint", LOST, 1), ("aiplatform.MergeVersionAliases", KILL, 1)],
+    [("s3.PutObject", LOST, 1), ("storage.objects.delete", LOST, 1)],
 ]
 BY_HAND = f"""
 from google.cloud.aiplatform_v1 import EndpointServiceClient
@@ -55,7 +47,7 @@ blob.upload_from_string({text!r})
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A world with four models, the last one of which does not start; the first one serves."""
+    """A world with five models, the last one of which does not start; the first one serves."""
     folder = tmp_path_factory.mktemp("rollouts")
     made = stage(folder / "stage", provisioned(folder)).prepared(BROKEN - 1)
     made.broken(BROKEN)
@@ -92,22 +84,24 @@ def check(ready: Stage, seen: dict[str, Any], *expected: tuple[int, int]) -> Non
 def test_whatever_breaks_it_off_the_next_one_ends_it_and_nobody_waits(ready: Stage) -> None:
     serves(ready, (1, 100))
     with ready.asked() as client:
-        ready.declare((1, 90), (2, 10))
-        for method, action, nth in STORY:
+        ready.declare((1, 90), (NEW, 10))
+        for faults in STORY:
             ready.cloud.ask("DELETE", "/faults")
-            ready.arm(method, action, nth)
+            for method, action, nth in faults:
+                ready.arm(method, action, nth)
             ended = ready.deploy()
+            assert all(one["hit"] for one in ready.cloud.ask("GET", "/faults")["faults"]), ended
             assert ended.code in (0, 1, -9, 137), ended
             assert "Traceback" not in ended.err, ended
-        serves(ready, (1, 90), (2, 10))
-        check(ready, ready.seen(), (1, 90), (2, 10))
-        serves(ready, (2, 100))
+        serves(ready, (1, 90), (NEW, 10))
+        check(ready, ready.seen(), (1, 90), (NEW, 10))
+        serves(ready, (NEW, 100))
         promoted = ready.seen()
-        serves(ready, (1, 90), (2, 10))  # as a revert of the merge says
+        serves(ready, (1, 90), (NEW, 10))  # as a revert of the merge says
         reverted = ready.seen()
-    check(ready, promoted, (2, 100))
-    assert promoted["shares"] == shares(ready, (1, 0), (2, 100)), "the last champion waits"
-    check(ready, reverted, (1, 90), (2, 10))
+    check(ready, promoted, (NEW, 100))
+    assert promoted["shares"] == shares(ready, (1, 0), (NEW, 100)), "the last champion waits"
+    check(ready, reverted, (1, 90), (NEW, 10))
     assert client.failed == []
     assert len(client.answers) == 2
     assert "nothing to do" in ready.deploy("--plan").out

@@ -32,7 +32,7 @@ CONNECTIONS, SECONDS, LONGEST = 32, 5, 120
 BUCKET = "gs://bench-serving"
 SERVED = HERE / "served"
 BODY = json.dumps({"instances": [INSTANCE]})
-NUMERIC = [f"{name}=={version(name)}" for name in ("scikit-learn", "onnxruntime", "numpy", "joblib")]
+NUMERIC = [f"{name}=={version(name)}" for name in ("scikit-learn", "onnxruntime", "numpy")]
 GOOGLE = [f"google-cloud-aiplatform[prediction]=={version('google-cloud-aiplatform')}", *NUMERIC]
 PLAIN = ["fastapi==0.124.4", "uvicorn[standard]==0.54.0", *NUMERIC]
 ONE = "VERTEX_CPR_WEB_CONCURRENCY"  # processes; without it, one for each core, and two at least

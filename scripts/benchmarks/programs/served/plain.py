@@ -1,15 +1,16 @@
 """What a team writes without any of it: FastAPI on uvicorn, and a pickled model beside the program."""
 
 import os
+import pickle
+from pathlib import Path
 from typing import Any
 
-import joblib
 import uvicorn
 from fastapi import FastAPI
 from model import PICKLE
 
 app = FastAPI()
-model = joblib.load(PICKLE)
+model = pickle.loads(Path(PICKLE).read_bytes())  # noqa: S301
 
 
 @app.get("/health")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from delivery import grants
+from delivery import google_session, grants
 from delivery.endpoint import Endpoint
 from delivery.finding import Finding
 from delivery.grants import Grant
@@ -69,9 +69,9 @@ def _bucket(name: str) -> list[tuple[str, set[str]]]:
 
 
 def _project(name: str) -> list[tuple[str, set[str]]]:
-    from google.cloud import resourcemanager_v3
-
-    options = {"requested_policy_version": CONDITIONAL}
-    asked = {"resource": f"projects/{name}", "options": options}
-    policy = resourcemanager_v3.ProjectsClient().get_iam_policy(request=asked, timeout=30)
-    return [(one.role, set(one.members)) for one in policy.bindings if not one.condition.expression]
+    options = {"options": {"requestedPolicyVersion": CONDITIONAL}}
+    address = f"https://cloudresourcemanager.googleapis.com/v3/projects/{name}:getIamPolicy"
+    answer = google_session.session().post(address, json=options, timeout=30)
+    answer.raise_for_status()
+    bindings = answer.json().get("bindings", [])
+    return [(one["role"], set(one["members"])) for one in bindings if "condition" not in one]

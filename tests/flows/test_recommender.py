@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ from flows.config import Gate, Train, load
 from flows.contract import Saved
 from flows.errors import InputError
 from flows.recommender import flow, metrics, purchases, sample, split
-from flows.recommender.asked import Asked
+from flows.recommender.asked import Asked, Filters
 from flows.recommender.config import METRICS, Popularity, Preprocess, Svd
 from flows.recommender.ranking import top
 from flows.recommender.svd import fit
@@ -130,6 +131,22 @@ def test_a_champion_of_another_algorithm_is_compared(tmp_path: Path) -> None:
     assert found.verdict.comparison.champion == alone.metrics["recall@10"]
     theirs = {k.removeprefix("champion_"): v for k, v in found.metrics.items() if "champion_" in k}
     assert theirs == alone.metrics
+
+
+def test_a_filter_for_all_users_is_looked_up_once(tmp_path: Path) -> None:
+    class Counted(dict[Any, int]):
+        def get(self, key: Any, default: Any = None) -> Any:
+            asked.append(key)
+            return super().get(key, default)
+
+    asked = list[Any]()
+    training, _ = prepared(tmp_path, rows())
+    saved = trained(tmp_path, training, "popularity", Popularity())
+    model = flow.load(saved.folder, saved.algorithm, saved.format)
+    model._places = Counted(model._places)
+    unlike = [one["items"] for one in model.predict([1, 2, 3], Filters(exclude=model.items[:5]))]
+    assert asked == model.items[:5]
+    assert not {item for items in unlike for item in items} & set(asked)
 
 
 def test_a_champion_without_an_array_is_not_comparable(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from flows.serving.app import LIMIT
+from flows.serving.app import LIMIT, MOST_HELD
 from localcloud.client import Client
+from tests.eventually import eventually
 from tests.flows import serving
 from tests.flows.serving import ITEMS, Server
 
@@ -80,6 +81,26 @@ def test_parameters_are_for_all_users_and_a_user_s_own_come_first(recommender: S
     assert [len(one["items"]) for one in found] == [2, 2, 1]
     assert excluded not in found[0]["items"]
     assert found[2]["items"] == [excluded]
+
+
+def test_an_answer_is_bounded(recommender: Server) -> None:
+    assert recommender.predict([3] * 20, {"count": 1000}).status == 200
+    found = recommender.predict([3] * 21, {"count": 1000})
+    assert found.status == 400
+    assert "instances: 21,000 items are asked for, 20,000 at most" in found.body["error"]
+
+
+def test_what_is_beyond_its_memory_is_refused_unread(linnerud: Server) -> None:
+    waiting = [linnerud.connection() for _ in range(MOST_HELD // LIMIT)]
+    for one in waiting:  # says how much is to come, and sends none of it
+        one.putrequest("POST", "/predict")
+        one.putheader("content-length", str(LIMIT))
+        one.endheaders()
+    eventually(lambda: linnerud.predict([[1, 2, 3]]).status == 503)
+    assert linnerud.ask("GET", "/health").status == 200
+    for one in waiting:
+        one.close()
+    eventually(lambda: linnerud.predict([[1, 2, 3]]).status == 200)
 
 
 WRONG = {

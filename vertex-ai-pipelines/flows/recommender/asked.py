@@ -9,6 +9,7 @@ from flows.contract import Form
 from flows.tables import Table
 
 MOST = 1000  # items for a user, and users of a request
+MOST_ITEMS = 20_000  # for all users of a request
 # Vertex AI's gRPC calls carry every number as a double: 10 may arrive as 10.0.
 Whole = int | Annotated[float, Meta(multiple_of=1)]
 Count = Annotated[int, Meta(ge=1, le=MOST)] | Annotated[float, Meta(ge=1, le=MOST, multiple_of=1)]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flows.arrays import Arrays, Ids, load, pack, save, unpack
 from flows.errors import InputError
-from flows.recommender.asked import Asked, Filters, form
+from flows.recommender.asked import MOST_ITEMS, Asked, Filters, form
 from flows.recommender.ranking import BLOCK, Best, Matrix, Scores, top
 
 if TYPE_CHECKING:  # reads Parquet: 40 MB that a prediction has no use for
@@ -19,6 +19,7 @@ FILE, FORMAT = "model.safetensors", "safetensors"
 ALGORITHMS = ("svd", "popularity")
 TOP = 10
 NEVER = -np.inf  # the score of an item that a filter leaves out
+Looked = dict[int, NDArray[np.int64]]  # the places of a list of items, by the list's identity
 
 
 class Recommender:
@@ -40,20 +41,24 @@ class Recommender:
         An instance is a user's id, or `Asked` with filters; `parameters` are `Filters` for all of them.
         """
         usual = parameters or Filters()
-        asked = [one if isinstance(one, Asked) else Asked(user=one) for one in instances]
+        users = [one.user if isinstance(one, Asked) else one for one in instances]
+        filters = [one.filters(usual) if isinstance(one, Asked) else usual for one in instances]
+        _refuse_many(filters)
         size = max(1, BLOCK // max(1, len(self.items)))
-        parts = [asked[start : start + size] for start in range(0, len(asked), size)]
-        return [answer for part in parts for answer in self._answers(part, usual)]
+        parts = [slice(start, start + size) for start in range(0, len(users), size)]
+        looked_up = Looked()
+        return [one for part in parts for one in self._answers(users[part], filters[part], looked_up)]
 
-    def _answers(self, asked: list[Asked[Any, Any]], usual: Filters[Any]) -> list[dict[str, Any]]:
+    def _answers(
+        self, ids: list[Any], filters: list[Filters[Any]], looked_up: Looked
+    ) -> list[dict[str, Any]]:
         """The answers to as many as one block of scores holds."""
-        users = self._known([one.user for one in asked])
-        filters = [one.filters(usual) for one in asked]
+        users = self._known(ids)
         scores = np.repeat(self._popularity[None, :], len(users), 0)
         known = users >= 0
         scores[known] = self._scores.of(users[known])
         for row, user, own in zip(scores, users, filters, strict=True):
-            self._filter(row, user, own)
+            self._filter(row, user, own, looked_up)
         counts = [int(own.count) for own in filters]
         best = zip(*top(scores, max(counts)), counts, strict=True)
         return [self._answer(places[:count], values[:count]) for places, values, count in best]
@@ -63,15 +68,15 @@ class Recommender:
         found = [self.items[place] for place in places[left]]
         return {"items": found, "scores": scores[left].tolist()}
 
-    def _filter(self, scores: Matrix, user: int, filters: Filters[Any]) -> None:
+    def _filter(self, scores: Matrix, user: int, filters: Filters[Any], looked_up: Looked) -> None:
         """Of one user's scores, those that `filters` leave."""
         if filters.only is not None:
-            places = self._known_items(filters.only)
+            places = self._known_items(filters.only, looked_up)
             kept = scores[places]
             scores[:] = NEVER
             scores[places] = kept
         if filters.exclude:
-            scores[self._known_items(filters.exclude)] = NEVER
+            scores[self._known_items(filters.exclude, looked_up)] = NEVER
         if filters.new and user >= 0:
             scores[self._scores.before(user)] = NEVER
 
@@ -79,9 +84,13 @@ class Recommender:
         """The users' places; -1 is one that training did not see."""
         return np.array([self._users.get(user, -1) for user in users], np.int64)
 
-    def _known_items(self, items: list[Any]) -> NDArray[np.int64]:
-        places = (self._places.get(item) for item in items)
-        return np.array([place for place in places if place is not None], np.int64)
+    def _known_items(self, items: list[Any], looked_up: Looked) -> NDArray[np.int64]:
+        """The items' places. A request's own list is one for all of its users: looked up once."""
+        if id(items) not in looked_up:
+            places = (self._places.get(item) for item in items)
+            known = [place for place in places if place is not None]
+            looked_up[id(items)] = np.array(known, np.int64)
+        return looked_up[id(items)]
 
     def best(self, users: Ids, k: int) -> Best:
         """Places in `items` and scores of the `k` best items of each user: users × k."""
@@ -92,6 +101,16 @@ class Recommender:
         if known.any():
             found[known], scores[known] = self._scores.best(places[known], k)
         return found, scores
+
+
+def _refuse_many(filters: list[Filters[Any]]) -> None:
+    """An answer is bounded as its question is: nobody else waits for a very long one."""
+    items = sum(int(own.count) for own in filters)
+    if items > MOST_ITEMS:
+        raise InputError(
+            f"instances: {items:,} items are asked for, {MOST_ITEMS:,} at most in one request",
+            "ask for fewer items, or split the instances",
+        )
 
 
 def write_popularity(folder: Path, training: "Training") -> None:

@@ -19,6 +19,7 @@ from flows.serving.worker import BusyError, Worker
 
 LIMIT = 3 << 19  # bytes of a request: Vertex AI's own, 1.5 MB
 MOST_READ = 10 * LIMIT  # of a longer one, so that its sender gets to read the answer
+MOST_HELD = 40 * LIMIT  # of all requests that are being read or wait: more are not read at all
 JSON = "application/json"
 
 
@@ -37,6 +38,7 @@ class App:
         self._reader: Reader | None = None
         self.stopping = False
         self.in_flight, self.asked = 0, 0.0
+        self._held = 0
         self.counts: Counter[int] = Counter()
 
     @property
@@ -67,18 +69,23 @@ class App:
         return Response(b'{"status":"ready"}', media_type=JSON) if self.ready else _loading()
 
     async def _predict(self, request: Request) -> Response:
+        size = min(int(request.headers.get("content-length", LIMIT)), LIMIT)
         self.in_flight += 1
+        self._held += size
         self.asked = time.monotonic()
         try:
             response = await self._answer(request)
         finally:
             self.in_flight -= 1
+            self._held -= size
         self.counts[response.status_code] += 1
         return response
 
     async def _answer(self, request: Request) -> Response:
         if self._reader is None:
             return _loading()
+        if self._held > MOST_HELD:
+            return _busy()
         body = await _body(request)
         if body is None:
             return _refused(413, f"the request is larger than {LIMIT:,} bytes: split its instances")
@@ -87,7 +94,7 @@ class App:
         except InputError as error:
             return _refused(400, f"{error.what}; {error.mend}" if error.mend else error.what)
         except BusyError:
-            return _refused(503, "too many requests are waiting: ask again")
+            return _busy()
         except Exception as error:
             _tell(error)
             return _refused(500, "the model failed at this request")
@@ -118,6 +125,10 @@ async def _not_allowed(_: Request) -> Response:
 
 def _loading() -> Response:
     return _refused(503, "the model is being loaded")
+
+
+def _busy() -> Response:
+    return _refused(503, "too many requests are waiting: ask again")
 
 
 def _refused(status: int, words: str) -> Response:

@@ -74,7 +74,7 @@ class App:
         self._held += size
         self.asked = time.monotonic()
         try:
-            response = await self._answer(request)
+            response = _busy() if self._held > MOST_HELD else await self._answer(request)
         finally:
             self.in_flight -= 1
             self._held -= size
@@ -84,8 +84,6 @@ class App:
     async def _answer(self, request: Request) -> Response:
         if self._reader is None:
             return _loading()
-        if self._held > MOST_HELD:
-            return _busy()
         body = await _body(request)
         if body is None:
             return _refused(413, f"the request is larger than {LIMIT:,} bytes: split its instances")

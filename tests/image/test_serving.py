@@ -45,11 +45,16 @@ class Contained(Server):
 
     @property
     def inside(self) -> int:
-        """The server's own process, below those that made the container."""
+        """The server's own process, below those that made the container: any thread of theirs did."""
         process = self.process.pid
-        while children := Path(f"/proc/{process}/task/{process}/children").read_text().split():
+        while children := self._children(process):
             process = int(children[0])
         return process
+
+    @staticmethod
+    def _children(process: int) -> list[str]:
+        tasks = Path(f"/proc/{process}/task").glob("*/children")
+        return [child for task in tasks for child in task.read_text().split()]
 
 
 def test_it_serves_as_the_image_s_user_until_sigterm(

@@ -46,17 +46,21 @@ class Deployments:
             kind = operation.metadata.type_url.rpartition(".")[2]
             words = "The deployment was broken off: the local cloud stopped."
             broken = ApiError("ABORTED", words) if kind.startswith("Deploy") else None
-            self._operations.finish(operation.name, error=broken)
+            self._operations.finish(operation.name, types.UndeployModelResponse(), broken)
         for endpoint in self._rows.list():
             for deployed in endpoint.deployed_models:
                 self._start_again(endpoint.name, deployed)
 
     def _start_again(self, endpoint: str, deployed: Deployed) -> None:
-        model = self._versions.find(f"{deployed.model}@{deployed.model_version_id}")
         try:
+            model = self._versions.find(f"{deployed.model}@{deployed.model_version_id}")
             self._servers.start(endpoint, deployed, model)
-        except ApiError as error:  # its image went, or the packages of this machine are others now
+        except ApiError as error:  # it or its image went, or this machine's packages are others now
             log.warning("%s: model %s has no server: %s", endpoint, deployed.id, error.message)
+            file = self._servers.log(endpoint.rsplit("/", 1)[1], deployed.id)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("a") as said:
+                said.write(f"error: the server cannot be started: {error.message}\n")
 
     def close(self) -> None:
         """What is under way stays so; `resume` ends it next time."""
@@ -162,6 +166,7 @@ class Deployments:
         with self._store.transaction():
             if self._operations.is_done(operation):
                 raise _cancelled()
+            self._versions.find(f"{deployed.model}@{deployed.model_version_id}")  # or it was deleted
             endpoint = self._rows.find(name)
             endpoint.deployed_models.append(deployed)
             check(split, [one.id for one in endpoint.deployed_models])

@@ -1,0 +1,111 @@
+"""What a deployment leaves, by itself: no server runs, and no local cloud of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from google.cloud.aiplatform_v1 import types
+
+from localcloud.endpoints import Endpoints
+from localcloud.endpoints_deployments import Deployments
+from localcloud.models import Models
+from localcloud.operations import Operations
+from localcloud.registry import Registry
+from localcloud.rpc import Caller
+from localcloud.serving_names import generic
+from tests.eventually import eventually
+from tests.localcloud.served import new_cloud
+
+PARENT = "projects/123456789012/locations/europe-west1"
+IMAGE = "europe-west1-docker.pkg.dev/acme-ml/images/none:v1"
+
+
+class Site:
+    """A model, an endpoint, and the services that know them."""
+
+    def __init__(self, root: Path) -> None:
+        self.cloud = new_cloud(root)
+        self.caller = Caller(self.cloud.world.owner, "")
+        self.models, self.operations = Models(self.cloud), Operations(self.cloud)
+        self.endpoints = Endpoints(self.cloud, Registry(self.cloud))
+        model = types.Model(display_name="a", container_spec={"image_uri": IMAGE})
+        asked = types.UploadModelRequest(parent=PARENT, model=model, model_id="m")
+        self.models.upload(asked, self.caller)
+        created = types.CreateEndpointRequest(parent=PARENT, endpoint_id="e", endpoint={})
+        self.endpoints.create(created, self.caller)
+        self.endpoint, self.model = f"{PARENT}/endpoints/e", f"{PARENT}/models/m"
+
+    def put(self) -> types.Endpoint:
+        """The endpoint, with the model deployed."""
+        made = self.endpoints.rows.find(self.endpoint)
+        made.deployed_models = [{"id": "1", "model": self.model, "model_version_id": "1"}]
+        made.traffic_split = {"1": 100}
+        return self.endpoints.rows.put(made)
+
+    def delete_model(self) -> None:
+        self.models.delete(types.DeleteModelRequest(name=self.model), self.caller)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.endpoints.close()
+    made.cloud.store.close()
+
+
+@pytest.mark.parametrize("gone", ["model", "image"])
+def test_what_cannot_be_started_again_stops_nobody_and_says_so(site: Site, gone: str) -> None:
+    if gone == "model":
+        site.delete_model()
+    site.put()
+    site.endpoints.start()
+    assert site.endpoints.servers.find((site.endpoint, "1")) is None
+    said = site.endpoints.servers.log("e", "1").read_text()
+    assert said.startswith("error: the server cannot be started: ")
+    assert ("does not exist" if gone == "model" else f"image {IMAGE} was not found") in said
+
+
+@pytest.mark.parametrize("kind", ["DeployModel", "UndeployModel"])
+def test_what_a_stop_broke_off_ends_with_its_own_response_or_error(site: Site, kind: str) -> None:
+    begun = getattr(types, f"{kind}OperationMetadata")(generic_metadata=generic())
+    name = site.operations.start(site.endpoint, begun).name
+    site.endpoints.start()
+    ended = site.operations.get(SimpleNamespace(name=name), None)
+    if kind == "DeployModel":
+        assert ended.error.message.startswith("The deployment was broken off")
+    else:
+        assert ended.response.type_url.endswith(".UndeployModelResponse")
+
+
+def test_a_model_that_is_deleted_while_it_is_deployed_is_not_deployed(site: Site) -> None:
+    class Servers:
+        """Its server is healthy at once; meanwhile the model goes."""
+
+        stopped = Event()
+
+        def log(self, *_: str) -> Path:
+            return site.cloud.root / "log"
+
+        def start(self, *_: Any) -> Any:
+            site.delete_model()
+            ready = Event()
+            ready.set()
+            return SimpleNamespace(ready=ready, spec=SimpleNamespace(deadline=9.0))
+
+        def stop(self, *_: Any, **__: Any) -> None:
+            self.stopped.set()
+
+    servers: Any = Servers()
+    deployments = Deployments(site.cloud, site.endpoints.rows, servers, site.operations)
+    machine = {"machine_spec": {"machine_type": "n1-standard-2"}, "min_replica_count": 1}
+    deployed = types.DeployedModel(model=site.model, dedicated_resources=machine)
+    asked = types.DeployModelRequest(endpoint=site.endpoint, deployed_model=deployed)
+    operation = deployments.deploy(asked, site.caller)
+    eventually(lambda: site.operations.is_done(operation.name))
+    ended = site.operations.get(operation, None)
+    assert (ended.error.code, servers.stopped.is_set()) == (5, True)
+    assert not site.endpoints.rows.find(site.endpoint).deployed_models

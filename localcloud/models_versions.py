@@ -31,6 +31,11 @@ class Versions:
             raise ApiError("NOT_FOUND", f"The Model {self.own(name)} does not exist.")
         return found
 
+    def display_name(self, name: str) -> str:
+        """A model's display name, as it is now; empty where the model went."""
+        found = self._store.get("model", self.own(name)) or {}
+        return str(found.get("display_name", ""))
+
     def own(self, name: str) -> str:
         """A model's name with the project by number, and without a version."""
         return self._cloud.iam.resource(name).partition("@")[0]

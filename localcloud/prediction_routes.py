@@ -8,7 +8,6 @@ from typing import Any
 
 from localcloud.endpoints_rows import Endpoint, Rows
 from localcloud.errors import ApiError
-from localcloud.models_versions import Versions
 from localcloud.serving_replica import Replica
 from localcloud.serving_servers import Servers
 
@@ -20,7 +19,6 @@ class Target:
     id: str
     model: str
     version: str
-    display_name: str
     replica: Replica | None
 
 
@@ -39,8 +37,8 @@ class Route:
 class Routes:
     """What was read of endpoints is kept until they change."""
 
-    def __init__(self, rows: Rows, servers: Servers, versions: Versions) -> None:
-        self._rows, self._servers, self._versions = rows, servers, versions
+    def __init__(self, rows: Rows, servers: Servers) -> None:
+        self._rows, self._servers = rows, servers
         self._known: dict[str, Route] = {}
         self._changes, self._lock = 0, threading.Lock()
         rows.changed = self.forget
@@ -72,7 +70,5 @@ class Routes:
         return Route(targets, [split[one.id] for one in some])
 
     def _target(self, endpoint: str, deployed: Any) -> Target:
-        row = self._versions.row(deployed.model)
         replica = self._servers.find((endpoint, deployed.id))
-        version, name = deployed.model_version_id, row["display_name"]
-        return Target(deployed.id, deployed.model, version, name, replica)
+        return Target(deployed.id, deployed.model, deployed.model_version_id, replica)

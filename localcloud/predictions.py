@@ -36,8 +36,8 @@ class Predictions:
     hosts = HOSTS
 
     def __init__(self, cloud: Cloud, endpoints: Endpoints, points: Points) -> None:
-        self._cloud, self._points = cloud, points
-        self._routes = Routes(endpoints.rows, endpoints.servers, Versions(cloud))
+        self._cloud, self._points, self._versions = cloud, points, Versions(cloud)
+        self._routes = Routes(endpoints.rows, endpoints.servers)
 
     def handlers(self) -> Mapping[str, RpcHandler]:
         """The calls that are served."""
@@ -109,7 +109,7 @@ class Predictions:
         return predictions | {
             "deployedModelId": target.id,
             "model": target.model,
-            "modelDisplayName": target.display_name,
+            "modelDisplayName": self._versions.display_name(target.model),
             "modelVersionId": target.version,
             **more,
         }

@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 from google.cloud.aiplatform_v1 import types
+from google.protobuf import struct_pb2
 
 from localcloud.endpoints import Endpoints
 from localcloud.endpoints_deployments import Deployments
 from localcloud.models import Models
+from localcloud.monitoring_points import Points
 from localcloud.operations import Operations
+from localcloud.predictions import Predictions
 from localcloud.registry import Registry
 from localcloud.rpc import Caller
+from localcloud.serving_client import Answer
 from localcloud.serving_names import generic
 from tests.eventually import eventually
 from tests.localcloud.served import new_cloud
@@ -31,6 +35,7 @@ class Site:
         self.caller = Caller(self.cloud.world.owner, "")
         self.models, self.operations = Models(self.cloud), Operations(self.cloud)
         self.endpoints = Endpoints(self.cloud, Registry(self.cloud))
+        self.points = Points(self.cloud.store)
         model = types.Model(display_name="a", container_spec={"image_uri": IMAGE})
         asked = types.UploadModelRequest(parent=PARENT, model=model, model_id="m")
         self.models.upload(asked, self.caller)
@@ -53,7 +58,9 @@ class Site:
 def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path)
     yield made
+    made.endpoints.servers._replicas.clear()
     made.endpoints.close()
+    made.points.close()
     made.cloud.store.close()
 
 
@@ -109,3 +116,44 @@ def test_a_model_that_is_deleted_while_it_is_deployed_is_not_deployed(site: Site
     ended = site.operations.get(operation, None)
     assert (ended.error.code, servers.stopped.is_set()) == (5, True)
     assert not site.endpoints.rows.find(site.endpoint).deployed_models
+
+
+class Said:
+    """A server that says the same to everyone."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    def post(self, *_: Any) -> Answer:
+        return Answer(200, "application/json", self.body)
+
+
+class Predicted:
+    """Predictions through the deployed model."""
+
+    def __init__(self, site: Site, said: bytes) -> None:
+        site.put()
+        replica: Any = Said(said)
+        site.endpoints.servers._replicas[site.endpoint, "1"] = replica
+        self.points = site.points
+        self.calls = Predictions(site.cloud, site.endpoints, self.points)
+        self._site = site
+
+    def ask(self) -> types.PredictResponse:
+        one = struct_pb2.Value(number_value=1)
+        asked = types.PredictRequest.pb()(endpoint=self._site.endpoint, instances=[one])
+        return self.calls.predict(types.PredictRequest.wrap(asked), self._site.caller)
+
+    def codes(self) -> list[tuple[int, int]]:
+        """Of all answers so far, with what was predicted."""
+        return [(one.code, one.predictions) for one in self.points.list()]
+
+
+def test_an_answer_has_the_model_s_name_as_it_is_now(site: Site) -> None:
+    asked = Predicted(site, b'{"predictions": [2]}')
+    assert asked.ask().model_display_name == "a"
+    model = types.Model(name=site.model, display_name="b")
+    site.models.update(
+        types.UpdateModelRequest(model=model, update_mask={"paths": ["display_name"]}), site.caller
+    )
+    assert asked.ask().model_display_name == "b"

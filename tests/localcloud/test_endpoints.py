@@ -44,7 +44,7 @@ def test_the_traffic_is_split_at_random_by_the_shares(models: Models, model: str
 
 
 def test_each_model_gets_its_share() -> None:
-    targets = [Target(name, "", "", "", None) for name in ("a", "b")]
+    targets = [Target(name, "", "", None) for name in ("a", "b")]
     route = Route(targets, [70, 30])
     seen = [route.choose().id for _ in range(10_000)]
     assert 2600 < seen.count("b") < 3400, "eight standard deviations to each side"

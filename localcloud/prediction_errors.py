@@ -1,5 +1,8 @@
 """How an online prediction fails: the server's own refusals, and those of what is before it."""
 
+import json
+from typing import Any
+
 from localcloud.errors import ApiError
 from localcloud.serving_client import Answer
 
@@ -27,8 +30,33 @@ def check_size(size: int) -> None:
         raise ApiError("INVALID_ARGUMENT", words)
 
 
-def refused(answer: Answer) -> ApiError | None:
-    """The error that a server's answer is, in the server's words; None where it is none."""
+def good(answer: Answer | ApiError) -> Answer:
+    """A server's good answer. Raises what else it is, in the server's words."""
+    error = answer if isinstance(answer, ApiError) else _refused(answer)
+    if error:
+        raise error
+    assert isinstance(answer, Answer)
+    return answer
+
+
+def as_it_is(_: str, answer: Answer) -> Answer:
+    """Of a raw prediction's answer nothing is read."""
+    return answer
+
+
+def predictions(deployed: str, answer: Answer) -> dict[str, Any]:
+    """The JSON object with a list of predictions that an answer is. Raises INTERNAL."""
+    try:
+        found = json.loads(answer.body)
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and isinstance(found.get("predictions"), list):
+        return found
+    words = f"The answer of DeployedModel {deployed} is no JSON object with a list of predictions."
+    raise ApiError("INTERNAL", words)
+
+
+def _refused(answer: Answer) -> ApiError | None:
     if not 200 <= answer.status < 300:
         other = "FAILED_PRECONDITION" if answer.status < 500 else "INTERNAL"
         words = answer.body.decode(errors="replace")[:SHOWN] or f"The model server said {answer.status}."
@@ -46,9 +74,3 @@ def lost(error: Exception) -> ApiError:
         return ApiError("DEADLINE_EXCEEDED", "The model server took too long to respond.")
     words = "upstream connect error or disconnect/reset before headers"
     return ApiError("UNAVAILABLE", f"The model server gave no answer: {words} ({error}).")
-
-
-def unreadable(deployed: str) -> ApiError:
-    """The error where a good answer holds no predictions."""
-    words = f"The answer of DeployedModel {deployed} is no JSON object with predictions."
-    return ApiError("INTERNAL", words)

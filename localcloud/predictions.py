@@ -2,9 +2,9 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.client import HTTPException
-from typing import Any
+from typing import Any, TypeVar
 
 from google.api import httpbody_pb2
 from google.cloud.aiplatform_v1 import types
@@ -16,7 +16,7 @@ from localcloud.errors import ApiError, bad_request
 from localcloud.http import Request, Response
 from localcloud.models_versions import Versions
 from localcloud.monitoring_points import Points
-from localcloud.prediction_errors import check_size, lost, refused, unreadable
+from localcloud.prediction_errors import as_it_is, check_size, good, lost, predictions
 from localcloud.prediction_routes import Routes, Target
 from localcloud.rpc import Caller, RpcHandler, Verbatim
 from localcloud.rpc_json import unknown
@@ -24,6 +24,7 @@ from localcloud.serving_client import Answer
 from localcloud.serving_names import DENIED, HOSTS
 from localcloud.serving_replica import GoneError
 
+T = TypeVar("T")
 JSON = "application/json"
 PERMISSION = "aiplatform.endpoints.predict"
 TRIES = 10  # how often a request is given to another server because the first one is being ended
@@ -73,7 +74,7 @@ class Predictions:
         """Any body to the server and back, by gRPC."""
         name, body = self._endpoint(request.endpoint, caller), request.http_body
         check_size(len(body.data))
-        _, answer = self._asked(name, body.data, body.content_type or JSON, 1)
+        _, answer = self._asked(name, body.data, body.content_type or JSON, 1, as_it_is)
         return httpbody_pb2.HttpBody(content_type=answer.kind, data=answer.body)
 
     def raw_predict_json(self, request: Request, fields: Mapping[str, str], caller: Caller) -> Response:
@@ -81,7 +82,7 @@ class Predictions:
         name = self._endpoint(fields["endpoint"], caller)
         check_size(len(request.body))
         kind = request.headers.get("content-type", JSON)
-        target, answer = self._asked(name, request.body, kind, 1)
+        target, answer = self._asked(name, request.body, kind, 1, as_it_is)
         headers = {
             "content-type": answer.kind or JSON,
             "X-Vertex-AI-Endpoint-Id": name.rsplit("/", 1)[1],
@@ -99,33 +100,30 @@ class Predictions:
         return name
 
     def _predicted(self, name: str, body: bytes, instances: int) -> dict[str, Any]:
-        target, answer = self._asked(name, body, JSON, instances)
-        try:
-            found = json.loads(answer.body)
-            predictions = {"predictions": found["predictions"]}
-        except (ValueError, KeyError, TypeError):
-            raise unreadable(target.id) from None
-        more = {"metadata": found["metadata"]} if "metadata" in found else {}
-        return predictions | {
+        target, found = self._asked(name, body, JSON, instances, predictions)
+        return {
+            "predictions": found["predictions"],
             "deployedModelId": target.id,
             "model": target.model,
             "modelDisplayName": self._versions.display_name(target.model),
             "modelVersionId": target.version,
-            **more,
+            **({"metadata": found["metadata"]} if "metadata" in found else {}),
         }
 
-    def _asked(self, name: str, body: bytes, kind: str, instances: int) -> tuple[Target, Answer]:
-        """A server's good answer to a body, counted. Raises ApiError for every other end."""
+    def _asked(
+        self, name: str, body: bytes, kind: str, instances: int, read: Callable[[str, Answer], T]
+    ) -> tuple[Target, T]:
+        """What is read of a server's good answer to a body, counted. Raises ApiError otherwise."""
         began = time.monotonic()
         target, answer = self._sent(name, body, {"Content-Type": kind})
-        error = answer if isinstance(answer, ApiError) else refused(answer)
         milliseconds = (time.monotonic() - began) * 1000
-        code = error.status if error else 200
-        self._points.count((name, target.id, code), 0 if error else instances, milliseconds)
-        if error:
-            raise error
-        assert isinstance(answer, Answer)
-        return target, answer
+        try:
+            found = read(target.id, good(answer))
+        except ApiError as error:
+            self._points.count((name, target.id, error.status), 0, milliseconds)
+            raise
+        self._points.count((name, target.id, 200), instances, milliseconds)
+        return target, found
 
     def _sent(self, name: str, body: bytes, headers: dict[str, str]) -> tuple[Target, Answer | ApiError]:
         for _ in range(TRIES):

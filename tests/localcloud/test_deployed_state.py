@@ -12,6 +12,7 @@ from google.protobuf import struct_pb2
 
 from localcloud.endpoints import Endpoints
 from localcloud.endpoints_deployments import Deployments
+from localcloud.errors import ApiError
 from localcloud.models import Models
 from localcloud.monitoring_points import Points
 from localcloud.operations import Operations
@@ -157,3 +158,13 @@ def test_an_answer_has_the_model_s_name_as_it_is_now(site: Site) -> None:
         types.UpdateModelRequest(model=model, update_mask={"paths": ["display_name"]}), site.caller
     )
     assert asked.ask().model_display_name == "b"
+
+
+@pytest.mark.parametrize("said", ['{"predictions": {"a": 1}}', '{"predictions": 1}', "{}", "[]", "{"])
+def test_an_answer_without_a_list_of_predictions_is_an_error_and_counts_as_one(
+    site: Site, said: str
+) -> None:
+    asked = Predicted(site, said.encode())
+    with pytest.raises(ApiError, match="no JSON object with a list of predictions"):
+        asked.ask()
+    assert asked.codes() == [(500, 0)]

@@ -14,7 +14,7 @@ from localcloud.errors import ApiError
 from localcloud.filters import matcher
 from localcloud.http import Request, Response, Route
 from localcloud.monitoring_points import Points
-from localcloud.monitoring_series import PREFIX, Point, Series, Value, all_series, joined, reduced
+from localcloud.monitoring_series import PREFIX, Point, Series, Value, aligned, all_series, reduced
 from localcloud.monitoring_shapes import shown
 from localcloud.rpc import rest_error
 from localcloud.values import Read, Resolver
@@ -27,6 +27,7 @@ PERIOD = re.compile(r"(\d+(?:\.\d+)?)s")
 PERCENTILE = re.compile(r"ALIGN_PERCENTILE_(\d\d)")
 SUMS = ("ALIGN_DELTA", "ALIGN_SUM")
 PAGE = 1000  # series
+LONGEST = 104 * 7 * 86400  # seconds of an aligned period
 
 
 class Fields(Resolver):
@@ -77,7 +78,7 @@ class Monitoring:
         found = [one for one in self._series() if passes(one)]
         found = [_within(one, begin, end) for one in found]
         found = _aggregated([one for one in found if one.points], request, end)
-        size, start = int(query.get("pageSize") or PAGE), int(query.get("pageToken") or 0)
+        size, start = _whole(request, "pageSize", PAGE), _whole(request, "pageToken", 0)
         some = [shown(one) for one in found[start : start + size]]
         if query.get("view") == "HEADERS":
             some = [{key: value for key, value in one.items() if key != "points"} for one in some]
@@ -103,6 +104,14 @@ def _passes(text: str) -> Callable[[Series], bool]:
         words = f'Cannot find metric(s) that match type = "{kinds[0]}".'
         raise ApiError("NOT_FOUND", f"{words} ({served})")
     return matcher(text, TimeSeries, Fields())
+
+
+def _whole(request: Request, name: str, default: int) -> int:
+    """A number of the query; 0 is none. Raises INVALID_ARGUMENT."""
+    text = request.query.get(name) or "0"
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ApiError("INVALID_ARGUMENT", f"Field {name} had an invalid value: '{text}'.")
+    return int(text) or default
 
 
 def _interval(start: str, end: str) -> tuple[float, float]:
@@ -134,12 +143,15 @@ def _aggregated(found: list[Series], request: Request, end: float) -> list[Serie
     if not known or reducer not in ("REDUCE_NONE", "REDUCE_SUM") or _secondary(request):
         words = f"the local cloud serves {', '.join(SUMS)}, ALIGN_RATE, ALIGN_PERCENTILE_nn, REDUCE_SUM"
         raise ApiError("UNIMPLEMENTED", f"{words}; not {aligner} with {reducer}")
+    if aligner == "ALIGN_NONE" and reducer != "REDUCE_NONE":
+        words = "aggregation.perSeriesAligner must be set where series are reduced."
+        raise ApiError("INVALID_ARGUMENT", words)
     if aligner != "ALIGN_NONE":
         period = PERIOD.fullmatch(query.get("aggregation.alignmentPeriod", ""))
-        if period is None or float(period[1]) < 60:
-            words = "aggregation.alignmentPeriod must be at least 60s where series are aligned."
+        if period is None or not 60 <= float(period[1]) <= LONGEST:
+            words = f"aggregation.alignmentPeriod must be 60s to {LONGEST}s where series are aligned."
             raise ApiError("INVALID_ARGUMENT", words)
-        found = [replace(one, points=joined(one.points, float(period[1]), end)) for one in found]
+        found = [replace(one, points=aligned(one.points, float(period[1]), end)) for one in found]
         found = [_converted(one, aligner, percentile) for one in found]
     if reducer == "REDUCE_SUM":
         found = reduced(found, query.all("aggregation.groupByFields"))
@@ -161,7 +173,7 @@ def _converted(series: Series, aligner: str, percentile: re.Match[str] | None) -
                 )
             return float(point.value.percentile(int(percentile[1])))
         if aligner == "ALIGN_RATE" and isinstance(point.value, int):
-            return point.value / max(point.end - point.start, 1)
+            return point.value / (point.end - point.start)
         return point.value
 
     return replace(series, points=[replace(one, value=value(one)) for one in series.points])

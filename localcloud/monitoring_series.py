@@ -83,8 +83,7 @@ def all_series(counts: Iterable[Count], resource: Mapping[str, str], now: float)
             end = min(count.minute + MINUTE, now)
             points.append(Point(count.minute, end, value))
     return [
-        Series(one.metric, one.labels, one.resource, joined(points, MINUTE, 0.0))
-        for one, points in found.values()
+        Series(one.metric, one.labels, one.resource, joined(points)) for one, points in found.values()
     ]
 
 
@@ -97,18 +96,34 @@ def _values(count: Count) -> Iterator[tuple[str, Labels, Value]]:
     yield "prediction_latencies", {"latency_type": "total"}, latency
 
 
-def joined(points: Iterable[Point], period: float, end: float) -> list[Point]:
-    """One point for each period that ends at `end`, or whole periods before or after it."""
+def joined(points: Iterable[Point]) -> list[Point]:
+    """One point for each minute, from its start to the last end in it."""
+    return [
+        Point(min(one.start for one in some), max(one.end for one in some), _sum(some))
+        for _, some in _periods(points, MINUTE, 0.0)
+    ]
+
+
+def aligned(points: Iterable[Point], period: float, end: float) -> list[Point]:
+    """One point for each whole period; the last one ends at `end`."""
+    return [
+        Point(end + (number - 1) * period, end + number * period, _sum(some))
+        for number, some in _periods(points, period, end)
+    ]
+
+
+def _periods(points: Iterable[Point], period: float, end: float) -> Iterable[tuple[float, list[Point]]]:
+    """The points of each period, by its number; 0 ends at `end`."""
     found: dict[float, list[Point]] = {}
     for point in points:
         # A point belongs to the period in which it ends.
         number = -((end - point.end) // period)
         found.setdefault(number, []).append(point)
-    made = []
-    for _, some in sorted(found.items()):
-        value = reduce(_plus, (one.value for one in some))
-        made.append(Point(min(one.start for one in some), max(one.end for one in some), value))
-    return made
+    return sorted(found.items())
+
+
+def _sum(points: Iterable[Point]) -> Value:
+    return reduce(_plus, (one.value for one in points))
 
 
 def _plus(one: Any, other: Any) -> Any:
@@ -128,10 +143,7 @@ def _summed(some: list[Series], by: Sequence[str]) -> Series:
     ends: dict[float, list[Point]] = {}
     for point in (point for one in some for point in one.points):
         ends.setdefault(point.end, []).append(point)
-    points = [
-        Point(min(one.start for one in at), end, reduce(_plus, (one.value for one in at)))
-        for end, at in sorted(ends.items())
-    ]
+    points = [Point(min(one.start for one in at), end, _sum(at)) for end, at in sorted(ends.items())]
     names = {name.rpartition(".")[2]: name.partition(".")[0] for name in by}
     labels = {key: v for key, v in some[0].labels.items() if names.get(key) == "metric"}
     place = {key: v for key, v in some[0].resource.items() if names.get(key) == "resource"}

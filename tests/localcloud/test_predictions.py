@@ -202,7 +202,7 @@ def test_series_are_aligned_and_summed(models: Models) -> None:
     models.deployed(endpoint, model, {"1": 50, "0": 50}, id="2")
     for _ in range(10):
         models.predict(endpoint, [1])
-    year = {"aggregation.alignmentPeriod": "99999999999s"}
+    year = {"aggregation.alignmentPeriod": "62899200s"}
     total = year | {
         "aggregation.perSeriesAligner": "ALIGN_DELTA",
         "aggregation.crossSeriesReducer": "REDUCE_SUM",

@@ -1,5 +1,6 @@
 """REST's JSON and queries to and from protobuf messages, with the refusals of Google's front end."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
@@ -11,6 +12,7 @@ from localcloud.errors import ApiError, bad_request
 from localcloud.http import Request
 from localcloud.transport import own_fields, wants_numbers
 
+MASK, CAPITAL = "google.protobuf.FieldMask", re.compile("[A-Z]")
 INVALID = "Invalid JSON payload received."
 Problem = tuple[str, str]
 
@@ -112,6 +114,18 @@ def _put_query(descriptor: Descriptor, tree: dict[str, Any], request: Request) -
         _put(tree, name, read if field is not None and field.is_repeated else read[-1])
 
 
+def _is_mask(descriptor: Descriptor, name: str, value: Any) -> bool:
+    field = _field(descriptor, name)
+    kind = field.message_type if field is not None else None
+    return isinstance(value, str) and kind is not None and kind.full_name == MASK
+
+
+def _path(text: str) -> str:
+    """A mask's path as messages name their fields; both spellings are taken, and any key of a map."""
+    parts = text.strip().split(".")
+    return ".".join(one if "_" in one else CAPITAL.sub(r"_\g<0>", one).lower() for one in parts)
+
+
 def _put(tree: dict[str, Any], name: str, value: Any) -> None:
     *parents, last = name.split(".")
     for parent in parents:
@@ -120,7 +134,12 @@ def _put(tree: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _parse(tree: dict[str, Any], message: Any) -> None:
+    masks = {name: text for name, text in tree.items() if _is_mask(message.DESCRIPTOR, name, text)}
+    rest = {name: value for name, value in tree.items() if name not in masks}
+    for name, text in masks.items():
+        field: Any = _field(message.DESCRIPTOR, name)
+        getattr(message, field.name).paths.extend(map(_path, filter(None, text.split(","))))
     try:
-        json_format.ParseDict(tree, message)
+        json_format.ParseDict(rest, message)
     except json_format.ParseError as error:
         raise bad_request([("", f"{INVALID} {error}")]) from None

@@ -149,6 +149,17 @@ def test_a_page_token_belongs_to_its_call_and_survives_deletions(front: Front) -
         assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT"), wrong
 
 
+@pytest.mark.parametrize("mask", ["versionAliases,labels.my_1", "version_aliases,labels.my_1"])
+def test_a_mask_is_taken_in_both_spellings_and_a_key_as_it_is(front: Front, mask: str) -> None:
+    front.make("a", labels={"my_1": "old", "other": "old"})
+    assert front.ask("POST", f"{SECRETS}/a:addVersion", {"payload": {"data": "YQ=="}})[0] == 200
+    body = {"labels": {"my_1": "new", "other": "new"}, "versionAliases": {"first": 1}}
+    status, changed = front.ask("PATCH", f"{SECRETS}/a?updateMask={mask}", body)
+    assert status == 200, changed
+    assert changed["labels"] == {"my_1": "new", "other": "old"}
+    assert changed["versionAliases"] == {"first": "1"}
+
+
 def test_an_update_mask_names_what_changes(front: Front) -> None:
     front.make("a", labels={"k": "1", "l": "2"}, annotations={"n": "3"})
     body = {"labels": {"k": "9"}, "annotations": {}}

@@ -86,12 +86,12 @@ class Servers:
         health, predict = routes(container, endpoint_id, deployed.id)
         own = self._variables(endpoint, deployed, model) | {"AIP_HEALTH_ROUTE": health}
         homes = {"HOME": str(scratch), "TMPDIR": str(scratch)}
-        given = {one.name: one.value for one in container.env}
         probe = container.health_probe
         return Spec(
             program(argv, image),
             image.root + image.workdir,
-            {**image.environment(), **homes, **own, "AIP_PREDICT_ROUTE": predict, **given},
+            {**image.environment(), **homes, **own, "AIP_PREDICT_ROUTE": predict},
+            [(one.name, one.value) for one in container.env],
             scratch,
             self.log(endpoint_id, deployed.id),
             health,

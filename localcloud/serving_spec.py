@@ -19,11 +19,15 @@ FAILURES = 3
 
 @dataclass(frozen=True)
 class Spec:
-    """A server that can be started at any port; `log` is the file for what it says."""
+    """A server that can be started at any port; `log` is the file for what it says.
+
+    `given` are the Model's own variables in their order: each may name those before it.
+    """
 
     argv: Sequence[str]
     cwd: str
     variables: Mapping[str, str]
+    given: Sequence[tuple[str, str]]
     scratch: Path
     log: Path
     health_route: str
@@ -36,6 +40,8 @@ class Spec:
     def order(self, port: int) -> Order:
         """The process at a port."""
         variables = {**self.variables, "AIP_HTTP_PORT": str(port)}
+        for name, value in self.given:
+            variables[name] = expanded(value, variables)
         argv = [expanded(word, variables) for word in self.argv]
         return Order(argv, self.cwd, variables, str(self.log), fresh=True)
 

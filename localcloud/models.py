@@ -118,10 +118,11 @@ class Models:
         with self._store.transaction():
             version = self._versions.find(name)
             row = self._versions.row(name)
+            self._check_etag(request.model, version)
             known = Model(version) if is_version else Model(version, labels=row["labels"])
             made, changed = updated(known, request.model, request.update_mask)
             wrong = {one.partition(".")[0] for one in changed}
-            wrong -= {"labels", *(OF_VERSION if is_version else OF_MODEL)}
+            wrong -= {"labels", "etag", *(OF_VERSION if is_version else OF_MODEL)}
             if wrong:
                 what = "a version of a model" if is_version else "a model"
                 words = f"{', '.join(sorted(wrong))} cannot be updated on {what}."
@@ -148,6 +149,9 @@ class Models:
     def delete(self, request: types.DeleteModelRequest, _: Caller) -> operations_pb2.Operation:
         """Remove a model with all its versions, unless one is deployed."""
         name = self._versions.own(request.name)
+        if "@" in request.name:
+            words = f"{request.name} is a version of a Model: DeleteModelVersion deletes it."
+            raise ApiError("INVALID_ARGUMENT", words)
         with self._store.transaction():
             self._versions.row(name)
             found = self._versions.of(name)
@@ -169,6 +173,13 @@ class Models:
             self._versions.forget(version.name, version.version_id)
             self._forget(version)
         return self._operations.done(version.name, metadata=self._begun("Delete"))
+
+    def _check_etag(self, wanted: Model, version: Model) -> None:
+        """Raises ABORTED where a client changes what it does not know."""
+        known = self._versions.shown(version, False).etag
+        if wanted.etag not in ("", known):
+            words = f"The etag of {wanted.name} is {known}; the Model was changed meanwhile."
+            raise ApiError("ABORTED", words)
 
     def _forget(self, version: Model) -> None:
         self._artifacts.forget(place(version.name, int(version.version_id)))

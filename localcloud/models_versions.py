@@ -43,7 +43,8 @@ class Versions:
     def find(self, name: str) -> Model:
         """The version that `name` means: by @NUMBER or @ALIAS, or the default one. Raises NOT_FOUND."""
         self.row(name)
-        wanted = name.partition("@")[2].strip("-") or DEFAULT
+        given = name.partition("@")[2]
+        wanted = DEFAULT if given in ("", "-") else given
         for one in self.of(name):
             if wanted == one.version_id or wanted in one.version_aliases:
                 return one
@@ -132,13 +133,14 @@ class Versions:
     def shown(self, version: Model, with_version: bool) -> Model:
         """A version as a client sees it: with what its model has, and where it is deployed."""
         row, made = self.row(version.name), Model(version)
-        made.name = row["name"] + (f"@{version.version_id}" if with_version else "")
+        made.name, made.etag = row["name"], ""
         made.display_name, made.description = row["display_name"], row["description"]
         made.labels = {**row["labels"], **version.labels}
         made.create_time = datetime.fromisoformat(row["created"])
         made.update_time = datetime.fromisoformat(row["updated"])
+        made.etag = etag(made)  # a deployment changes no model
+        made.name += f"@{version.version_id}" if with_version else ""
         made.deployed_models = self.deployed(version)
-        made.etag = etag(made)
         return made
 
     def deployed(self, version: Model) -> list[types.DeployedModelRef]:

@@ -168,3 +168,36 @@ def test_an_answer_without_a_list_of_predictions_is_an_error_and_counts_as_one(
     with pytest.raises(ApiError, match="no JSON object with a list of predictions"):
         asked.ask()
     assert asked.codes() == [(500, 0)]
+
+
+def test_a_model_s_etag_is_compared_and_a_deployment_changes_it_not(site: Site) -> None:
+    def known(name: str = site.model) -> str:
+        return str(site.models.get(types.GetModelRequest(name=name), site.caller).etag)
+
+    def update(tag: str, name: str) -> None:
+        model = types.Model(name=site.model, display_name=name, etag=tag)
+        asked = types.UpdateModelRequest(model=model, update_mask={"paths": ["display_name"]})
+        site.models.update(asked, site.caller)
+
+    first = known()
+    site.put()
+    assert known() == known(f"{site.model}@1") == first
+    update(first, "b")
+    assert known() != first
+    with pytest.raises(ApiError, match="was changed meanwhile"):
+        update(first, "c")
+    update("", "c")
+
+
+def test_a_model_is_not_deleted_by_the_name_of_a_version(site: Site) -> None:
+    with pytest.raises(ApiError, match="DeleteModelVersion deletes it"):
+        site.models.delete(types.DeleteModelRequest(name=f"{site.model}@1"), site.caller)
+    site.delete_model()
+
+
+def test_an_alias_may_end_with_a_dash_and_a_dash_alone_is_the_default(site: Site) -> None:
+    asked = types.MergeVersionAliasesRequest(name=f"{site.model}@1", version_aliases=["rc-"])
+    site.models.merge_aliases(asked, site.caller)
+    for alias in ("rc-", "-", "default"):
+        found = site.models.get(types.GetModelRequest(name=f"{site.model}@{alias}"), site.caller)
+        assert found.version_id == "1"

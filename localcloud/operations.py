@@ -59,7 +59,7 @@ class Operations:
             return self._save(operation)
 
     def is_done(self, name: str) -> bool:
-        """Whether an operation has ended, or was forgotten."""
+        """Whether an operation has ended, and may have been forgotten since."""
         row = self._store.get("operation", name)
         return row is None or _parsed(row).done
 
@@ -102,8 +102,13 @@ class Operations:
         return empty_pb2.Empty()
 
     def delete(self, request: Any, _: Any) -> empty_pb2.Empty:
-        """Forget an operation; what it does goes on."""
-        self._store.delete("operation", self._found(request.name).name)
+        """Forget an operation that is done. Raises FAILED_PRECONDITION for one that is not."""
+        with self._store.transaction():
+            found = self._found(request.name)
+            if not found.done:
+                words = f"The operation {found.name} is not done: wait for it, or cancel it first."
+                raise ApiError("FAILED_PRECONDITION", words)
+            self._store.delete("operation", found.name)
         return empty_pb2.Empty()
 
     def _found(self, name: str) -> Operation:

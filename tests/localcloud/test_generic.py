@@ -286,6 +286,8 @@ def test_operations_are_got_listed_waited_for_and_deleted(tmp_path: Path) -> Non
     parent = "projects/acme-ml/locations/europe-west1"
     name = operations.start(parent).name
     assert not call["GetOperation"](longrunning.GetOperationRequest(name=name), None).done
+    with pytest.raises(ApiError, match="is not done"):
+        call["DeleteOperation"](longrunning.DeleteOperationRequest(name=name), None)
     call["CancelOperation"](longrunning.CancelOperationRequest(name=name), None)
     ended = call["WaitOperation"](longrunning.WaitOperationRequest(name=name), None)
     assert (ended.done, ended.error.code) == (True, 1)

@@ -2,11 +2,10 @@
 
 import contextlib
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import NamedTuple
 
 TIMEOUT = 60.0  # seconds that a prediction may take, as on Vertex AI
-LOST = (ConnectionError, HTTPException)
 
 
 class Answer(NamedTuple):
@@ -25,28 +24,14 @@ class Pool:
         self._closed = False
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """One call. Raises OSError or HTTPException where no answer came.
+        """One call. Raises OSError or HTTPException where no whole answer came.
 
         A connection that was open already may have been closed at the other end meanwhile: where it
-        breaks before an answer has begun, the call is sent once more, on a new one.
+        cannot be written to, or ends before an answer has begun, the call is sent once more.
         """
-        with contextlib.suppress(*LOST, IndexError):
-            return self._exchange(self._idle.pop(), path, body, headers)
-        return self._exchange(HTTPConnection("127.0.0.1", self._port, TIMEOUT), path, body, headers)
-
-    def close(self) -> None:
-        """Close what is idle; what is under way is closed when it ends."""
-        self._closed = True
-        while self._idle:
-            with contextlib.suppress(IndexError):
-                self._idle.pop().close()
-
-    def _exchange(
-        self, connection: HTTPConnection, path: str, body: bytes, headers: Mapping[str, str]
-    ) -> Answer:
+        connection = self._connection()
         try:
-            connection.request("POST", path, body, dict(headers))
-            response = connection.getresponse()
+            response = _begun(connection, path, body, dict(headers))
             answer = Answer(response.status, response.headers.get("content-type", ""), response.read())
         except BaseException:
             connection.close()
@@ -56,6 +41,37 @@ class Pool:
         else:
             self._idle.append(connection)
         return answer
+
+    def close(self) -> None:
+        """Close what is idle; what is under way is closed when it ends."""
+        self._closed = True
+        while self._idle:
+            with contextlib.suppress(IndexError):
+                self._idle.pop().close()
+
+    def _connection(self) -> HTTPConnection:
+        with contextlib.suppress(IndexError):
+            return self._idle.pop()
+        return HTTPConnection("127.0.0.1", self._port, TIMEOUT)
+
+
+def _begun(connection: HTTPConnection, path: str, body: bytes, headers: dict[str, str]) -> HTTPResponse:
+    """The answer to a call, once it has begun; a connection that was closed is opened again."""
+    was_open = connection.sock is not None
+    try:
+        connection.request("POST", path, body, headers)
+    except ConnectionError:
+        if not was_open:
+            raise
+    else:
+        try:
+            return connection.getresponse()
+        except ConnectionResetError:  # RemoteDisconnected is one
+            if not was_open:
+                raise
+    connection.close()
+    connection.request("POST", path, body, headers)
+    return connection.getresponse()
 
 
 def healthy(port: int, route: str, seconds: float) -> bool:

@@ -183,9 +183,7 @@ class Deployments:
             if replica.exits:
                 raise self._failed(replica, f"Model server exited unexpectedly (code {replica.code}).")
             if time.monotonic() > end:
-                advice = "Please validate that your model file or container configuration are valid."
-                late = f"Model server never became ready within {replica.spec.deadline:g} seconds."
-                raise self._failed(replica, f"{late} {advice}")
+                raise self._failed(replica, _late(replica))
 
     def _failed(self, replica: Replica, words: str) -> ApiError:
         file = replica.spec.log
@@ -209,6 +207,15 @@ class Deployments:
 
 def _cancelled() -> ApiError:
     return ApiError("CANCELLED", "The operation was cancelled.")
+
+
+def _late(replica: Replica) -> str:
+    where = f"at {replica.spec.health_route} of port {replica.port}, which AIP_HTTP_PORT tells the server."
+    return (
+        f"Model server never became ready within {replica.spec.deadline:g} seconds."
+        f" Health was asked for {where}"
+        " Please validate that your model file or container configuration are valid."
+    )
 
 
 def _missing(deployed: str, endpoint: str) -> ApiError:

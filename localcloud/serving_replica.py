@@ -27,11 +27,15 @@ class GoneError(Exception):
 
 
 class Replica:
-    """Runs until `stop`. `exits` counts the ends of its process; the last one's code is `code`."""
+    """Runs until `stop`. `exits` counts the ends of its process; the last one's code is `code`.
+
+    `port` is where its process is to listen, once there is one.
+    """
 
     def __init__(self, spec: Spec, start: Start) -> None:
         self.spec, self._start = spec, start
         self.ready, self.exits, self.code = threading.Event(), 0, 0
+        self.port = 0
         self._stopping, self._busy, self._idle = threading.Event(), 0, threading.Condition()
         self._process: Process | None = None
         self._pool: Pool | None = None
@@ -96,6 +100,7 @@ class Replica:
         with self._idle:
             if self._stopping.is_set():
                 return
+            self.port = port
             process = self._process = self._start(self.spec.order(port))
         ended, pool = threading.Event(), Pool(port)
         threading.Thread(target=self._wait, args=(process, ended), daemon=True).start()

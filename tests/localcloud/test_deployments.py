@@ -1,6 +1,7 @@
 """The servers of deployed models: what they see, how they fail, end and come back."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,8 @@ def test_a_server_that_is_never_healthy_fails_the_deployment(models: Models, mod
     late = models.quick("never healthy")
     failed = models.done(models.deploy(endpoint, late, {own: 50, "0": 50}, id="3"))["error"]
     assert failed["message"].startswith("Model server never became ready within 1 seconds.")
+    asked = r"at /health of port \d+, which AIP_HTTP_PORT tells the server\."
+    assert re.search(asked, failed["message"])
     assert models.ask("GET", endpoint)["trafficSplit"] == {own: 100}
     eventually(lambda: not models.serving(endpoint, "3"))
 

@@ -210,10 +210,10 @@ def _cancelled() -> ApiError:
 
 
 def _late(replica: Replica) -> str:
-    where = f"at {replica.spec.health_route} of port {replica.port}, which AIP_HTTP_PORT tells the server."
+    where = f"at {replica.spec.health_route} of port {replica.port}"
     return (
         f"Model server never became ready within {replica.spec.deadline:g} seconds."
-        f" Health was asked for {where}"
+        f" Health was asked for {where}, which AIP_HTTP_PORT tells the server."
         " Please validate that your model file or container configuration are valid."
     )
 

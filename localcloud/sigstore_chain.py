@@ -103,7 +103,7 @@ def _issued(
     now, (subject, issuer) = datetime.now(UTC), name
     own = x509.Name(
         [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "localcloud"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, _organization(subject)),
             x509.NameAttribute(NameOID.COMMON_NAME, subject),
         ]
     )
@@ -115,6 +115,11 @@ def _issued(
         .not_valid_after(now + YEARS)
     )
     return complete(builder, keys, extensions).sign(keys[0], hashes.SHA384())
+
+
+def _organization(name: str) -> str:
+    """Whose instance it is: verifiers tell the two apart by it."""
+    return "GitHub, Inc." if ".githubapp.com" in name else "sigstore.dev"
 
 
 def complete(

@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any
 
-from localcloud.github.call import API, Call
+from localcloud.github.call import Call
 from localcloud.github.errors import GitHubError, not_found
 from localcloud.http import Response
 from localcloud.store import Store
@@ -42,13 +42,11 @@ class Attestations:
         ]
         if not DIGEST.fullmatch(digest) or not found:
             raise not_found()
-        return Response({"attestations": [_shown(call, one["bundle"]) for one in reversed(found)]})
-
-
-def _shown(call: Call, bundle: dict[str, Any]) -> dict[str, Any]:
-    number = call.repository.record["id"]
-    address = f"{API}/repos/{call.repository.full_name}/attestations/{call.param('subject_digest')}"
-    return {"bundle": bundle, "repository_id": number, "bundle_url": address, "initiator": "user"}
+        # Without a bundle_url: what is there would have to be compressed, and no client needs it.
+        known = {"repository_id": where.record["id"], "initiator": "user"}
+        return Response(
+            {"attestations": [{"bundle": one["bundle"], **known} for one in reversed(found)]}
+        )
 
 
 def _statement(bundle: dict[str, Any]) -> dict[str, Any]:

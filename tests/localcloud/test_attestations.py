@@ -106,6 +106,10 @@ def test_a_private_repository_s_run_is_attested_with_a_timestamp(site: Site, pri
     leaf = x509.load_der_x509_certificate(base64.b64decode(material["certificate"]["rawBytes"]))
     chain = Chains(site.cloud.store).signer(fulcio.PRIVATE)
     leaf.verify_directly_issued_by(chain.first)
+    names = leaf.issuer.get_attributes_for_oid(x509.NameOID.ORGANIZATION_NAME)
+    assert [one.value for one in names] == ["GitHub, Inc."]
+    [public] = Chains(site.cloud.store).signer(fulcio.PUBLIC).first.subject.rdns[:1]
+    assert public.rfc4514_string() == "O=sigstore.dev"
     payload, [signature] = base64.b64decode(envelope["payload"]), envelope["signatures"]
     head = f"DSSEv1 28 {envelope['payloadType']} {len(payload)} ".encode()
     public: Any = leaf.public_key()
@@ -133,6 +137,7 @@ def test_the_statement_says_which_run_built_what(site: Site, private: Any) -> No
 def test_github_keeps_it_by_the_digest(site: Site, private: Any) -> None:
     [found] = listed(site, f"sha256:{DIGEST}").json()["attestations"]
     assert (found["bundle"], found["repository_id"]) == (private[1], site.repository.record["id"])
+    assert "bundle_url" not in found, "gh would fetch it, and take it for compressed"
     assert listed(site, f"sha256:{DIGEST}", predicate_type="provenance").ok
     for digest, query in (
         (f"sha256:{OTHER}", {}),

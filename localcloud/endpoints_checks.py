@@ -9,13 +9,10 @@ from localcloud.serving_names import check_labels, invalid
 
 ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?|[1-9][0-9]{0,8}")
 DEPLOYED = re.compile(r"[0-9]{1,10}")
-MACHINE = re.compile(
-    r"(?:n1-(?:standard|highmem|highcpu)|n2-(?:standard|highmem|highcpu)|n2d-(?:standard|highmem|highcpu)"
-    r"|e2-(?:standard|highmem|highcpu)|c2-standard|c2d-(?:standard|highmem|highcpu)"
-    r"|c3-(?:standard|highmem|highcpu)|a2-(?:highgpu|megagpu|ultragpu)|a3-(?:highgpu|megagpu)"
-    r"|g2-standard|ct5lp-hightpu)-\d+[gt]?"
-)
+# By its form alone: which families there are changes with the years and regions.
+MACHINE = re.compile(r"[a-z]+\d+[a-z]*-[a-z]+-\d+[gt]?(?:-[a-z]+)?")
 NOT_SERVED = ("network", "enable_private_service_connect", "private_service_connect_config")
+NOT_SERVED += ("dedicated_endpoint_enabled", "predict_request_response_logging_config")
 Problem = tuple[str, str]
 
 
@@ -26,8 +23,8 @@ def check_endpoint(endpoint: types.Endpoint, given_id: str) -> None:
         problems.append(("endpoint_id", f"'{given_id}' does not match {ID.pattern}."))
     if len(endpoint.display_name) > 128:
         problems.append(("endpoint.display_name", "It has more than 128 characters."))
-    private = [name for name in (*NOT_SERVED, "dedicated_endpoint_enabled") if getattr(endpoint, name)]
-    problems += [(f"endpoint.{name}", "the local cloud does not serve it") for name in private]
+    unserved = [name for name in NOT_SERVED if getattr(endpoint, name)]
+    problems += [(f"endpoint.{name}", "the local cloud does not serve it") for name in unserved]
     if problems:
         raise invalid(problems)
 

@@ -12,6 +12,8 @@ ALIAS = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9-]")
 IMAGE = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev/\S+|(?:[a-z]+\.)?gcr\.io/\S+")
 GCS = re.compile(r"gs://[a-z0-9][a-z0-9._-]*(?:/\S*)?")
 LONGEST = 2 * 3600  # seconds that a deployment may take at most
+PROBES = ("startup_probe", "health_probe", "liveness_probe")
+ACTIONS = ("exec_", "grpc", "tcp_socket")
 
 Problem = tuple[str, str]
 
@@ -23,6 +25,8 @@ def check_upload(request: types.UploadModelRequest) -> None:
         problems.append(("model_id", f"'{request.model_id}' does not match {ID.pattern}."))
     if request.model_id and request.parent_model:
         problems.append(("model_id", "model_id and parent_model cannot both be set."))
+    if request.service_account:
+        problems.append(("service_account", "the local cloud does not serve it: name it at DeployModel"))
     if len(model.display_name) > 128:
         problems.append(("model.display_name", "It has more than 128 characters."))
     if model.artifact_uri and not GCS.fullmatch(model.artifact_uri):
@@ -57,6 +61,12 @@ def _container(spec: types.ModelContainerSpec) -> Iterator[Problem]:
     for field in ("predict_route", "health_route"):
         if (route := getattr(spec, field)) and not route.startswith("/"):
             yield f"{at}.{field}", f"'{route}' does not begin with a slash."
+    for field in PROBES:
+        if unserved := [kind for kind in ACTIONS if kind in getattr(spec, field)]:
+            yield (
+                f"{at}.{field}.{unserved[0].strip('_')}",
+                "the local cloud asks for health by HTTP alone",
+            )
     names = [one.name for one in spec.env]
     if any(name.startswith("AIP_") or not name for name in names):
         yield f"{at}.env", "Names must not be empty, nor begin with AIP_."

@@ -99,7 +99,7 @@ def test_a_private_repository_s_run_is_attested_with_a_timestamp(site: Site, pri
     assert ends == {"good": "success", "unkept": "failure", "nobody": "failure", "nothing": "failure"}
     assert "Failed to persist attestation: HTTP 403" in log
     assert 'missing "id-token" permission' in log
-    assert "One of subject-digest or subject-checksums must be provided" in log
+    assert "One of subject-path, subject-digest, or subject-checksums must be provided" in log
     assert "at https://github.com/acme/models/attestations/1" in log
     material, envelope = bundle["verificationMaterial"], bundle["dsseEnvelope"]
     assert material["tlogEntries"] == []

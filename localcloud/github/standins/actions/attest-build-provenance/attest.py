@@ -4,6 +4,7 @@ Public repositories' signatures go into Sigstore's public log; others get a time
 """
 
 import base64
+import glob
 import hashlib
 import json
 import os
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD = "application/vnd.in-toto+json"
 PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
-SUBJECTS = ("subject-digest", "subject-checksums")
+SUBJECTS = ("subject-path", "subject-digest", "subject-checksums")
 
 
 def fetched(url: str, body: Any = None, bearer: str = "") -> bytes:
@@ -57,8 +58,10 @@ def claims_of(token: str) -> dict[str, Any]:
 def subjects(inputs: dict[str, str]) -> list[dict[str, Any]]:
     """Names and digests of what is attested. Raises OSError for inputs that name none."""
     if len([name for name in SUBJECTS if inputs[name]]) != 1:
-        raise OSError(f"One of {' or '.join(SUBJECTS)} must be provided")
-    if inputs["subject-digest"]:
+        raise OSError(f"One of {', '.join(SUBJECTS[:-1])}, or {SUBJECTS[-1]} must be provided")
+    if inputs["subject-path"]:
+        lines = files(inputs["subject-path"], inputs["subject-name"])
+    elif inputs["subject-digest"]:
         if not inputs["subject-name"]:
             raise OSError("subject-name must be provided when using subject-digest")
         lines = [f"{inputs['subject-digest'].removeprefix('sha256:')}  {inputs['subject-name']}"]
@@ -71,6 +74,18 @@ def subjects(inputs: dict[str, str]) -> list[dict[str, Any]]:
     return [
         {"name": name.lstrip(" *"), "digest": {"sha256": hexadecimal(digest)}} for digest, name in found
     ]
+
+
+def files(given: str, name: str) -> list[str]:
+    """A line of checksums for each file that paths and globs mean. Raises OSError where none is."""
+    paths = [one.strip() for one in given.replace(",", "\n").splitlines() if one.strip()]
+    if any(one.startswith("!") for one in paths):
+        raise OSError("exclusions in subject-path are not served by the local cloud")
+    found = {Path(file) for one in paths for file in glob.glob(one, recursive=True)}  # noqa: PTH207
+    if not (some := sorted(file for file in found if file.is_file())):
+        raise OSError(f"Could not find subject at path {given}")
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in some]
+    return [f"{digest}  {name or file.name}" for digest, file in zip(digests, some, strict=True)]
 
 
 def hexadecimal(digest: str) -> str:
@@ -173,6 +188,8 @@ def logged(envelope: dict[str, Any], certificate: bytes) -> dict[str, Any]:
 
 def attested(inputs: dict[str, str]) -> None:
     """Sign, keep at GitHub, and tell later steps. Raises OSError."""
+    if inputs["push-to-registry"] == "true":
+        raise OSError("push-to-registry is not served by the local cloud")
     of, token = subjects(inputs), identity()
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text())
     is_public = (event.get("repository") or {}).get("visibility") == "public"

@@ -11,8 +11,13 @@ ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?|[1-9][0-9]{0,8}")
 DEPLOYED = re.compile(r"[0-9]{1,10}")
 # By its form alone: which families there are changes with the years and regions.
 MACHINE = re.compile(r"[a-z]+\d+[a-z]*-[a-z]+-\d+[gt]?(?:-[a-z]+)?")
-NOT_SERVED = ("network", "enable_private_service_connect", "private_service_connect_config")
-NOT_SERVED += ("dedicated_endpoint_enabled", "predict_request_response_logging_config")
+NOT_SERVED = (
+    "network",
+    "enable_private_service_connect",
+    "private_service_connect_config",
+    "dedicated_endpoint_enabled",
+    "predict_request_response_logging_config",
+)
 Problem = tuple[str, str]
 
 

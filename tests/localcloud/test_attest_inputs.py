@@ -17,7 +17,8 @@ NONE = dict.fromkeys(("subject-path", "subject-digest", "subject-checksums", "su
 def attest() -> Any:
     """The action's program."""
     spec = importlib.util.spec_from_file_location("attest", FILE)
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
     return made
@@ -34,6 +35,8 @@ def test_files_are_attested_by_their_globs(attest: Any, tmp_path: Path) -> None:
     assert {one["name"]: one["digest"]["sha256"] for one in found} == digests
     with pytest.raises(OSError, match="Could not find subject at path"):
         attest.subjects({**NONE, "subject-path": f"{tmp_path}/*.gz"})
+    with pytest.raises(OSError, match="exclusions"):
+        attest.subjects({**NONE, "subject-path": f"{tmp_path}/*.whl\n!{tmp_path}/b.whl"})
 
 
 def test_pushing_to_a_registry_is_refused_by_name(attest: Any) -> None:

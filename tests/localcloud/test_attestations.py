@@ -108,8 +108,8 @@ def test_a_private_repository_s_run_is_attested_with_a_timestamp(site: Site, pri
     leaf.verify_directly_issued_by(chain.first)
     names = leaf.issuer.get_attributes_for_oid(x509.NameOID.ORGANIZATION_NAME)
     assert [one.value for one in names] == ["GitHub, Inc."]
-    [public] = Chains(site.cloud.store).signer(fulcio.PUBLIC).first.subject.rdns[:1]
-    assert public.rfc4514_string() == "O=sigstore.dev"
+    of_public = Chains(site.cloud.store).signer(fulcio.PUBLIC).first.subject
+    assert of_public.rdns[0].rfc4514_string() == "O=sigstore.dev"
     payload, [signature] = base64.b64decode(envelope["payload"]), envelope["signatures"]
     head = f"DSSEv1 28 {envelope['payloadType']} {len(payload)} ".encode()
     public: Any = leaf.public_key()

@@ -102,7 +102,7 @@ class World:
     def _deploy(self, action: Deploy) -> None:
         assert self.state.seen is not None
         assert action.entry.version in self.state.registered
-        first = not self.state.seen.deployed
+        first = action.is_champion and not any(one.share for one in self.state.seen.deployed)
         least, most = action.replicas
         share = 100 if first else 0
         made = deployed(action.entry.version, share, machine=action.machine, least=least, most=most)
@@ -212,6 +212,28 @@ def test_another_release_may_come_before_one_has_ended(after: int) -> None:
         last = LADDER[(after + 3) % len(LADDER)]
         world.run(last)
         assert rollout.plan(last, world.state) == []
+
+
+def test_a_challenger_never_gets_all_of_the_traffic() -> None:
+    wanted = target((V1, 90), (V2, 10))
+    world = rolled_out(target((V1, 100)))
+    world._each(lambda one: one._replace(share=0))
+    actions = rollout.plan(wanted, world.state)
+    assert kinds(actions)[2:5] == ["Split", "Deploy", "Split"]
+    assert [one.shares for one in actions if isinstance(one, Split)] == [
+        {deployed_id(V1, MACHINE): 100},
+        wanted.shares,
+    ]
+    assert [one.is_champion for one in actions if isinstance(one, Deploy)] == [False]
+
+
+def test_a_champion_that_is_not_healthy_gets_none_before_it_is() -> None:
+    wanted = target((V1, 90), (V2, 10))
+    world = rolled_out(target((V1, 100)))
+    world._each(lambda one: one._replace(share=0, is_healthy=False))
+    actions = rollout.plan(wanted, world.state)
+    assert kinds(actions)[2:4] == ["Deploy", "Split"]
+    assert not next(one for one in actions if isinstance(one, Deploy)).is_champion
 
 
 def test_a_rollback_within_standby_is_traffic_aliases_and_channel() -> None:

@@ -81,14 +81,17 @@ class Endpoint:
         if not again(attempt):
             raise RetrainError(f"{self.name} could not be made", AGAIN)
 
-    def deploy(self, version: str, number: str, machine: Machine, replicas: tuple[int, int]) -> None:
-        """Deploy a registered version (by our name and Vertex AI's number); wait until it is healthy.
+    def deploy(
+        self, name: tuple[str, str], machine: Machine, replicas: tuple[int, int], is_champion: bool
+    ) -> None:
+        """Deploy a registered version (`name`: ours and Vertex AI's number); wait until it is healthy.
 
-        It gets no traffic, or all where nothing has any. Raises UnhealthyError where it does not become
-        healthy: then everything is as it was.
+        It gets no traffic, or all where it is the champion and nothing has any. Raises UnhealthyError
+        where it does not become healthy: then everything is as it was.
         """
         from google.api_core.exceptions import GoogleAPICallError
 
+        version, number = name
         own = deployed_id(version, machine)
         asked = {
             "endpoint": self.name,
@@ -100,8 +103,8 @@ class Endpoint:
             seen = self.look()
             if seen and any(one.id == own for one in seen.deployed):
                 return True
-            is_empty = not (seen and any(one.share for one in seen.deployed))
-            split = {"traffic_split": {NEW: 100}} if is_empty else {}
+            is_idle = not (seen and any(one.share for one in seen.deployed))
+            split = {"traffic_split": {NEW: 100}} if is_champion and is_idle else {}
             return self._tried(self._client.deploy_model, {**asked, **split})
 
         try:

@@ -164,7 +164,7 @@ class Rolling:
         number = self._number(version)
         say("deploys", f"{version} on {action.machine}: {rollout_text.SLOW}")
         try:
-            self.endpoint.deploy(version, number, action.machine, action.replicas)
+            self.endpoint.deploy((version, number), action.machine, action.replicas, action.is_champion)
         except UnhealthyError as error:
             lines = serving_logs.tail(self._environment, self.endpoint.id, error.id)
             shown = "".join(f"\n  | {line}" for line in lines)

@@ -95,12 +95,16 @@ class Create:
 
 @dataclass(frozen=True)
 class Deploy:
-    """A version that is not deployed so; `replaces` is what it runs on now."""
+    """A version that is not deployed so; `replaces` is what it runs on now.
+
+    The champion gets all of the traffic at once where nothing has any.
+    """
 
     entry: Entry
     machine: Machine
     replicas: tuple[int, int]
     replaces: Machine | None
+    is_champion: bool
 
 
 @dataclass(frozen=True)
@@ -200,11 +204,16 @@ def _serving(target: Target, state: State) -> Iterator[Action]:
     deployed = state.seen.deployed if state.seen else ()
     there = {one.id: one for one in deployed}
     shares = {one.id: one.share for one in deployed if one.share}
+    champion = deployed_id(target.release.champion.version, target.machine)
+    if not shares and target.shares.keys() - there.keys() and _is_ready(there.get(champion)):
+        # Traffic does not wait for the challenger's deployment.
+        yield Split({champion: 100}, (), {})
+        shares = {champion: 100}
     for entry in target.release.entries:
         own = deployed_id(entry.version, target.machine)
         if own not in there:
             yield _deployment(target, entry, deployed)
-            shares = shares or {own: 100}
+            shares = shares or ({champion: 100} if own == champion else {})
         elif (there[own].least, there[own].most) != target.replicas:
             yield Resize(there[own], target.replicas)
     yield from _traffic(target, state, shares)
@@ -212,7 +221,12 @@ def _serving(target: Target, state: State) -> Iterator[Action]:
 
 def _deployment(target: Target, entry: Entry, deployed: Iterable[Deployed]) -> Deploy:
     same = [one.machine for one in deployed if one.version == entry.version and one.is_ours]
-    return Deploy(entry, target.machine, target.replicas, same[0] if same else None)
+    is_champion = entry == target.release.champion
+    return Deploy(entry, target.machine, target.replicas, same[0] if same else None, is_champion)
+
+
+def _is_ready(one: Deployed | None) -> bool:
+    return one is not None and one.is_healthy
 
 
 def _traffic(target: Target, state: State, shares: Mapping[str, int]) -> Iterator[Action]:

@@ -1,0 +1,61 @@
+"""What an endpoint is asked for, and what is told of its refusals: Vertex AI's client is not real."""
+
+from typing import Any
+
+import pytest
+from google.longrunning.operations_pb2 import ListOperationsResponse, Operation
+
+from delivery import endpoint
+from delivery.endpoint import Endpoint
+from delivery.serving_names import Machine, deployed_id, model_id
+from tests.delivery import evidence
+
+V1, V2 = evidence.OLD, evidence.CHAMPION
+MACHINE = Machine("n1-standard-2")
+
+
+class Client:
+    """Vertex AI's client of endpoints: one endpoint, with V1 deployed at 0 %."""
+
+    def __init__(self, client_options: Any) -> None:
+        self.asked: list[Any] = []
+        self.refusal: Exception | None = None
+
+    def get_endpoint(self, **_: Any) -> Any:
+        from google.cloud.aiplatform_v1.types import DeployedModel
+        from google.cloud.aiplatform_v1.types import Endpoint as Found
+
+        model = f"projects/p/locations/l/models/{model_id('recommender', 'local')}@1"
+        spec = {"machine_spec": {"machine_type": MACHINE.type}, "min_replica_count": 1}
+        one = DeployedModel(
+            id=deployed_id(V1, MACHINE), display_name=V1, model=model, dedicated_resources=spec
+        )
+        return Found(labels={"flow": "recommender", "environment": "local"}, deployed_models=[one])
+
+    def list_operations(self, **_: Any) -> ListOperationsResponse:
+        return ListOperationsResponse()
+
+    def get_operation(self, **_: Any) -> Operation:
+        return Operation(name="operations/1", done=True)
+
+    def deploy_model(self, request: Any, **_: Any) -> Any:
+        self.asked.append(request)
+        if self.refusal:
+            raise self.refusal
+        return type("Begun", (), {"operation": Operation(name="operations/1")})
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Endpoint:
+    from google.cloud.aiplatform_v1.services import endpoint_service
+
+    monkeypatch.setattr(endpoint_service, "EndpointServiceClient", Client)
+    return Endpoint(evidence.environment(), "recommender")
+
+
+@pytest.mark.parametrize(("is_champion", "split"), [(True, {endpoint.NEW: 100}), (False, None)])
+def test_the_champion_alone_may_get_all_of_the_traffic(
+    made: Endpoint, is_champion: bool, split: dict[str, int] | None
+) -> None:
+    made.deploy((V2, "2"), MACHINE, (1, 1), is_champion)
+    assert made._client.asked[0].get("traffic_split") == split

@@ -93,7 +93,7 @@ def rolled_out(arguments: argparse.Namespace, head: Head) -> int:
         told(error)
     alone = list[str]()
     for place in rollouts.undeclared(good, arguments.environment, arguments.flow):
-        alone += leftover.prune(*place) if arguments.prune else leftover.lines(*place)
+        alone += rollouts.prune(*place) if arguments.prune else leftover.lines(*place)
     print("\n".join(alone), end="\n" if alone else "")
     if not (good or bad or alone):
         print("nothing is released")

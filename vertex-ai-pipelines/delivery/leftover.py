@@ -1,6 +1,7 @@
 """What of a flow still serves on an endpoint although nothing declares it: said, or ended."""
 
 import time
+from collections.abc import Callable
 
 from delivery.endpoint import Endpoint
 from delivery.endpoint_lock import locked
@@ -29,12 +30,19 @@ def lines(environment: Environment, flow: str, serving: Serving) -> list[str]:
     ]
 
 
-def prune(environment: Environment, flow: str, serving: Serving) -> list[str]:
-    """Undeploy all of it, when its last requests have ended; a line for each. The endpoint stays."""
+def prune(
+    environment: Environment, flow: str, serving: Serving, is_served: Callable[[], bool]
+) -> list[str]:
+    """Undeploy all of it, when its last requests have ended; a line for each. The endpoint stays.
+
+    `is_served` says, once the lock is held, whether it is declared by now: then nothing is done.
+    """
     if not find(environment, flow, serving):
         return []
     endpoint = Endpoint(environment, flow, serving.endpoint)
     with locked(environment, endpoint.id) as lock:
+        if is_served():
+            return [f"{environment.name}/{flow}: main declares it by now, and nothing is undeployed"]
         endpoint.settle()
         seen = endpoint.look()
         ours = seen.ours if seen else ()

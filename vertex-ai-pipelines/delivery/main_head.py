@@ -38,6 +38,10 @@ class Head:
         self._git("fetch", "--quiet", "--depth=1", "--no-tags", url, BRANCH)
         self._git("reset", "--quiet", "--hard", "FETCH_HEAD")
 
+    def has(self, name: str) -> bool:
+        """Whether it has a file of that name, whatever is in it."""
+        return os.path.lexists(self.root / name)
+
     def declared(self, name: str) -> Declared:
         """What the file `name` of releases/ declares. Raises InputError as `declared.read` does."""
         return declared.read(self.root, name, self.settings, config.names(self.flows))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from delivery import access, declared, rollout, rollout_text
+from delivery import access, declared, leftover, releases, rollout, rollout_text
 from delivery.access import Bucket
 from delivery.declared import Declared
 from delivery.endpoint_lock import locked
@@ -76,12 +76,30 @@ class Rollouts:
     ) -> Iterator[tuple[Environment, str, Serving]]:
         """The flows that no endpoint serves by what is declared, in the environments at hand."""
         names = {environment} if environment else {one.environment for one in good}
-        served = {(one.environment, one.flow) for one in good if self._target(one).is_on_endpoint}
         for name in sorted(names):
             found = self._head.settings.environment(name)
             for other in [flow] if flow else config.names(self._head.flows):
-                if not is_experiment(found) and (name, other) not in served:
+                if not is_experiment(found) and not self._is_served(name, other):
                     yield found, other, config.serving(other, name, self._head.flows)
+
+    def prune(self, environment: Environment, flow: str, serving: Serving) -> list[str]:
+        """Undeploy what of a flow serves, unless main declares it by now; lines for people."""
+
+        def is_served() -> bool:
+            self._head.fetch()
+            return self._is_served(environment.name, flow)
+
+        return leftover.prune(environment, flow, serving, is_served)
+
+    def _is_served(self, environment: str, flow: str) -> bool:
+        """Whether an endpoint is to serve it. A file that is wrong is no wish to end what serves."""
+        name = releases.path(environment, flow)
+        if not self._head.has(name):
+            return False
+        try:
+            return self._target(self._head.declared(name)).is_on_endpoint
+        except RetrainError:
+            return True
 
     def _environment(self, one: Declared) -> Environment:
         return self._head.settings.environment(one.environment)

@@ -1,0 +1,80 @@
+"""Which flows have a turn, by what main's head has at that moment."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery import leftover, releases, rollouts
+from delivery.main_head import Head
+from delivery.rollouts import Rollouts
+from flows.config import Serving
+from tests.clone import ROOT
+from tests.delivery import evidence
+
+FILE = "releases/local/recommender.toml"
+TEXT = releases.write(evidence.evidence().proposed)
+
+
+class Moving(Head):
+    """A head that changes when it is fetched, as `moves` does it."""
+
+    moves: Callable[[], Any] = staticmethod(lambda: None)
+
+    def fetch(self) -> None:
+        self.moves()
+
+
+@pytest.fixture
+def head(tmp_path: Path) -> Moving:
+    """This repository's flows and settings, with one release."""
+    for name in ("settings.toml", "vertex-ai-pipelines"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / FILE).parent.mkdir(parents=True)
+    (tmp_path / FILE).write_text(TEXT)
+    return Moving("acme/models", tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def locked(*_: object) -> Iterator[None]:
+        yield
+
+    monkeypatch.setattr(rollouts, "locked", locked)
+    monkeypatch.setattr(leftover, "locked", locked)
+
+
+def undeclared(head: Head) -> list[str]:
+    """The flows that nothing declares."""
+    good, _ = head.all("local", None)
+    return [flow for _, flow, _ in Rollouts(head).undeclared(good, "local", None)]
+
+
+@pytest.mark.parametrize(("text", "is_left"), [(TEXT, False), ("schema = 7", False), (None, True)])
+def test_only_a_file_that_is_not_there_declares_nothing(
+    head: Moving, text: str | None, is_left: bool
+) -> None:
+    (head.root / FILE).unlink() if text is None else (head.root / FILE).write_text(text)
+    assert ("recommender" in undeclared(head)) == is_left
+
+
+def test_what_main_declares_by_now_is_not_undeployed(
+    head: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Endpoint:
+        """One that must not be changed."""
+
+        id = "recommender-local"
+
+        def __init__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(leftover, "Endpoint", Endpoint)
+    monkeypatch.setattr(leftover, "find", lambda *_: [object()])
+    (head.root / FILE).unlink()
+    head.moves = lambda: (head.root / FILE).write_text(TEXT)
+    said = Rollouts(head).prune(head.settings.environment("local"), "recommender", Serving())
+    assert said == ["local/recommender: main declares it by now, and nothing is undeployed"]

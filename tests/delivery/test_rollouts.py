@@ -78,3 +78,10 @@ def test_what_main_declares_by_now_is_not_undeployed(
     head.moves = lambda: (head.root / FILE).write_text(TEXT)
     said = Rollouts(head).prune(head.settings.environment("local"), "recommender", Serving())
     assert said == ["local/recommender: main declares it by now, and nothing is undeployed"]
+
+
+def test_a_release_that_went_away_while_the_lock_was_held_is_said(head: Moving) -> None:
+    head.moves = (head.root / FILE).unlink
+    made = Rollouts(head)
+    [done] = made.each([head.declared(FILE)], made.deploy)
+    assert (done.lines, done.error) == ([f"local/recommender: main has just taken {FILE} away"], None)

@@ -53,6 +53,8 @@ class Rollouts:
         first = self._target(one)
         with locked(self._environment(one), first.lock) as lock:
             self._head.fetch()
+            if not self._head.has(one.file):
+                return [f"{one.environment}/{one.flow}: main has just taken {one.file} away"]
             now = self._head.declared(one.file)
             target = self._target(now)
             if target.lock != first.lock:

@@ -3,16 +3,22 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from delivery import leftover, releases, rollouts
 from delivery.main_head import Head
+from delivery.releases import Release
+from delivery.rolling import Rolling
+from delivery.rollout import Action, Deploy, Split, State, Target
 from delivery.rollouts import Rollouts
 from flows.config import Serving
 from tests.clone import ROOT
 from tests.delivery import evidence
+from tests.delivery.test_rollout import World, rolled_out
 
 FILE = "releases/local/recommender.toml"
 TEXT = releases.write(evidence.evidence().proposed)
@@ -40,8 +46,8 @@ def head(tmp_path: Path) -> Moving:
 @pytest.fixture(autouse=True)
 def no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
-    def locked(*_: object) -> Iterator[None]:
-        yield
+    def locked(*_: object) -> Iterator[Any]:
+        yield SimpleNamespace(check=lambda: None)
 
     monkeypatch.setattr(rollouts, "locked", locked)
     monkeypatch.setattr(leftover, "locked", locked)
@@ -85,3 +91,40 @@ def test_a_release_that_went_away_while_the_lock_was_held_is_said(head: Moving) 
     made = Rollouts(head)
     [done] = made.each([head.declared(FILE)], made.deploy)
     assert (done.lines, done.error) == ([f"local/recommender: main has just taken {FILE} away"], None)
+
+
+class Played(Rolling):
+    """A roll-out on a world of its own; `during` is what happens while a model is deployed."""
+
+    def __init__(self, wanted: Target, world: World, during: Callable[[], Any]) -> None:
+        self._target, self._world, self._during = wanted, world, during
+
+    def settle(self) -> None:
+        pass
+
+    def look(self) -> State:
+        return self._world.state._replace(lacking={})
+
+    def _do(self, action: Action, _: State) -> None:
+        self._world.do(action)
+        if isinstance(action, Deploy):
+            self._during()
+
+
+def test_a_release_that_was_reverted_while_it_was_deployed_gets_no_traffic(
+    head: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = evidence.evidence().proposed.champion
+    old = Release(champion=msgspec.structs.replace(before, traffic=100))
+    made, splits = Rollouts(head), list[Split]()
+    world = rolled_out(made._target(head.declared(FILE))._replace(release=old))
+    monkeypatch.setattr(world, "_split", splits.append)
+
+    def reverted() -> None:
+        (head.root / FILE).write_text(releases.write(old))
+
+    monkeypatch.setattr(made, "_rolling", lambda _, target: Played(target, world, reverted))
+    [done] = made.each([head.declared(FILE)], made.deploy)
+    assert done.error is None
+    assert splits == []
+    assert [one.version for one in world.state.seen.deployed] == [before.version]  # type: ignore[union-attr]

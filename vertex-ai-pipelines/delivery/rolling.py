@@ -40,6 +40,10 @@ from flows.storage import Address
 ROUNDS = 3  # looks at what is left, in case somebody changes things meanwhile
 
 
+class OvertakenError(Exception):
+    """Another release is declared by now: what is left of this one's roll-out is not done."""
+
+
 class Rolling:
     """The services that one flow's roll-out needs; `manifests` are the declared versions', checked."""
 
@@ -92,10 +96,12 @@ class Rolling:
         """What an earlier run has begun, and waits for its end."""
         return [*self._registry.under_way(), *(self.endpoint.under_way() if self._serves else [])]
 
-    def run(self, lock: EndpointLock) -> list[str]:
+    def run(self, lock: EndpointLock, is_current: Callable[[], bool]) -> list[str]:
         """Do all that is missing, until nothing is; the lines of what was done.
 
-        Raises RetrainError where something fails: the next run goes on from there.
+        `is_current` says after what takes long whether this release is still declared. Raises
+        OvertakenError where it is not, RetrainError where something fails: the next run goes on from
+        there.
         """
         self.settle()
         lines = list[str]()
@@ -114,6 +120,8 @@ class Rolling:
                 start = time.monotonic()
                 self._do(action, state)
                 say("done", f"{rollout_text.brief(action)} · {time.monotonic() - start:.1f} s")
+                if isinstance(action, Deploy | Resize) and not is_current():
+                    raise OvertakenError
         raise RetrainError(f"{self._target.flow}: something else changes it, too", "deploy again")
 
     def _known(self) -> tuple[dict[str, Registered], frozenset[str]]:

@@ -12,8 +12,9 @@ from delivery.endpoint_lock import locked
 from delivery.grants import is_experiment
 from delivery.main_head import Head
 from delivery.model_store import ModelStore
+from delivery.operations import say
 from delivery.releases import Entry
-from delivery.rolling import Rolling
+from delivery.rolling import OvertakenError, Rolling
 from delivery.rollout import Target
 from delivery.settings import Environment
 from flows import config
@@ -22,6 +23,7 @@ from flows.errors import RetrainError, explained
 from flows.manifest import Manifest
 
 FRESH = 1200.0  # seconds: a role's keys live for an hour, and a deployment takes up to half of it
+ROUNDS = 3  # releases that one deploy rolls out, each overtaken by the next
 
 
 class Done(NamedTuple):
@@ -52,14 +54,19 @@ class Rollouts:
         """Make what a release declares true, as main's head has it once the lock is ours."""
         first = self._target(one)
         with locked(self._environment(one), first.lock) as lock:
-            self._head.fetch()
-            if not self._head.has(one.file):
-                return [f"{one.environment}/{one.flow}: main has just taken {one.file} away"]
-            now = self._head.declared(one.file)
-            target = self._target(now)
-            if target.lock != first.lock:
-                raise RetrainError(f"{one.file}: its endpoint has just changed", "deploy again")
-            return self._rolling(now, target).run(lock)
+            for _ in range(ROUNDS):
+                now = self._fetched(one.file)
+                if now is None:
+                    return [f"{one.environment}/{one.flow}: main has just taken {one.file} away"]
+                target = self._target(now)
+                if target.lock != first.lock:
+                    raise RetrainError(f"{one.file}: its endpoint has just changed", "deploy again")
+                current = functools.partial(self._is_current, target, one)
+                try:
+                    return self._rolling(now, target).run(lock, current)
+                except OvertakenError:
+                    say("again", f"{one.file} on main declares something else by now")
+        raise RetrainError(f"{one.file} changes faster than it is rolled out", "deploy again")
 
     def each(self, some: list[Declared], do: Callable[[Declared], list[str]]) -> Iterator[Done]:
         """What `do` gives for each; whatever goes wrong with one, the next has its turn."""
@@ -102,6 +109,15 @@ class Rollouts:
             return self._target(self._head.declared(name)).is_on_endpoint
         except RetrainError:
             return True
+
+    def _fetched(self, name: str) -> Declared | None:
+        """What main's head declares by now; None where it has no such file any more."""
+        self._head.fetch()
+        return self._head.declared(name) if self._head.has(name) else None
+
+    def _is_current(self, target: Target, one: Declared) -> bool:
+        now = self._fetched(one.file)
+        return now is not None and self._target(now) == target
 
     def _environment(self, one: Declared) -> Environment:
         return self._head.settings.environment(one.environment)

@@ -181,8 +181,9 @@ class Rolling:
                 "the traffic is as it was. Revert the merge, or mend the server and train again",
             ) from None
 
-    def _split(self, action: Split, state: State) -> None:
-        self.endpoint.split(action.shares, dict.fromkeys(action.standby, state.present))
+    def _split(self, action: Split, _: State) -> None:
+        # Not `present`: a deployment may lie between.
+        self.endpoint.split(action.shares, dict.fromkeys(action.standby, datetime.now(UTC)))
         self._drained = time.monotonic()
 
     def _point(self, action: Point, _: State) -> None:
@@ -194,9 +195,10 @@ class Rolling:
     def _undeploy(self, action: Undeploy, state: State) -> None:
         """Once no request can be under way any more that was sent there."""
         longest, one = self._environment.request_seconds, action.deployed
+        if not one.standby:
+            self._drained = self._drained or time.monotonic()
         idle = (state.present - one.standby).total_seconds() if one.standby else 0.0
-        self._drained = self._drained or time.monotonic()
-        left = longest - max(idle, time.monotonic() - self._drained)
+        left = longest - (time.monotonic() - self._drained if self._drained else idle)
         if left > 0:
             say("waits", f"{left:.0f} s for the requests that {one.version} may still have")
             time.sleep(left)

@@ -174,7 +174,7 @@ def kinds(actions: list[Action]) -> list[str]:
 def test_the_first_release_brings_everything_in_order() -> None:
     world = World(NOTHING, target((V1, 100)))
     assert kinds(world.run(target((V1, 100)))) == [
-        *("Copy", "Register", "Evaluate", "Create", "Deploy", "Point", "Publish")
+        *("Copy", "Register", "Create", "Deploy", "Point", "Publish", "Evaluate")
     ]
     assert rollout.plan(target((V1, 100)), world.state) == []
 
@@ -219,7 +219,7 @@ def test_a_challenger_never_gets_all_of_the_traffic() -> None:
     world = rolled_out(target((V1, 100)))
     world._each(lambda one: one._replace(share=0))
     actions = rollout.plan(wanted, world.state)
-    assert kinds(actions)[2:5] == ["Split", "Deploy", "Split"]
+    assert kinds(actions)[1:4] == ["Split", "Deploy", "Split"]
     assert [one.shares for one in actions if isinstance(one, Split)] == [
         {deployed_id(V1, MACHINE): 100},
         wanted.shares,
@@ -232,7 +232,7 @@ def test_a_champion_that_is_not_healthy_gets_none_before_it_is() -> None:
     world = rolled_out(target((V1, 100)))
     world._each(lambda one: one._replace(share=0, is_healthy=False))
     actions = rollout.plan(wanted, world.state)
-    assert kinds(actions)[2:4] == ["Deploy", "Split"]
+    assert kinds(actions)[1:3] == ["Deploy", "Split"]
     assert not next(one for one in actions if isinstance(one, Deploy)).is_champion
 
 
@@ -262,8 +262,8 @@ def test_only_the_last_champion_waits() -> None:
 def test_a_replaced_challenger_goes_when_it_has_no_traffic() -> None:
     world = rolled_out(target((V1, 90), (V2, 10)))
     actions = rollout.plan(target((V1, 90), (V3, 10)), world.state)
-    assert kinds(actions)[-2:] == ["Publish", "Undeploy"]
-    assert actions[-1].deployed.version == V2  # type: ignore[union-attr]
+    assert kinds(actions)[-3:] == ["Publish", "Undeploy", "Evaluate"]
+    assert actions[-2].deployed.version == V2  # type: ignore[union-attr]
 
 
 def test_another_machine_is_a_replacement_that_says_what_it_costs() -> None:
@@ -287,7 +287,7 @@ def test_other_replicas_are_a_change_in_place() -> None:
 
 def test_a_store_has_no_endpoint() -> None:
     wanted = target((V1, 100), serving=Serving(kind="store"))
-    assert kinds(rollout.plan(wanted, NOTHING)) == ["Register", "Evaluate", "Point", "Publish"]
+    assert kinds(rollout.plan(wanted, NOTHING)) == ["Register", "Point", "Publish", "Evaluate"]
 
 
 def test_drift_is_said() -> None:

@@ -25,9 +25,13 @@ STORY = [
     [("git.upload-pack", ERROR, 1)],
     [("storage.objects.insert", KILL, 2)],  # the first file
     [("storage.objects.insert", LOST, 2), ("aiplatform.UploadModel", KILL, 1)],
-    [("aiplatform.ImportModelEvaluation", LOST, 1), ("aiplatform.DeployModel", KILL, 1)],
+    [("aiplatform.DeployModel", KILL, 1)],
     [("aiplatform.UpdateEndpoint", LOST, 1), ("aiplatform.MergeVersionAliases", KILL, 1)],
-    [("s3.PutObject", LOST, 1), ("storage.objects.delete", LOST, 1)],
+    [
+        ("s3.PutObject", LOST, 1),
+        ("aiplatform.ImportModelEvaluation", LOST, 1),
+        ("storage.objects.delete", LOST, 1),
+    ],
 ]
 BY_HAND = f"""
 from google.cloud.aiplatform_v1 import EndpointServiceClient

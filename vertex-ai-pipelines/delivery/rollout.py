@@ -160,6 +160,8 @@ def plan(target: Target, state: State) -> list[Action]:
         *_pointing(target, state),
         *([] if channel.same(wanted, state.channel) else [Publish(wanted)]),
         *last,
+        # For people to see: what serves does not depend on it.
+        *(Evaluate(one) for one in target.release.entries if one.version not in state.evaluated),
     ]
 
 
@@ -194,8 +196,6 @@ def _registering(target: Target, state: State) -> Iterator[Action]:
             yield Copy(entry, tuple(lacking))
         if entry.version not in state.registered:
             yield Register(entry)
-        if entry.version not in state.evaluated:
-            yield Evaluate(entry)
 
 
 def _serving(target: Target, state: State) -> Iterator[Action]:

@@ -1,13 +1,16 @@
 """What an endpoint is asked for, and what is told of its refusals: Vertex AI's client is not real."""
 
+import time
 from typing import Any
 
 import pytest
+from google.api_core.exceptions import FailedPrecondition, ResourceExhausted
 from google.longrunning.operations_pb2 import ListOperationsResponse, Operation
 
 from delivery import endpoint
 from delivery.endpoint import Endpoint
 from delivery.serving_names import Machine, deployed_id, model_id
+from flows.errors import RetrainError
 from tests.delivery import evidence
 
 V1, V2 = evidence.OLD, evidence.CHAMPION
@@ -59,3 +62,13 @@ def test_the_champion_alone_may_get_all_of_the_traffic(
 ) -> None:
     made.deploy((V2, "2"), MACHINE, (1, 1), is_champion)
     assert made._client.asked[0].get("traffic_split") == split
+
+
+@pytest.mark.parametrize("kind", [FailedPrecondition, ResourceExhausted])
+def test_a_refusal_that_lasts_is_told(
+    made: Endpoint, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    made._client.refusal = kind("the quota is used up")
+    with pytest.raises(RetrainError, match="could not be deployed: the quota is used up"):
+        made.deploy((V2, "2"), MACHINE, (1, 1), is_champion=False)

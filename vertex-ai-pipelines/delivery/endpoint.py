@@ -36,7 +36,7 @@ class Endpoint:
         self._operations = Operations(self._client)
         self._parent, self._adopted = environment.location, adopted
         self._labels = {"flow": flow, "environment": environment.name}
-        self._model = model_id(flow, environment.name)
+        self._model, self._why = model_id(flow, environment.name), ""
         self.id = adopted or endpoint_id(flow, environment.name)
         self.name = f"{self._parent}/endpoints/{self.id}"
 
@@ -78,8 +78,7 @@ class Endpoint:
             self.settle()
             return self.look() is not None or self._tried(self._client.create_endpoint, asked)
 
-        if not again(attempt):
-            raise RetrainError(f"{self.name} could not be made", AGAIN)
+        self._persist(attempt, "the endpoint could not be made")
 
     def deploy(
         self, name: tuple[str, str], machine: Machine, replicas: tuple[int, int], is_champion: bool
@@ -108,8 +107,7 @@ class Endpoint:
             return self._tried(self._client.deploy_model, {**asked, **split})
 
         try:
-            if not again(attempt):
-                raise RetrainError(f"{self.name}: {version} could not be deployed", AGAIN)
+            self._persist(attempt, f"{version} could not be deployed")
         except GoogleAPICallError as error:
             raise UnhealthyError(
                 f"{self.name}: {version} is not deployed: {error.message}", own
@@ -142,12 +140,10 @@ class Endpoint:
             try:
                 self._client.update_endpoint(request=asked, retry=None, timeout=CALL)
             except (Aborted, FailedPrecondition, *passing()) as error:
-                say("again", f"UpdateEndpoint: {error}")
-                return False
+                return self._put_off(f"UpdateEndpoint: {error}")
             return True
 
-        if not again(attempt):
-            raise RetrainError(f"{self.name}: its traffic could not be set", AGAIN)
+        self._persist(attempt, "its traffic could not be set")
 
     def resize(self, id: str, replicas: tuple[int, int]) -> None:  # noqa: A002
         """Change how many replicas a deployed model has, at least and at most."""
@@ -167,8 +163,7 @@ class Endpoint:
                 return True
             return self._tried(self._client.mutate_deployed_model, asked)
 
-        if not again(attempt):
-            raise RetrainError(f"{self.name}: {id} could not be given {replicas} replicas", AGAIN)
+        self._persist(attempt, f"{id} could not be given {replicas} replicas")
 
     def undeploy(self, id: str) -> None:  # noqa: A002
         """Take a deployed model of ours without traffic away; one that is gone is success."""
@@ -185,8 +180,19 @@ class Endpoint:
             asked = {"endpoint": self.name, "deployed_model_id": id}
             return self._tried(self._client.undeploy_model, asked)
 
+        self._persist(attempt, f"{id} could not be undeployed")
+
+    def _persist(self, attempt: Callable[[], bool], failed: str) -> None:
+        """Try until it is done. Raises RetrainError with what Vertex AI said last where it never is."""
+        self._why = ""
         if not again(attempt):
-            raise RetrainError(f"{self.name}: {id} could not be undeployed", AGAIN)
+            why = f": {self._why}" if self._why else ""
+            raise RetrainError(f"{self.name}: {failed}{why}", AGAIN)
+
+    def _put_off(self, why: str) -> bool:
+        say("again", why)
+        self._why = why
+        return False
 
     def _there(self) -> Seen:
         seen = self.look()
@@ -204,8 +210,7 @@ class Endpoint:
         try:
             begun = call(request=asked, retry=None, timeout=CALL)
         except (AlreadyExists, FailedPrecondition, *passing()) as error:
-            say("again", str(error.args[0] if error.args else error))
-            return False
+            return self._put_off(str(error.args[0] if error.args else error))
         ended = self._operations.ended(begun.operation.name)
         if ended.error.code:
             raise from_grpc_status(ended.error.code, ended.error.message)

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from delivery import channel, rollout, rollout_text
 from delivery.endpoint_state import Deployed, Seen
@@ -26,6 +28,7 @@ from delivery.rollout import (
 )
 from delivery.serving_names import Machine, deployed_id
 from flows.config import Serving
+from flows.storage import Address
 from tests.delivery import evidence
 
 V1, V2, V3 = evidence.OLD, evidence.CHAMPION, evidence.VERSION
@@ -328,3 +331,29 @@ def test_a_channel_is_the_same_whenever_it_was_written() -> None:
     assert not channel.same(one, other)
     assert not channel.same(one, None)
     assert channel.same(None, None)
+
+
+@pytest.mark.parametrize("data", [b"", b'{"schema": "\xff"}', b'{"schema": 2}', b"[7]"])
+def test_what_is_no_channel_is_replaced(data: bytes) -> None:
+    wanted = target((V1, 100))
+    address, made = (
+        Address("s3", "models", "channels/local/recommender.json"),
+        channel.of(wanted.release),
+    )
+    with mock_aws():
+        client = boto3.client("s3", "us-east-1", aws_access_key_id="id", aws_secret_access_key="value")
+        client.create_bucket(Bucket=address.bucket)
+        client.put_object(Bucket=address.bucket, Key=address.key, Body=data)
+        found = channel.read(client, address)
+        assert found
+        assert found.channel is None
+        channel.write(client, address, made, found)
+        assert channel.read(client, address).channel == made  # type: ignore[union-attr]
+
+
+def test_a_channel_that_is_not_readable_is_said() -> None:
+    wanted = target((V1, 100))
+    state = rolled_out(wanted).state._replace(channel=None, is_channel_broken=True)
+    [only] = rollout.plan(wanted, state)
+    said = rollout_text.line(only, wanted, state)
+    assert said == f"  ~ channel     {V1} 100 % · in the place of what is not readable"

@@ -11,7 +11,7 @@ import msgspec
 
 from delivery.releases import Entry, Release
 from flows import s3
-from flows.errors import RetrainError
+from flows.errors import InputError, RetrainError
 from flows.manifest import Sha256, Version
 from flows.storage import Address
 from flows.tables import Table, decode_json
@@ -38,9 +38,9 @@ class Channel(Table):
 
 
 class Written(NamedTuple):
-    """The channel as it is, and the tag of that state."""
+    """The channel as it is, None where what is there is none, and the tag of that state."""
 
-    channel: Channel
+    channel: Channel | None
     tag: str
 
 
@@ -67,7 +67,7 @@ def same(one: Channel | None, other: Channel | None) -> bool:
 
 
 def read(client: Any, address: Address) -> Written | None:
-    """The channel; None where there is none, or where S3 does not say. Raises InputError for others.
+    """The channel; None where there is none, or where S3 does not say.
 
     Who may not list the bucket gets 403 for what is not there: writing shows which it was.
     """
@@ -75,7 +75,10 @@ def read(client: Any, address: Address) -> Written | None:
     if found is None:
         return None
     data, tag = found
-    return Written(decode_json(data, Channel, str(address)), tag)
+    try:
+        return Written(decode_json(data, Channel, str(address)), tag)
+    except (InputError, UnicodeDecodeError):  # deploy alone writes there: its own takes that place
+        return Written(None, tag)
 
 
 def write(client: Any, address: Address, wanted: Channel, before: Written | None) -> None:

@@ -84,6 +84,7 @@ class Rolling:
             seen=there,
             channel=self._written.channel if self._written else None,
             present=datetime.now(UTC),
+            is_channel_broken=self._written is not None and self._written.channel is None,
         )
 
     def settle(self) -> None:

@@ -64,6 +64,7 @@ class State(NamedTuple):
     seen: Seen | None
     channel: Channel | None
     present: datetime
+    is_channel_broken: bool = False  # something is there that is no channel
 
 
 @dataclass(frozen=True)

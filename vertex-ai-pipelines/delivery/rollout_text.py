@@ -129,6 +129,8 @@ def _point(action: Point, *_: Any) -> str:
 
 def _publish(action: Publish, _target: Target, state: State) -> str:
     shares = " · ".join(f"{one} {share} %" for one, share in action.wanted.traffic.items())
+    if state.is_channel_broken:
+        return _entry("~", "channel", f"{shares} · in the place of what is not readable")
     return _entry("~" if state.channel else "+", "channel", shares)
 
 

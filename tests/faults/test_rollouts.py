@@ -78,7 +78,8 @@ def check(ready: Stage, seen: dict[str, Any], *expected: tuple[int, int]) -> Non
     wanted = shares(ready, *expected)
     assert {version: share for version, share in seen["shares"].items() if share} == wanted
     assert (seen["channel"], seen["locks"]) == (wanted, [])
-    assert set(seen["evaluations"]) == {1}
+    assert set(seen["evaluations"]) <= {0, 1}
+    assert seen["evaluations"].count(0) <= 1, "but for the one that does not start"
     assert seen["versions"] == len(seen["aliases"])
     champion, *more = wanted
     assert {"champion", "default"} <= set(seen["aliases"][champion])

@@ -6,11 +6,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import msgspec
 import pytest
+from moto import mock_aws
 
-from delivery import leftover, releases, rollouts
+from delivery import channel, leftover, releases, rollouts
 from delivery.main_head import Head
+from delivery.model_registry import Registered
 from delivery.releases import Release
 from delivery.rolling import Rolling
 from delivery.rollout import Action, Deploy, Split, State, Target
@@ -50,7 +53,6 @@ def no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
         yield SimpleNamespace(check=lambda: None)
 
     monkeypatch.setattr(rollouts, "locked", locked)
-    monkeypatch.setattr(leftover, "locked", locked)
 
 
 def undeclared(head: Head) -> list[str]:
@@ -70,16 +72,8 @@ def test_only_a_file_that_is_not_there_declares_nothing(
 def test_what_main_declares_by_now_is_not_undeployed(
     head: Moving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Endpoint:
-        """One that must not be changed."""
-
-        id = "recommender-local"
-
-        def __init__(self, *_: object) -> None:
-            pass
-
-    monkeypatch.setattr(leftover, "Endpoint", Endpoint)
     monkeypatch.setattr(leftover, "find", lambda *_: [object()])
+    monkeypatch.setattr(Rollouts, "_store", lambda *_: None)
     (head.root / FILE).unlink()
     head.moves = lambda: (head.root / FILE).write_text(TEXT)
     said = Rollouts(head).prune(head.settings.environment("local"), "recommender", Serving())
@@ -128,3 +122,46 @@ def test_a_release_that_was_reverted_while_it_was_deployed_gets_no_traffic(
     assert done.error is None
     assert splits == []
     assert [one.version for one in world.state.seen.deployed] == [before.version]  # type: ignore[union-attr]
+
+
+class Registry:
+    """A Model Registry with a champion and an older version; it keeps what it is asked for."""
+
+    asked: list[dict[str, list[str]]]
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def versions(self) -> list[Registered]:
+        aliases = {"2": {"champion", "default", evidence.CHAMPION}, "1": {evidence.OLD}}
+        return [Registered(n, n, "", "", "", frozenset(some)) for n, some in aliases.items()]
+
+    def point(self, numbers: dict[str, list[str]]) -> None:
+        self.asked.append(numbers)
+
+
+@pytest.mark.parametrize("is_released", [True, False])
+def test_what_nothing_declares_has_no_aliases_and_an_empty_channel(
+    head: Moving, monkeypatch: pytest.MonkeyPatch, is_released: bool
+) -> None:
+    monkeypatch.setattr(leftover, "ModelRegistry", Registry)
+    monkeypatch.setattr(leftover, "find", lambda *_: [])
+    asked = list[dict[str, list[str]]]()
+    monkeypatch.setattr(Registry, "asked", asked, raising=False)
+    environment, before = head.settings.environment("local"), evidence.evidence().proposed
+    where = channel.address(environment, "recommender")
+    if not is_released:
+        (head.root / FILE).unlink()
+    with mock_aws():
+        client = boto3.client("s3", "us-east-1", aws_access_key_id="id", aws_secret_access_key="value")
+        client.create_bucket(Bucket=where.bucket)
+        channel.write(client, where, channel.of(before), None)
+        monkeypatch.setattr(Rollouts, "_store", lambda *_: client)
+        made = Rollouts(head)
+        said = [made.prune(environment, "recommender", Serving(kind="store")) for _ in range(2)]
+        found = channel.read(client, where)
+    gone = ["local/recommender: its channel and aliases name no model any more"]
+    assert said == ([[], []] if is_released else [gone, []])
+    assert asked == ([] if is_released else [{"2": ["-champion"]}])
+    assert found
+    assert channel.same(found.channel, channel.of(before) if is_released else channel.nothing())

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from delivery.releases import Entry, Release
+from delivery.settings import Environment
 from flows import s3
 from flows.errors import InputError, RetrainError
 from flows.manifest import Sha256, Version
@@ -31,7 +32,7 @@ class Channel(Table):
     """What a flow's product servers serve; `traffic` is in percent, by version."""
 
     schema: Literal[1] = 1
-    champion: Pointer
+    champion: Pointer | None  # none: nothing is released any more
     challenger: Pointer | None = None
     traffic: dict[str, int]
     updated: str
@@ -44,9 +45,9 @@ class Written(NamedTuple):
     tag: str
 
 
-def path(environment: str, flow: str) -> str:
-    """Its key in the model store."""
-    return f"channels/{environment}/{flow}.json"
+def address(environment: Environment, flow: str) -> Address:
+    """Where it is in the model store."""
+    return Address.parse(f"{environment.model_store}/channels/{environment.name}/{flow}.json", "s3")
 
 
 def of(release: Release) -> Channel:
@@ -55,8 +56,13 @@ def of(release: Release) -> Channel:
         champion=_pointer(release.champion),
         challenger=_pointer(release.challenger) if release.challenger else None,
         traffic={entry.version: entry.traffic for entry in release.entries},
-        updated=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        updated=_now(),
     )
+
+
+def nothing() -> Channel:
+    """The channel of a flow that nothing declares any more, as of now."""
+    return Channel(champion=None, traffic={}, updated=_now())
 
 
 def same(one: Channel | None, other: Channel | None) -> bool:
@@ -92,6 +98,10 @@ def write(client: Any, address: Address, wanted: Channel, before: Written | None
     now = read(client, address)  # perhaps our own first attempt's, whose answer was lost
     if now is None or not same(now.channel, wanted):
         raise RetrainError(f"{address}: somebody else has written it meanwhile", "deploy again")
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _pointer(entry: Entry) -> Pointer:

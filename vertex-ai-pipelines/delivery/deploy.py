@@ -36,7 +36,9 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument("--environment", "--env", help="one environment (default: all that have releases)")
     main.add_argument("--plan", action="store_true", help="say what would change, and change nothing")
     main.add_argument(
-        "--prune", action="store_true", help="undeploy what of a flow serves that nothing declares"
+        "--prune",
+        action="store_true",
+        help="undeploy what of a flow serves that nothing declares, and empty its channel",
     )
     main.add_argument("--check", action="store_true", help="this checkout's files alone")
     main.add_argument(

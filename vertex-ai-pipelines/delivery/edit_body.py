@@ -105,7 +105,8 @@ def _share(share: int | None) -> str:
 def _undo(change: Change) -> str:
     before = "Before merging: close this pull request."
     if change.current is None:
-        return f"{before} After merging: revert it; nothing serves then."
+        stays = "It goes on serving until somebody runs `./scripts/deploy --prune`."
+        return f"{before} After merging: revert it. {stays}"
     return (
         f"{before} After merging: revert it (`git revert -m 1` of the merge, or GitHub's button), and"
         " the shares are as they are now. What is deployed still gets its traffic within seconds."

@@ -1,11 +1,13 @@
 """What of a flow still serves on an endpoint although nothing declares it: said, or ended."""
 
 import time
-from collections.abc import Callable
+from typing import Any
 
+from delivery import channel
 from delivery.endpoint import Endpoint
-from delivery.endpoint_lock import locked
+from delivery.endpoint_lock import EndpointLock
 from delivery.endpoint_state import Deployed
+from delivery.model_registry import CHALLENGER, CHAMPION, ModelRegistry
 from delivery.operations import say
 from delivery.settings import Environment
 from flows.config import Serving
@@ -30,27 +32,38 @@ def lines(environment: Environment, flow: str, serving: Serving) -> list[str]:
     ]
 
 
-def prune(
-    environment: Environment, flow: str, serving: Serving, is_served: Callable[[], bool]
-) -> list[str]:
-    """Undeploy all of it, when its last requests have ended; a line for each. The endpoint stays.
+def is_named(environment: Environment, flow: str, store: Any) -> bool:
+    """Whether the flow's channel names a model; `store` is a client of S3."""
+    found = channel.read(store, channel.address(environment, flow))
+    return found is not None and not channel.same(found.channel, channel.nothing())
 
-    `is_served` says, once the lock is held, whether it is declared by now: then nothing is done.
-    """
+
+def withdraw(environment: Environment, flow: str, store: Any) -> list[str]:
+    """Let no alias and no channel name a model of the flow any more; a line where one did."""
+    registry, roles = ModelRegistry(environment, flow), (CHAMPION, CHALLENGER)
+    named = {one.number: one.aliases.intersection(roles) for one in registry.versions()}
+    registry.point({number: [f"-{one}" for one in some] for number, some in named.items() if some})
+    address = channel.address(environment, flow)
+    is_told = is_named(environment, flow, store)
+    if is_told:
+        channel.write(store, address, channel.nothing(), channel.read(store, address))
+    what = f"{environment.name}/{flow}: its channel and aliases name no model any more"
+    return [what] if is_told or any(named.values()) else []
+
+
+def prune(environment: Environment, flow: str, serving: Serving, lock: EndpointLock) -> list[str]:
+    """Undeploy all of it, when its last requests have ended; a line for each. The endpoint stays."""
     if not find(environment, flow, serving):
         return []
     endpoint = Endpoint(environment, flow, serving.endpoint)
-    with locked(environment, endpoint.id) as lock:
-        if is_served():
-            return [f"{environment.name}/{flow}: main declares it by now, and nothing is undeployed"]
-        endpoint.settle()
-        seen = endpoint.look()
-        ours = seen.ours if seen else ()
-        if any(one.share for one in ours):
-            endpoint.split({}, {})
-            say("waits", f"{environment.request_seconds} s for the requests that are under way")
-            time.sleep(environment.request_seconds)
-        for one in ours:
-            lock.check()
-            endpoint.undeploy(one.id)
+    endpoint.settle()
+    seen = endpoint.look()
+    ours = seen.ours if seen else ()
+    if any(one.share for one in ours):
+        endpoint.split({}, {})
+        say("waits", f"{environment.request_seconds} s for the requests that are under way")
+        time.sleep(environment.request_seconds)
+    for one in ours:
+        lock.check()
+        endpoint.undeploy(one.id)
     return [f"{environment.name}/{flow}: {one.version} is undeployed" for one in ours]

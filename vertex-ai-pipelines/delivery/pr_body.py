@@ -205,7 +205,8 @@ def _undo(evidence: Evidence) -> str:
     before = "Before merging: close this pull request; this version is not proposed again, others are. "
     hold = "An approval or the label `hold` keeps newer candidates out of it. "
     if evidence.current is None:
-        return f"{before}{hold}After merging: revert it; nothing serves then."
+        stays = "It goes on serving until somebody runs `./scripts/deploy --prune`."
+        return f"{before}{hold}After merging: revert it. {stays}"
     champion = code(evidence.current.champion.version)
     return (
         f"{before}{hold}After merging: revert it, and {champion} has its traffic back. "

@@ -35,7 +35,6 @@ from delivery.serving_names import deployed_id
 from delivery.settings import Environment
 from flows.errors import RetrainError
 from flows.manifest import Manifest
-from flows.storage import Address
 
 ROUNDS = 3  # looks at what is left, in case somebody changes things meanwhile
 
@@ -60,8 +59,7 @@ class Rolling:
         self._serves = target.is_on_endpoint
         self._registry = ModelRegistry(environment, target.flow)
         self.endpoint = Endpoint(environment, target.flow, target.serving.endpoint)
-        key = channel.path(environment.name, target.flow)
-        self._channel = Address.parse(f"{environment.model_store}/{key}", "s3")
+        self._channel = channel.address(environment, target.flow)
         self._written: channel.Written | None = None
         self._drained = 0.0  # when the last share of something that goes was taken away
 

@@ -16,6 +16,7 @@ from delivery.operations import say
 from delivery.releases import Entry
 from delivery.rolling import OvertakenError, Rolling
 from delivery.rollout import Target
+from delivery.serving_names import endpoint_id
 from delivery.settings import Environment
 from flows import config
 from flows.config import Serving
@@ -92,13 +93,21 @@ class Rollouts:
                     yield found, other, config.serving(other, name, self._head.flows)
 
     def prune(self, environment: Environment, flow: str, serving: Serving) -> list[str]:
-        """Undeploy what of a flow serves, unless main declares it by now; lines for people."""
+        """Undeploy what of a flow serves, unless main declares it by now; lines for people.
 
-        def is_served() -> bool:
+        Where it has no release at all, channel and aliases name none either.
+        """
+        file, store = releases.path(environment.name, flow), self._store(environment)
+        is_left = leftover.find(environment, flow, serving)
+        if not is_left and (self._head.has(file) or not leftover.is_named(environment, flow, store)):
+            return []
+        with locked(environment, serving.endpoint or endpoint_id(flow, environment.name)) as lock:
             self._head.fetch()
-            return self._is_served(environment.name, flow)
-
-        return leftover.prune(environment, flow, serving, is_served)
+            if self._is_served(environment.name, flow):
+                return [f"{environment.name}/{flow}: main declares it by now, and nothing is undeployed"]
+            lock.check()
+            told = [] if self._head.has(file) else leftover.withdraw(environment, flow, store)
+            return told + leftover.prune(environment, flow, serving, lock)
 
     def _is_served(self, environment: str, flow: str) -> bool:
         """Whether an endpoint is to serve it. A file that is wrong is no wish to end what serves."""

@@ -7,7 +7,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from delivery import channel, rollout, rollout_text
+from delivery import channel, obstacle, rollout, rollout_text
 from delivery.endpoint_state import Deployed, Seen
 from delivery.model_registry import Registered
 from delivery.releases import Entry, Release
@@ -91,7 +91,8 @@ class World:
         assert version not in self.state.lacking
         number = str(len(self.state.registered) + 1)
         aliases = frozenset({version, "default"} if number == "1" else {version})
-        made = Registered(version, number, "", "", "", aliases)
+        files = "gs://serving/models" if self.wanted.is_on_endpoint else ""
+        made = Registered(version, number, "", "", "", aliases, files)
         self.state = self.state._replace(registered={**self.state.registered, version: made})
 
     def _evaluate(self, action: Evaluate) -> None:
@@ -293,6 +294,17 @@ def test_a_store_has_no_endpoint() -> None:
     assert kinds(rollout.plan(wanted, NOTHING)) == ["Register", "Point", "Publish", "Evaluate"]
 
 
+def test_a_version_that_was_registered_for_no_endpoint_cannot_be_served_by_one() -> None:
+    store, served = target((V1, 100), serving=Serving(kind="store")), target((V1, 100))
+    state = rolled_out(store).state
+    refusal = str(obstacle.found(served, state))
+    assert f"local/recommender: {V1} is in the Model Registry without files" in refusal
+    assert "train again and release that version alone" in refusal
+    assert obstacle.found(store, state) is None
+    assert obstacle.found(target((V2, 100)), state) is None
+    assert obstacle.found(served, rolled_out(served).state) is None
+
+
 def test_drift_is_said() -> None:
     wanted = target((V1, 90), (V2, 10))
     world = rolled_out(wanted)
@@ -313,11 +325,10 @@ def test_what_others_deployed_is_left_alone_and_must_have_no_traffic() -> None:
     theirs = deployed("hand-made", 100, id="7", is_ours=False)
     wanted = target((V1, 100), serving=Serving(endpoint="123"))
     state = NOTHING._replace(seen=Seen((theirs,), False, "", {}))
-    obstacle = rollout.obstacle(wanted, state)
-    assert obstacle
-    assert "7 was not deployed here, and has 100 % of the traffic" in str(obstacle)
+    refusal = obstacle.found(wanted, state)
+    assert "7 was not deployed here, and has 100 % of the traffic" in str(refusal)
     idle = state._replace(seen=Seen((theirs._replace(share=0),), False, "", {}))
-    assert rollout.obstacle(wanted, idle) is None
+    assert obstacle.found(wanted, idle) is None
     actions = rollout.plan(wanted, idle)
     assert "Undeploy" not in kinds(actions)
     text = "\n".join(rollout_text.lines(wanted, idle, actions))

@@ -22,7 +22,10 @@ HASH = "MANIFEST_SHA256"  # the server's variable: the manifest that it may trus
 
 
 class Registered(NamedTuple):
-    """One version: ours by name, Vertex AI's by number, and what it was made of."""
+    """One version: ours by name, Vertex AI's by number, and what it was made of.
+
+    `files` is where an endpoint finds them (gs://…): "" where it was registered for no endpoint.
+    """
 
     version: str
     number: str
@@ -30,6 +33,7 @@ class Registered(NamedTuple):
     sha256: str
     image: str
     aliases: frozenset[str]
+    files: str = ""
 
 
 class ModelRegistry:
@@ -208,4 +212,5 @@ def _registered(found: Any) -> Registered | None:
         sha256=facts["sha256"],
         image=facts["image"],
         aliases=frozenset(found.version_aliases),
+        files=facts.get("files", ""),
     )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from delivery import channel, rollout, rollout_text, serving_logs
+from delivery import channel, obstacle, rollout, rollout_text, serving_logs
 from delivery.endpoint import Endpoint, UnhealthyError
 from delivery.endpoint_lock import EndpointLock
 from delivery.endpoint_state import Seen
@@ -106,8 +106,8 @@ class Rolling:
         lines = list[str]()
         for _ in range(ROUNDS):
             state = self.look()
-            if obstacle := rollout.obstacle(self._target, state):
-                raise obstacle
+            if refusal := obstacle.found(self._target, state):
+                raise refusal
             actions = rollout.plan(self._target, state)
             shown = list(rollout_text.lines(self._target, state, actions))
             lines += shown if actions or not lines else []

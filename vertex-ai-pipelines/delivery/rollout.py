@@ -16,7 +16,6 @@ from delivery.model_registry import CHALLENGER, CHAMPION, DEFAULT, Registered
 from delivery.releases import Entry, Release
 from delivery.serving_names import Machine, deployed_id, endpoint_id
 from flows.config import Serving
-from flows.errors import InputError
 
 
 class Target(NamedTuple):
@@ -164,18 +163,6 @@ def plan(target: Target, state: State) -> list[Action]:
         # For people to see: what serves does not depend on it.
         *(Evaluate(one) for one in target.release.entries if one.version not in state.evaluated),
     ]
-
-
-def obstacle(target: Target, state: State) -> InputError | None:
-    """Why nothing may be done: somebody else's model on an adopted endpoint has traffic."""
-    busy = [one for one in state.seen.others if one.share] if state.seen else []
-    if not busy or not target.serving.endpoint:
-        return None
-    return InputError(
-        f"endpoint {target.serving.endpoint}: {busy[0].id} was not deployed here, and has"
-        f" {busy[0].share} % of the traffic",
-        "give it 0 % first, or let this flow have an endpoint of its own",
-    )
 
 
 def is_drift(target: Target, state: State) -> bool:

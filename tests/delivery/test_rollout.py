@@ -263,6 +263,24 @@ def test_only_the_last_champion_waits() -> None:
     assert [one.deployed.version for one in gone] == [V1]
 
 
+@pytest.mark.parametrize("before", [target((V1, 100)), target((V1, 90), (V2, 10))])
+def test_who_served_last_waits_although_no_alias_says_so_yet(before: Target) -> None:
+    world = rolled_out(before)
+    actions = rollout.plan(target((V2, 100)), world.state)
+    world.run(target((V2, 100)), kinds(actions).index("Split") + 1)  # killed before it points
+    world.state = world.state._replace(lacking={}, present=NOW + timedelta(hours=1))
+    world.run(target((V3, 100)))
+    world.run(target((V3, 100)))
+    [waits] = rollout.waiting(target((V3, 100)), world.state)
+    assert waits.version == V2
+
+
+def test_the_champion_waits_although_its_challenger_had_more() -> None:
+    world, wanted = rolled_out(target((V1, 10), (V2, 90))), target((V3, 100))
+    world.run(wanted)
+    assert [one.version for one in rollout.waiting(wanted, world.state)] == [V1]
+
+
 def test_a_replaced_challenger_goes_when_it_has_no_traffic() -> None:
     world = rolled_out(target((V1, 90), (V2, 10)))
     actions = rollout.plan(target((V1, 90), (V3, 10)), world.state)

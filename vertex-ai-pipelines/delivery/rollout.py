@@ -222,6 +222,7 @@ def _traffic(target: Target, state: State, shares: Mapping[str, int]) -> Iterato
     wanted = target.shares
     left = [one for one in (state.seen.ours if state.seen else ()) if one.id not in target.shares]
     champions = [one for one in left if _was_champion(one, target, state)]
+    champions += _leading(left, target, state)
     # On two machines while one replaces the other: what serves is what waits.
     retires = [max(champions, key=lambda one: one.share).id] if champions else []
     # What is declared at 0 % does not wait for its end.
@@ -241,6 +242,17 @@ def _was_champion(one: Deployed, target: Target, state: State) -> bool:
     declared = {entry.version for entry in target.release.entries}
     is_champion = known is not None and CHAMPION in known.aliases
     return is_champion and one.standby is None and one.version not in declared
+
+
+def _leading(left: Iterable[Deployed], target: Target, state: State) -> list[Deployed]:
+    """What had most of the traffic, where a roll-out ended before it moved the aliases."""
+    ours = state.seen.ours if state.seen else ()
+    shares = {one.version: one.share for one in ours if one.share}
+    last = state.channel.traffic.items() if state.channel else ()
+    declared = {entry.version for entry in target.release.entries}
+    if shares == {version: share for version, share in last if share} or declared & shares.keys():
+        return []
+    return sorted((one for one in left if one.share), key=lambda one: one.share)[-1:]
 
 
 def _kept(left: Iterable[Deployed], target: Target, present: datetime) -> list[str]:

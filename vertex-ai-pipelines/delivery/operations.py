@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any
 
 from delivery.patience import CALL, patient
+from flows.errors import RetrainError
 
 FIRST_PERIOD, LONGEST_PERIOD, GROWTH = 0.05, 5.0, 1.3  # seconds between two looks
+LONGEST = 7200.0  # seconds for one operation: a deployment takes a quarter of it
 NEWS = 60.0  # seconds between two lines that say that it still goes on
 
 
@@ -28,16 +30,25 @@ class Operations:
             return []
 
     def settle(self, resource: str) -> None:
-        """Wait for all that is under way on a resource, however it ends: a killed run began it."""
+        """Wait for all that is under way on a resource, however it ends: a killed run began it.
+
+        Raises RetrainError as `ended` does.
+        """
         for name in self.under_way(resource):
             say("waits", f"for what is under way: {name.partition('/locations/')[2].partition('/')[2]}")
             self.ended(name)
 
     def ended(self, name: str) -> Any:
-        """The operation (google.longrunning) once it has ended; one that failed has an `error`."""
+        """The operation (google.longrunning) once it has ended; one that failed has an `error`.
+
+        Raises RetrainError with its name where that takes too long.
+        """
         start = told = time.monotonic()
         period = FIRST_PERIOD
         while not (found := self._get(name)).done:
+            if time.monotonic() - start > LONGEST:
+                mend = "see in the console what it waits for, then deploy again"
+                raise RetrainError(f"{name} has not ended in {LONGEST / 3600:.0f} hours", mend)
             time.sleep(period)
             period = min(period * GROWTH, LONGEST_PERIOD)
             if time.monotonic() - told > NEWS:

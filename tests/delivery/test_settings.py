@@ -123,6 +123,19 @@ def test_models_go_round_in_no_circle(tmp_path: Path) -> None:
     assert "promotes_from goes round in a circle" in refusal(path)
 
 
+def test_what_serves_attested_images_alone_takes_none_from_where_nobody_attests(tmp_path: Path) -> None:
+    path = written(tmp_path, "train = true", FROM_STAGING)
+    path.write_text(path.read_text().replace('attest = "off" ', 'attest = "github" '))
+    said = refusal(path)
+    assert "[environments.production]: attest = 'github', but promotes_from = 'staging'" in said
+    assert "set attest in [environments.staging], too" in said
+    both = path.read_text().replace(
+        "[environments.staging]", '[environments.staging]\nattest = "github"'
+    )
+    path.write_text(both)
+    assert load(path).environment("production").origins == {"staging": "s3://acme-models-staging"}
+
+
 def _only(path: Path, name: str) -> str:
     return f"[environments.{name}]" + path.read_text().split(f"[environments.{name}]")[1]
 

@@ -77,7 +77,7 @@ class Environment(Table):
     With `ends_at`, what is trained here is only measured, against what `champions` (another
     environment) has released.
     Models of the environment `promotes_from`, and of that one's in turn, may be released here, too:
-    `origins` has their model stores by name.
+    `origins` has their model stores by name. Where images are attested here, they are there, too.
     A request to an endpoint takes `request_seconds` at most (Vertex AI's limit): a model that has lost
     its traffic is undeployed after that.
     `builder` makes the images; those of "files" hold the flows alone, without base and packages.
@@ -184,6 +184,7 @@ def load(path: Path = ROOT / "settings.toml") -> Settings:
                     f" '{getattr(environment, key)}' is not an environment",
                     f"name one of: {', '.join(environments)}",
                 )
+        _check_promotes(environment, environments, where)
     return Settings(
         repository=toml.repository,
         environments={
@@ -193,6 +194,16 @@ def load(path: Path = ROOT / "settings.toml") -> Settings:
         default_flow=toml.default_flow,
         default_environment=toml.default_environment,
     )
+
+
+def _check_promotes(one: Environment, all_: dict[str, Environment], where: str) -> None:
+    """Where only attested images serve, none comes in by promotion that nobody attested."""
+    if one.attest != "off" and one.promotes_from and all_[one.promotes_from].attest == "off":
+        raise InputError(
+            f"{where} [environments.{one.name}]: attest = '{one.attest}', but promotes_from ="
+            f" '{one.promotes_from}', which attests nothing",
+            f"set attest in [environments.{one.promotes_from}], too, or leave promotes_from out",
+        )
 
 
 def _origins(one: Environment, all_: dict[str, Environment], where: str) -> dict[str, str]:

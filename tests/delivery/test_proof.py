@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from github import InputGitAuthor
 
 from delivery import google_session, monitoring, promoting, proof, pull, releases, settings
 from delivery.edit_verb import Asked
@@ -21,20 +22,24 @@ from delivery.serving_names import deployed_id
 from flows.config import Serving
 from tests.delivery import evidence
 from tests.delivery.evidence import CHAMPION, VERSION
-from tests.delivery.hub import Hub, hub
+from tests.delivery.hub import PATH, Hub, hub
 
 BOTH = evidence.evidence().proposed  # champion at 90 %, challenger at 10 %
 TARGET = Target("recommender", "local", BOTH, Serving())
 IDS = {version: deployed_id(version, TARGET.machine) for version in (CHAMPION, VERSION)}
 END = datetime(2026, 11, 21, 12, tzinfo=UTC)
+FORM = "%Y-%m-%dT%H:%M:%SZ"
 EXPONENTIAL = {"exponentialBuckets": {"numFiniteBuckets": 3, "growthFactor": 2, "scale": 1000}}
 EXPLICIT = {"explicitBuckets": {"bounds": [1, 10, 100]}}
 LINEAR = {"linearBuckets": {"numFiniteBuckets": 2, "width": 5, "offset": 10}}
 
 
 def count(version: str, name: str, number: int, **labels: str) -> dict[str, Any]:
-    """A series of two points."""
-    halves = [{"value": {"int64Value": str(one)}} for one in (number // 2, number - number // 2)]
+    """A series of two points, of the hours before the last one."""
+    halves = [
+        {"interval": {"startTime": f"{END - timedelta(hours=ago):{FORM}}"}, "value": {"int64Value": one}}
+        for ago, one in ((3, str(number // 2)), (2, str(number - number // 2)))
+    ]
     named = {"deployed_model_id": IDS[version], **labels}
     return {
         "metric": {"type": f"{monitoring.METRIC}/{name}", "labels": named},
@@ -118,6 +123,17 @@ def test_what_was_counted_is_shown(counted: Monitoring) -> None:
 def test_a_window_is_no_longer_than_a_week(counted: Monitoring) -> None:
     proof.gather(evidence.environment(), TARGET, END - timedelta(days=30), END)
     assert counted.asked[0]["interval.startTime"] == "2026-11-14T12:00:00Z"
+
+
+def test_both_are_judged_from_the_challengers_first_answer_on(counted: Monitoring) -> None:
+    found = proof.gather(evidence.environment(), TARGET, END - timedelta(hours=9), END)
+    assert found.window.start == END - timedelta(hours=3)
+    assert f'deployed_model_id="{IDS[VERSION]}"' in counted.asked[0]["filter"]
+    wide, *later = [one["interval.startTime"] for one in counted.asked if "pageToken" not in one]
+    assert (wide, set(later)) == ("2026-11-21T03:00:00Z", {"2026-11-21T09:00:00Z"})
+    counted.series = []
+    found = proof.gather(evidence.environment(), TARGET, END - timedelta(hours=9), END)
+    assert found.window.start == END - timedelta(hours=9)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +234,21 @@ def test_good_evidence_opens_the_next_rung_once(github: Hub, propose: Propose) -
     found.edit(state="closed")
     assert propose() == f"pull request #{found.number} proposed the next rung, and was closed"
     assert github.pulls() == []
+
+
+@pytest.mark.parametrize("branch", ["rollout/local/recommender", "release/local/recommender"])
+def test_main_says_it_since_the_merge(github: Hub, branch: str) -> None:
+    monday = InputGitAuthor("a", "a@example.com", "2026-11-16T09:00:00Z")
+    github.person.create_git_ref(f"refs/heads/{branch}", github.head("main"))
+    edited = releases.write(releases.promote(BOTH, [10, 50, 100]))
+    old = github.person.get_contents(PATH, ref=branch).sha
+    github.person.update_file(PATH, "more", edited, old, branch, monday, monday)
+    github.person.create_pull(base="main", head=branch, title="More", body="").merge()
+    [merged] = github.pulls("closed")
+    newest = github.person.get_commits(sha="main", path=PATH)[0].commit
+    assert newest.committer.date == datetime(2026, 11, 16, 9, tzinfo=UTC)
+    asked = Asked(settings.load(), evidence.environment(), "recommender", Serving())
+    assert asked.since(github.job) == merged.merged_at
 
 
 def test_bad_evidence_opens_none(github: Hub, propose: Propose, counted: Monitoring) -> None:

@@ -66,9 +66,13 @@ class Asked:
         if change.current is None:
             return None
         target = Target(self.flow, self.environment.name, change.current, self.serving)
-        path = releases.path(self.environment.name, self.flow)
-        since = proof.since(repository, path)
-        return proof.gather(self.environment, target, since, present)
+        return proof.gather(self.environment, target, self.since(repository), present)
+
+    def since(self, repository: Any) -> datetime:
+        """Since when main says what it says of the flow."""
+        where = self.environment.name
+        branches = [f"release/{where}/{self.flow}", Edit.branch_of(where, self.flow)]
+        return proof.since(repository, releases.path(where, self.flow), branches)
 
     def told(
         self, repository: Any, change: Change, found: Proof | None, command: str, note: str = ""

@@ -56,6 +56,18 @@ class Answers:
         return None
 
 
+def first(project: str, endpoint: str, deployed: str, window: Window) -> datetime | None:
+    """When the first answer of a deployed model in `window` was counted; None where it gave none.
+
+    Raises requests.HTTPError where Cloud Monitoring refuses.
+    """
+    session = google_session.session(patience.adapter())
+    of = _of("response_count", endpoint, f' AND metric.labels.deployed_model_id="{deployed}"')
+    points = (point for one in _series(session, project, of, window) for point in one["points"])
+    begun = (one["interval"]["startTime"] for one in points if int(one["value"]["int64Value"]))
+    return min(map(datetime.fromisoformat, begun), default=None)
+
+
 def answers(project: str, endpoint: str, window: Window) -> dict[str, Answers]:
     """What each deployed model of the endpoint, by its id, answered in `window`.
 
@@ -65,8 +77,7 @@ def answers(project: str, endpoint: str, window: Window) -> dict[str, Answers]:
     found = dict[str, Answers]()
 
     def series(metric: str, more: str = "") -> Iterator[tuple[Answers, Any]]:
-        of = f'metric.type="{METRIC}/{metric}" AND resource.labels.endpoint_id="{endpoint}"{more}'
-        for one in _series(session, project, of, window):
+        for one in _series(session, project, _of(metric, endpoint, more), window):
             yield found.setdefault(one["metric"]["labels"]["deployed_model_id"], Answers()), one
 
     for model, one in series("response_count"):
@@ -80,6 +91,10 @@ def answers(project: str, endpoint: str, window: Window) -> dict[str, Answers]:
             unit = MILLISECONDS.get(one.get("unit", ""), 1.0)
             model.latencies.update(_buckets(point["value"]["distributionValue"], unit))
     return found
+
+
+def _of(metric: str, endpoint: str, more: str) -> str:
+    return f'metric.type="{METRIC}/{metric}" AND resource.labels.endpoint_id="{endpoint}"{more}'
 
 
 def _is_good(code: str) -> bool:

@@ -1,12 +1,13 @@
 """Challenger against champion, by what both answered: whether the challenger may have a larger share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import sqrt
 from typing import Any
 
-from delivery import monitoring
+from delivery import monitoring, pull
+from delivery.branch import MAIN
 from delivery.markdown import code, number, table, text
 from delivery.monitoring import Answers, Window
 from delivery.releases import Entry, Release
@@ -33,7 +34,10 @@ class Proof:
 
 
 def gather(environment: Environment, target: Target, since: datetime, present: datetime) -> Proof:
-    """What the versions of a release answered since then; where that is not known, why."""
+    """What the versions of a release answered since then; where that is not known, why.
+
+    Both are judged by the same time: from the challenger's first answer on, where there is a challenger.
+    """
     import requests
     from google.auth.exceptions import GoogleAuthError
 
@@ -41,13 +45,17 @@ def gather(environment: Environment, target: Target, since: datetime, present: d
     if serving.kind != "endpoint":
         return Proof(window, {}, "no endpoint serves this flow: nobody counts what is asked")
     endpoint = serving.endpoint or endpoint_id(target.flow, environment.name)
+    ids = {entry.version: deployed_id(entry.version, target.machine) for entry in target.release.entries}
+    challenger = target.release.challenger
     try:
+        if challenger:
+            begun = monitoring.first(environment.project, endpoint, ids[challenger.version], window)
+            window = Window.until(present, max(since, begun or since), LONGEST)
         found = monitoring.answers(environment.project, endpoint, window)
     except requests.HTTPError as error:
         return Proof(window, {}, f"Cloud Monitoring answers {error.response.status_code}")
     except (GoogleAuthError, requests.RequestException) as error:
         return Proof(window, {}, f"Cloud Monitoring cannot be asked: {type(error).__name__}")
-    ids = {entry.version: deployed_id(entry.version, target.machine) for entry in target.release.entries}
     return Proof(window, {version: found[one] for version, one in ids.items() if one in found})
 
 
@@ -126,8 +134,12 @@ def _judged(proof: Proof, release: Release, serving: Serving) -> Iterator[str]:
         yield "By `[serving]`'s rule the challenger may have more."
 
 
-def since(repository: Any, path: str) -> datetime:
-    """Since when main's file `path` says what it says: the time of the commit that changed it last."""
-    newest = next(iter(repository.get_commits(sha="main", path=path)))
+def since(repository: Any, path: str, branches: Sequence[str]) -> datetime:
+    """Since when main's file `path` says what it says: its last commit, or the merge that came after it.
+
+    A merge is no commit of the file's own: the pull requests of `branches`, which change it, tell of it.
+    """
+    newest = next(iter(repository.get_commits(sha=MAIN, path=path)))
     when: datetime = newest.commit.committer.date
-    return when
+    merged = (pull.merged(repository, one) for one in branches)
+    return max([when, *(one for one in merged if one)])

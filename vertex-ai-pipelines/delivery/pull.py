@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -24,16 +25,28 @@ class Pulls:
 
 
 def find(repository: Any, branch: str) -> Pulls:
-    """The branch's pull requests towards main, from this repository and not from forks."""
-    owner = repository.full_name.split("/")[0]
-    found = repository.get_pulls(
-        state="all", sort="created", direction="desc", base=MAIN, head=f"{owner}:{branch}"
-    )
-    pulls = list(islice(found, MOST))
+    """The branch's pull requests: the open one, and what the closed ones proposed."""
+    pulls = of(repository, branch, "all")
     closed = [(proposed(pull), pull) for pull in reversed(pulls) if pull.state == "closed"]
     return Pulls(
         next((pull for pull in pulls if pull.state == "open"), None),
         {candidate.version: pull for candidate, pull in closed if candidate},
+    )
+
+
+def of(repository: Any, branch: str, state: str) -> list[Any]:
+    """The branch's newest pull requests towards main, from this repository and not from forks."""
+    owner = repository.full_name.split("/")[0]
+    found = repository.get_pulls(
+        state=state, sort="created", direction="desc", base=MAIN, head=f"{owner}:{branch}"
+    )
+    return list(islice(found, MOST))
+
+
+def merged(repository: Any, branch: str) -> datetime | None:
+    """When one of the branch's pull requests was merged last; None where none was."""
+    return max(
+        (one.merged_at for one in of(repository, branch, "closed") if one.merged_at), default=None
     )
 
 

@@ -234,6 +234,9 @@ def test_good_evidence_opens_the_next_rung_once(github: Hub, propose: Propose) -
     found.edit(state="closed")
     assert propose() == f"pull request #{found.number} proposed the next rung, and was closed"
     assert github.pulls() == []
+    again = github.person.create_pull(base="main", head=found.head.ref, title="Another", body="")
+    again.edit(state="closed")
+    assert propose() == f"pull request #{found.number} proposed the next rung, and was closed"
 
 
 @pytest.mark.parametrize("branch", ["rollout/local/recommender", "release/local/recommender"])

@@ -38,12 +38,9 @@ def _decided(repository: Any, asked: Asked, wanted: Change) -> str:
     found = pull.find(repository, branch)
     if found.open:
         return f"pull request #{found.open.number} is open"
-    owner = repository.full_name.split("/")[0]
-    newest = repository.get_pulls(
-        state="closed", sort="created", direction="desc", head=f"{owner}:{branch}"
-    )
-    last = next(iter(newest), None)
-    if last and not last.merged_at and mark_of(last) == wanted.mark:
+    closed = pull.of(repository, branch, "closed")
+    last = next((one for one in closed if mark_of(one) == wanted.mark), None)
+    if last and not last.merged_at:
         return f"pull request #{last.number} proposed the next rung, and was closed"
     return ""
 

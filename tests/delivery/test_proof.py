@@ -264,3 +264,9 @@ def test_what_main_no_longer_says_is_not_promoted(github: Hub, propose: Propose)
     github.main(releases.write(releases.alone(BOTH.champion)))
     assert propose() == "main says so already"
     assert pull.find(github.person, "rollout/local/recommender").open is None
+
+
+def test_what_main_has_deleted_is_not_brought_back(github: Hub, propose: Propose) -> None:
+    github.person.delete_file(PATH, "out", github.person.get_contents(PATH).sha, branch="main")
+    assert propose() == "main declares no release any more"
+    assert github.pulls("all") == []

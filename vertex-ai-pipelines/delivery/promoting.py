@@ -9,8 +9,13 @@ from delivery.edit import Change, Edit, mark_of
 from delivery.edit_verb import Asked
 from delivery.proof import Proof
 from delivery.releases import Release
+from flows.errors import RetrainError
 
 Opened = Callable[[], Any]  # the repository as the release App, whose key is fetched for that alone
+
+
+class _GoneError(RetrainError):
+    """What was to have a larger share has been taken out of main meanwhile."""
 
 
 def propose(asked: Asked, repository: Any, app: Opened, present: datetime) -> str:
@@ -29,7 +34,10 @@ def propose(asked: Asked, repository: Any, app: Opened, present: datetime) -> st
     assert found
     if reasons := proof.lacks(found, current, asked.serving):
         return f"no larger share yet: {'; '.join(reasons)}"
-    return editing.bring(app(), _edit(asked, repository, wanted, found)).why
+    try:
+        return editing.bring(app(), _edit(asked, repository, wanted, found)).why
+    except _GoneError as error:
+        return error.what
 
 
 def _decided(repository: Any, asked: Asked, wanted: Change) -> str:
@@ -47,7 +55,9 @@ def _decided(repository: Any, asked: Asked, wanted: Change) -> str:
 
 def _edit(asked: Asked, repository: Any, wanted: Change, found: Proof) -> Edit:
     def change(current: Release | None) -> Release:
-        if current is None or current == wanted.current:
+        if current is None:
+            raise _GoneError("main declares no release any more")
+        if current == wanted.current:
             return wanted.becomes
         return current  # main has moved on: the evidence is not of what it says now
 

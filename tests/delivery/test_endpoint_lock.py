@@ -77,3 +77,34 @@ answer = refused(EndpointLock(elsewhere, "a").take)
     )
     assert "gs://locks-nowhere/locks/a.json: Cloud Storage answers 404" in said
     assert "make the serving bucket" in said
+
+
+def test_a_stand_by_waits_for_the_roll_out_that_is_at_work(program: Program) -> None:
+    held, free, there = program(
+        START.replace("NAME", "four")
+        + """
+from datetime import UTC, datetime, timedelta
+from delivery import standby
+from delivery.endpoint_state import Deployed, Seen
+from delivery.serving_names import Machine
+from flows.config import Serving
+now = datetime.now(UTC)
+ours = [Deployed("1", "v1", Machine("m", "", 0), 1, 1, 0, now - timedelta(days=9), True, True)]
+class Endpoint:
+    id = "a"
+    def __init__(self, *_):
+        pass
+    def look(self):
+        return Seen(tuple(ours), True, "", {})
+    def undeploy(self, number):
+        ours[:] = [one for one in ours if one.id != number]
+standby.Endpoint = Endpoint
+def end():
+    return standby.end(environment, "recommender", Serving(), now)
+with locked(environment, "a"):
+    held = end(), len(ours)
+answer = held, end(), len(ours)
+"""
+    )
+    assert held == [[], 1]
+    assert (free, there) == (["v1"], 0)

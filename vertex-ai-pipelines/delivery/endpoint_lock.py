@@ -30,6 +30,10 @@ PERIOD = 1.0  # seconds between two looks at another's lock
 LONGEST = 7200.0  # seconds to wait for another's: two deployments on Vertex AI fit in
 
 
+class HeldError(RetrainError):
+    """Another roll-out is at work on the endpoint."""
+
+
 class Held(NamedTuple):
     """A lock as it is written."""
 
@@ -63,7 +67,7 @@ class EndpointLock:
             raise RetrainError(f"{self._place}: the lock is lost: {self._lost}", "deploy again")
 
     def take(self, longest: float = LONGEST) -> None:
-        """Wait until it is ours, at most `longest` seconds. Raises RetrainError with the holder."""
+        """Wait until it is ours, at most `longest` seconds. Raises HeldError with the holder."""
         deadline, told = time.monotonic() + longest, ""
         while not self._write(self._free_generation()):
             held = self._read()
@@ -71,7 +75,7 @@ class EndpointLock:
                 continue
             if time.monotonic() >= deadline:
                 what = f"{self._place} is held by {held.holder} until {held.expires:%H:%M:%S} UTC"
-                raise RetrainError(what, "wait until that one has ended, then deploy again")
+                raise HeldError(what, "wait until that one has ended, then deploy again")
             if held.token != told:
                 told = held.token
                 say("waits", f"for another roll-out: {held.holder}")
@@ -163,7 +167,7 @@ class EndpointLock:
 
 @contextmanager
 def locked(environment: Environment, name: str, longest: float = LONGEST) -> Iterator[EndpointLock]:
-    """The lock of `name`, for a while. Raises RetrainError where it is not free in `longest` seconds."""
+    """The lock of `name`, for a while. Raises HeldError where it is not free in `longest` seconds."""
     lock = EndpointLock(environment, name)
     lock.take(longest)
     renewing = threading.Thread(target=lock.renew, daemon=True)

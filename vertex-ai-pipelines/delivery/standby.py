@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from delivery.endpoint import Endpoint
-from delivery.endpoint_lock import locked
+from delivery.endpoint_lock import EndpointLock, HeldError, locked
 from delivery.endpoint_state import Deployed, Seen
 from delivery.settings import Environment
 from flows.config import Serving
@@ -26,18 +26,25 @@ def over(seen: Seen | None, serving: Serving, present: datetime) -> list[Deploye
 def end(environment: Environment, flow: str, serving: Serving, present: datetime) -> list[str]:
     """Undeploy the flow's former champions whose time is over; their versions.
 
-    One look, where none is: the lock is taken for a change alone. Raises RetrainError where another
-    roll-out is at work: that one does the same.
+    One look, where none is: the lock is taken for a change alone. Nothing is ended while a roll-out
+    is at work: there is a next time.
     """
     if serving.kind != "endpoint":
         return []
     endpoint = Endpoint(environment, flow, serving.endpoint)
     if not over(endpoint.look(), serving, present):
         return []
-    with locked(environment, endpoint.id, longest=0) as lock:
-        ended = []
-        for one in over(endpoint.look(), serving, present):
-            lock.check()
-            endpoint.undeploy(one.id)
-            ended.append(one.version)
-        return ended
+    try:
+        with locked(environment, endpoint.id, longest=0) as lock:
+            return _end(endpoint, lock, serving, present)
+    except HeldError:
+        return []
+
+
+def _end(endpoint: Endpoint, lock: EndpointLock, serving: Serving, present: datetime) -> list[str]:
+    ended = []
+    for one in over(endpoint.look(), serving, present):
+        lock.check()
+        endpoint.undeploy(one.id)
+        ended.append(one.version)
+    return ended

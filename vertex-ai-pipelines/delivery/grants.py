@@ -123,7 +123,8 @@ def _released(environment: Environment) -> list[Grant]:
         # It proposes the next share where the evidence is good, as the release App.
         Grant(tick, "roles/monitoring.viewer", "project", project),
         Grant(tick, READS, "secret", secrets.github_release),
-        # It ends stand-bys, one roll-out at a time.
+        # It ends stand-bys, one roll-out at a time; without a list, a lock that is not there is 403.
+        Grant(tick, "roles/storage.legacyBucketReader", "bucket", serving),
         Grant(tick, WRITES, "bucket", serving, f"projects/_/buckets/{serving}/objects/locks/"),
         # release-pr.yml: looks at the job and who built its image, reads the model, writes to GitHub as
         # the release App.

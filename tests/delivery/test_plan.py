@@ -17,6 +17,7 @@ from flows.errors import InputError, RetrainError
 from tests.clone import ROOT
 
 WHO = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+ROLLOUTS = '[{"environment": "local", "flow": "\\u00e4 b"}]'
 DOWN = {"check": "true", "test": "false", "build": "false"}
 
 
@@ -37,9 +38,16 @@ def test_a_change_needs_what_its_files_need(files: list[str], jobs: set[str]) ->
     assert plan.needed(files) == jobs
 
 
-def test_environments_are_those_whose_releases_change() -> None:
-    files = ["releases/staging/b.toml", "releases/local/a.toml", "releases/README.md", "x/y/z.toml"]
-    assert plan.environments([*files, "releases/local/b.toml"]) == ["local", "staging"]
+def test_a_roll_out_is_one_flow_s_in_one_environment(tmp_path: Path) -> None:
+    files = ["releases/b/old.toml", "releases/b/a.toml", "releases/a/bad.toml", "x/y/z.toml"]
+    (tmp_path / "vertex-ai-pipelines" / "flows" / "a").mkdir(parents=True)
+    (tmp_path / "releases" / "a").mkdir(parents=True)
+    (tmp_path / "releases" / "a" / "bad.toml").write_text("")
+    assert plan.rollouts(tmp_path, [*files, "releases/README.md", "releases/a/a.toml"]) == [
+        {"environment": "a", "flow": "a"},
+        {"environment": "a", "flow": "bad"},  # which deploy refuses
+        {"environment": "b", "flow": "a"},  # perhaps deleted: what serves still is told
+    ]
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -91,8 +99,8 @@ def outputs(folder: Path, *arguments: str) -> dict[str, str]:
 
 def test_the_verb_prints_outputs_without_set_up(repository: Path) -> None:
     told = outputs(repository, "--base", "HEAD~1")
-    assert told == {**DOWN, "test": "true", "releases": "true", "environments": '["local"]'}
-    everything = dict.fromkeys(plan.JOBS, "true") | {"environments": '["local"]'}
+    assert told == {**DOWN, "test": "true", "releases": "true", "rollouts": ROLLOUTS}
+    everything = dict.fromkeys(plan.JOBS, "true") | {"rollouts": ROLLOUTS}
     assert outputs(repository) == everything
     assert outputs(repository, "--base", "0" * 40) == everything
     assert outputs(repository, "--base=-h") == everything  # a value is no request for help

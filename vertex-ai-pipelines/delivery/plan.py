@@ -11,6 +11,7 @@ from delivery.git import changed, knows
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = ("check", "test", "build", "releases")  # of ci.yml; `required` lets no other one be left out
 RELEASES = "releases"
+FLOWS = "vertex-ai-pipelines/flows"
 DOCS = (".md", "LICENSE")
 
 
@@ -28,7 +29,7 @@ def main(argv: list[str]) -> int:
     wanted = set(JOBS) if files is None else needed(files)
     for job in JOBS:
         print(f"{job}={str(job in wanted).lower()}")
-    print(f"environments={json.dumps(environments(released() if files is None else files))}")
+    print(f"rollouts={json.dumps(rollouts(ROOT, released() if files is None else files))}")
     return 0
 
 
@@ -53,10 +54,15 @@ def _needed(name: str) -> set[str]:
     return {"check", "test", "build"}
 
 
-def environments(files: list[str]) -> list[str]:
-    """The environments whose releases are among `files`."""
-    parts = [PurePosixPath(name).parts for name in files]
-    return sorted({part[1] for part in parts if len(part) == 3 and part[0] == RELEASES})
+def rollouts(root: Path, files: list[str]) -> list[dict[str, str]]:
+    """The environments and flows whose releases are among `files`; not where file and flow are gone."""
+    parts = {PurePosixPath(name).with_suffix("").parts for name in files if name.endswith(".toml")}
+    return [
+        {"environment": environment, "flow": flow}
+        for folder, environment, flow in sorted(part for part in parts if len(part) == 3)
+        if folder == RELEASES
+        and ((root / FLOWS / flow).is_dir() or (root / folder / environment / f"{flow}.toml").exists())
+    ]
 
 
 def released() -> list[str]:

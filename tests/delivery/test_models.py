@@ -229,6 +229,19 @@ def test_no_challenger_and_a_foreign_channel_are_said(store: Any, tmp_path: Path
     assert "names no version with manifest and sha256" in verb("list", "recommender")[2]
 
 
+def test_a_bucket_that_settings_do_not_name_is_refused(store: Any, tmp_path: Path, verb: Verb) -> None:
+    elsewhere = channel().replace(f"s3://{BUCKET}/".encode(), b"s3://acme-elsewhere/")
+    store.put_object(Bucket=BUCKET, Key=CHANNEL, Body=elsewhere)
+    code, _, err = verb("fetch", "recommender", tmp_path / "model")
+    assert code == 2
+    assert "s3://acme-elsewhere is no model store of shop in settings.toml" in err
+    known = 'promotes_from = "lab"\n[environments.lab]\nmodel_store = "s3://acme-elsewhere"\n'
+    (tmp_path / "settings.toml").write_text(SETTINGS + known)
+    code, _, err = verb("fetch", "recommender", tmp_path / "model")
+    assert "is no model store" not in err
+    assert not (tmp_path / "model").exists()
+
+
 @pytest.mark.usefixtures("store")
 def test_what_serves_is_listed(verb: Verb) -> None:
     code, out, _ = verb("list", "recommender", "--json")

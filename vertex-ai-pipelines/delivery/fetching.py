@@ -39,6 +39,13 @@ class Released(NamedTuple):
             raise InputError(f"{where}: it names no version with manifest and sha256", CHANGED)
         return one
 
+    @property
+    def bucket(self) -> str:
+        """Where it is."""
+        place = ADDRESS.match(self.manifest)
+        assert place
+        return place["bucket"]
+
 
 def fetch(client: Any, released: Released, folder: Path) -> bool:
     """The model's files and its manifest, in `folder`; False where exactly they are there already.

@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,11 +42,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 class Store(NamedTuple):
-    """An environment's model store, with a client of boto3's for it."""
+    """An environment's model store, with a client of boto3's for it; `buckets` may hold its models."""
 
     environment: str
     bucket: str
     client: Any
+    buckets: frozenset[str]
 
     def channel(self, flow: str) -> dict[str, Any]:
         """What serves of `flow`. Raises InputError where nothing does."""
@@ -94,11 +96,35 @@ def opened(path: Path, name: str) -> Store:
     found = environments[name]
     config = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=10, read_timeout=60)
     client = boto3.client("s3", region_name=found["aws_region"], config=config)
-    return Store(name, found["model_store"].removeprefix("s3://"), client)
+    buckets = frozenset(_buckets(environments, name))
+    return Store(name, found["model_store"].removeprefix("s3://"), client, buckets)
+
+
+def _buckets(environments: dict[str, Any], name: str) -> Iterator[str]:
+    """The environment's bucket, and those of the environments that it takes models from."""
+    left = dict(environments)
+    while found := left.pop(name, None):
+        yield found["model_store"].removeprefix("s3://")
+        name = found.get("promotes_from", "")
 
 
 def found(store: Store, flow: str, which: str, sha256: str) -> Released:
-    """The model that is meant, with the hash that it was released with. Raises InputError."""
+    """The model that is meant, with the hash that it was released with. Raises InputError.
+
+    What may write a channel decides by it what is fetched, but only from a bucket that settings name.
+    """
+    released = _said(store, flow, which, sha256)
+    if released.bucket not in store.buckets:
+        raise InputError(
+            f"{flow} {released.version}: s3://{released.bucket} is no model store of {store.environment}"
+            " in settings.toml, nor of what it promotes from",
+            "take this program from the repository's main, or look at who has written the channel",
+        )
+    return released
+
+
+def _said(store: Store, flow: str, which: str, sha256: str) -> Released:
+    """The same, from wherever it says to be."""
     if which not in ROLES and sha256:
         address = f"s3://{store.bucket}/models/{flow}/{which}/{fetching.MANIFEST}"
         return Released.of({"version": which, "manifest": address, "sha256": sha256}, which)

@@ -91,9 +91,10 @@ def _lacks(champion: Answers, challenger: Answers, serving: Serving) -> Iterator
 
 
 def error_bound(champion: Answers, challenger: Answers) -> float:
-    """By how much the challenger's error rate may be higher, with 95 % confidence (Agresti and Caffo).
+    """By how much the challenger's error rate may be higher, at 95 % (Agresti and Caffo).
 
-    One error and one good answer more on either side keep it honest where there are none.
+    One error and one good answer more on either side keep it honest where there are none. The 95 % are
+    those of one look: who looks until it passes, as promote = "auto" does, errs more often.
     """
     rates = [(one.errors + 1) / (one.responses + 2) for one in (challenger, champion)]
     sizes = [one.responses + 2 for one in (challenger, champion)]

@@ -339,7 +339,7 @@ def test_any_sdk_program_works_in_a_shell(newcomer: Clone, again: dict[str, Any]
         ("workflow-release-pr", ["s3-reader", "github-release-app"]),
         ("workflow-deploy", ["s3-deploy"]),
         ("workflow-train", []),
-        ("workflow-tick", ["github-release-app"]),
+        ("workflow-tick", []),
         ("somebody", []),
     ],
 )

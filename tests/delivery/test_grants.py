@@ -5,6 +5,8 @@ import pytest
 
 from delivery import grants
 from delivery.settings import Environment, load
+from flows import config
+from flows.config import Serving
 from flows.errors import InputError
 from localcloud.roles import ROLES
 
@@ -50,8 +52,19 @@ def test_each_secret_is_for_those_who_use_it() -> None:
     release = grants.account(LOCAL, grants.RELEASE)
     assert secrets_of(release) == {named.s3_reader, named.github_release}
     assert secrets_of(grants.account(LOCAL, grants.DEPLOY)) == {named.s3_deploy}
-    assert secrets_of(grants.account(LOCAL, grants.TICK)) == {named.github_release}
+    assert secrets_of(grants.account(LOCAL, grants.TICK)) == set()
     assert secrets_of(grants.account(LOCAL, grants.TRAIN)) == set()
+
+
+def test_tick_reads_the_release_app_s_key_where_a_flow_promotes_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tick = grants.account(LOCAL, grants.TICK)
+    auto = {"local": Serving(promote="auto")}
+    monkeypatch.setattr(config, "serving", lambda name, where: auto.get(where, Serving()))
+    assert secrets_of(tick) == {LOCAL.secrets.github_release}
+    auto.clear()
+    assert secrets_of(tick) == set()
 
 
 def test_only_those_who_submit_may_act_as_the_pipeline_s_account() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from delivery.settings import WORKFLOW_ROLES, Environment
+from flows import config
 from flows.errors import InputError
 
 # The workflow files that have an account, by their stems.
@@ -120,9 +121,9 @@ def _released(environment: Environment) -> list[Grant]:
         # tick.yml: submits what is due, and reports what ended with its last log lines.
         *_submits(tick, environment),
         Grant(tick, "roles/logging.viewer", "project", project),
-        # It proposes the next share where the evidence is good, as the release App.
+        # It proposes the next share where the evidence is good, as the release App, if a flow wants it.
         Grant(tick, "roles/monitoring.viewer", "project", project),
-        Grant(tick, READS, "secret", secrets.github_release),
+        Grant(tick, READS, "secret", secrets.github_release if _promotes(environment) else ""),
         # It ends stand-bys, one roll-out at a time; without a list, a lock that is not there is 403.
         Grant(tick, "roles/storage.legacyBucketReader", "bucket", serving),
         Grant(tick, WRITES, "bucket", serving, f"projects/_/buckets/{serving}/objects/locks/"),
@@ -139,6 +140,11 @@ def _released(environment: Environment) -> list[Grant]:
         Grant(deploy, WRITES, "bucket", serving),
         Grant(deploy, READS, "secret", secrets.s3_deploy or ""),
     ]
+
+
+def _promotes(environment: Environment) -> bool:
+    """Whether any flow's next share is proposed there without a person."""
+    return any(config.serving(one, environment.name).promote == "auto" for one in config.names())
 
 
 def _experiment(environment: Environment) -> list[Grant]:

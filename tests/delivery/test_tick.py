@@ -497,3 +497,28 @@ def test_a_stand_by_that_does_not_end_is_told_and_stops_nothing_else(
     assert world.tick(good()) == 1
     assert world.issue().title == "recommender in local: a stand-by could not be ended"
     assert "another roll-out is at work" in world.issue().body
+
+
+def test_where_nothing_is_trained_by_itself_what_is_released_is_seen_to(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release()
+    own, asked = settings.load(), list[str]()
+    monkeypatch.setattr(standby, "end", lambda *_: [f"{VERSION}-9"])
+    monkeypatch.setattr(schedule, "due", lambda flow, *_: asked.append(flow.name))
+    assert tick.main(["--environment", "local", "--released"]) == 0
+    local = msgspec.structs.replace(own.environment("local"), train=False)
+    there = msgspec.structs.replace(own, environments={**own.environments, "local": local})
+    monkeypatch.setattr(settings, "load", lambda: there)
+    assert tick.main(["--environment", "local"]) == 0
+    assert capsys.readouterr().err.count("its stand-by has ended") == 2
+    assert asked == []
+
+
+def test_the_other_environments_with_releases_are_named(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release()
+    assert tick.main(["--environment", "local", "--elsewhere"]) == 0
+    assert tick.main(["--environment", "production", "--elsewhere"]) == 0
+    assert capsys.readouterr().out == 'environments=[]\nenvironments=["local"]\n'

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +47,12 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/tick", description=__doc__)
     main.add_argument("--environment", "--env", default="", help="(default: settings.toml's)")
+    main.add_argument("--released", action="store_true", help="submit nothing: see to what is released")
+    main.add_argument(
+        "--elsewhere",
+        action="store_true",
+        help="print the other environments that have releases, as a workflow's output",
+    )
     main.add_argument("--at", type=moment_in, help="the present, for example 2026-11-23T03:00:00+09:00")
     return main
 
@@ -54,25 +61,37 @@ def main(argv: list[str]) -> int:
     """Look at each flow; exit code 1 where one could not be submitted or reported."""
     arguments = parser().parse_args(argv)
     environment = settings.load().environment(arguments.environment)
-    if not environment.retrains:
-        say(f"'{environment.name}' does not train by itself")
+    if arguments.elsewhere:
+        print(f"environments={json.dumps(elsewhere(environment))}")
+        return 0
+    if environment.ends_at:
+        say(f"'{environment.name}' is for experiments: people start them")
         return 0
     present = arguments.at or submit.present()
-    tick = Tick(environment, Jobs(environment), workflow_run.repository(), present)
+    submits = environment.retrains and not arguments.released
+    tick = Tick(environment, Jobs(environment), workflow_run.repository(), present, submits)
     looks = [look(tick, name) for name in config.names()]
     rows = [[one.flow, one.run, one.words] for one in looks]
     summary.append(markdown.table(["flow", "newest run", ""], rows))
     return 0 if all(one.good for one in looks) else 1
 
 
+def elsewhere(here: Environment) -> list[str]:
+    """The environments beside `here` that main has released models to, but those of experiments."""
+    others = (one for one in settings.load().environments.values() if one.name != here.name)
+    names = (releases.path(one.name, "*") for one in others if not one.ends_at)
+    return sorted({path.parent.name for name in names for path in settings.ROOT.glob(name)})
+
+
 @dataclass(frozen=True)
 class Tick:
-    """One look at an environment at its present, with the repository's issues."""
+    """One look at an environment at its present, with the repository's issues; whether it submits."""
 
     environment: Environment
     jobs: Jobs
     repository: Any
     present: datetime
+    submits: bool
 
 
 class Step(NamedTuple):
@@ -115,6 +134,8 @@ def look(tick: Tick, name: str) -> Look:
 
 def submitted(tick: Tick, name: str) -> list[Problem]:
     """Submit the flow where a moment of its schedule is due, once; what was missed before that."""
+    if not tick.submits:
+        return []
     _submit(tick, name)
     return late(tick, name)
 

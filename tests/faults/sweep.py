@@ -1,7 +1,7 @@
 """`./scripts/test --faults [PATTERN …]`: each call of a run, broken in each way; then a plain run.
 
 With "deploy" as PATTERN, each call of a roll-out instead. Any other picks faults whose name holds it,
-for example "s3.PutObject 1 kill-cloud" or "hang". What has recovered for this very tree is not tried again.
+for example "s3.PutObject 1 kill-cloud" or "hang". What recovered for this very tree is not tried again.
 """
 
 import hashlib

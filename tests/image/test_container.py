@@ -1,7 +1,10 @@
 """The image as a container: its structure, what it can import, and a run whose steps are in it."""
 
+import os
 import re
+import signal
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
+from localcloud.client import Client
 from tests.clone import ROOT, Clone, Ended, clone
+from tests.flows import serving
+from tests.flows.serving import Server
 from tests.image.container import Container
 
 STRUCTURE: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("structure.yaml").read_text())
@@ -121,3 +127,70 @@ def test_every_step_of_a_run_works_in_it(inside: Clone, ran: Ended) -> None:
     ]
     assert ran.answer["state"] == "proposed"
     assert ran.answer["verdict"]["passed"] is True
+
+
+BUNDLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+def variables(cloud: Client, root: Path, released: serving.Released) -> dict[str, str]:
+    """The server's environment; the files that it names are there for any user to read."""
+    outer = cloud.environment().set
+    readable = {"ca.pem": outer["SSL_CERT_FILE"], "who.json": outer["GOOGLE_APPLICATION_CREDENTIALS"]}
+    for name, path in readable.items():
+        (root / name).write_bytes(Path(path).read_bytes())
+        (root / name).chmod(0o644)
+    given = {name: value for name, value in outer.items() if name.lower().endswith("_proxy")}
+    given |= dict.fromkeys(BUNDLES, str(root / "ca.pem"))
+    given |= {"GOOGLE_APPLICATION_CREDENTIALS": str(root / "who.json"), "AIP_HTTP_PORT": "0"}
+    return given | {"AIP_STORAGE_URI": released.uri, "MANIFEST_SHA256": released.sha256}
+
+
+class Contained(Server):
+    """A server whose process is a container's."""
+
+    def __init__(self, container: Container, root: Path, given: dict[str, str]) -> None:
+        self._log = root / "log"
+        files = tuple(str(root / name) for name in ("ca.pem", "who.json"))
+        own = [f"{name}={value}" for name, value in given.items()]
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                container.command("env", *own, "python", "-m", "flows", "serve", mounts=files),
+                env={"PATH": os.environ["PATH"], "HOME": "/root", **container.engine.variables},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def inside(self) -> int:
+        """The server's own process, below those that made the container: any thread of theirs did."""
+        process = self.process.pid
+        while children := self._children(process):
+            process = int(children[0])
+        return process
+
+    @staticmethod
+    def _children(process: int) -> list[str]:
+        tasks = Path(f"/proc/{process}/task").glob("*/children")
+        return [child for task in tasks for child in task.read_text().split()]
+
+
+def test_it_serves_as_the_image_s_user_until_sigterm(
+    container: Container, cloud: Client, program: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "files").mkdir()
+    algorithm, form = serving.linnerud(tmp_path / "files")
+    found = serving.described("linnerud", algorithm, form, tmp_path / "files")
+    released = serving.release(program, tmp_path / "files", found, "image")
+    server = Contained(container, tmp_path, variables(cloud, tmp_path, released))
+    try:
+        answer = server.ready().predict([[86.6, 91.4, 50]])
+        assert (answer.status, len(answer.body["predictions"][0])) == (200, 3)
+        status = Path(f"/proc/{server.inside}/status").read_text()
+        assert "\nUid:\t10001\t10001\t10001\t10001\n" in status
+        os.kill(server.inside, signal.SIGTERM)
+        assert server.ended() == 0
+        assert server.log[-1] == "stopped: 1 requests answered · 0 refused · 0 failed"
+    finally:
+        server.process.kill()
+        server.process.wait()

@@ -5,7 +5,8 @@ set -euo pipefail
 ask() { "$1" -c "import platform, sys; print(platform.python_version(), sys.$2)" 2>/dev/null; }
 minor=$(cut -d . -f 1,2 <<<"$WANTED")
 # Looked for once while the local cloud runs: version managers take a third of a second to say no.
-kept=$RUNNER_TOOL_CACHE/python/$(printf %s "$WANTED" | tr -c 'a-z0-9.' _)
+# By PATH, too: what one job puts there is not another's.
+kept=$RUNNER_TOOL_CACHE/python/$(printf '%s\n' "$WANTED" "$PATH" | sha256sum | cut -c 1-16)
 facts=$(cat "$kept" 2>/dev/null || true)
 if [ ! -x "${facts#* }" ]; then
   # Of the local cloud's the one below its environment: what a job installs is not for that.

@@ -134,11 +134,12 @@ except exceptions.InvalidArgument as error:
 def test_who_may_ask_an_endpoint(models: Models, endpoint: str, as_account: Any) -> None:
     accounts = f"https://iam.googleapis.com/v1/projects/{WORLD.project}/serviceAccounts"
     project = f"https://cloudresourcemanager.googleapis.com/v3/projects/{WORLD.project}"
+    with_conditions = {"options": {"requestedPolicyVersion": 3}}  # another test may have set one
     seen = {}
     for role in ("user", "viewer"):
         own = models.id()
         account = models.session.post(accounts, json={"accountId": own}).json()["email"]
-        policy = models.session.post(f"{project}:getIamPolicy", json={}).json()
+        policy = models.session.post(f"{project}:getIamPolicy", json=with_conditions).json()
         binding = {"role": f"roles/aiplatform.{role}", "members": [f"serviceAccount:{account}"]}
         changed = {"policy": {**policy, "bindings": [*policy["bindings"], binding]}}
         assert models.session.post(f"{project}:setIamPolicy", json=changed).ok

@@ -7,6 +7,7 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from tests.clone import Ended
 from tests.faults.cases import KINDS, Call, distinct
@@ -45,7 +46,8 @@ def recorded(made: Stage) -> list[Call]:
     _plain(made, (1, 90), (3, 10))
     found = distinct("deploy", made.calls()[before:])
     made.remove()
-    return [call for call in found if not call.method.startswith("localcloud")]
+    # The push is the test's own.
+    return [call for call in found if not call.method.startswith(("localcloud", "git.receive-pack"))]
 
 
 def tell(folder: Path, template: World, kind: str, calls: list[Call]) -> list[str]:
@@ -78,9 +80,19 @@ def _told(made: Stage, kind: str, calls: list[Call]) -> list[str]:
             print(f"{name:<60} {'NOT RECOVERED' if found else 'recovered'}", flush=True)
             wrongs += [f"{name}: {one}" for one in found]
     seen = made.seen()
-    if seen["versions"] != len(calls) + 1 or set(seen["evaluations"]) != {1}:
+    if not _once(seen, len(calls) + 1, kind):
         wrongs.append(f"{kind}: {seen}")
     return wrongs
+
+
+def _once(seen: dict[str, Any], models: int, kind: str) -> bool:
+    """Whether each model is registered, and has its metrics, once.
+
+    Twice where a request arrived twice: Vertex AI gives neither call a key by which it would know it.
+    """
+    most = int(kind == "twice")
+    more = seen["versions"] - models, sum(seen["evaluations"]) - models
+    return len(seen["aliases"]) == models and all(0 <= one <= most for one in more)
 
 
 def _unclear(ended: Ended, kind: str) -> bool:

@@ -47,7 +47,10 @@ class ModelRegistry:
         self.name = f"{self._parent}/models/{self.id}"
 
     def versions(self) -> list[Registered]:
-        """Its versions, the newest first; none where no version was ever released."""
+        """Its versions, the newest first; none where no version was ever released.
+
+        Of two that are one by name, made by an upload that arrived twice, the first counts.
+        """
         from google.api_core.exceptions import NotFound
 
         def listed() -> list[Any]:
@@ -59,7 +62,8 @@ class ModelRegistry:
         except NotFound:
             return []
         named = [one for one in map(_registered, found) if one]
-        return sorted(named, key=lambda one: int(one.number), reverse=True)
+        newest = sorted(named, key=lambda one: int(one.number), reverse=True)
+        return list({one.version: one for one in newest}.values())
 
     def version(self, text: str) -> Registered | None:
         """The version of that name."""

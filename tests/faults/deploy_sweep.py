@@ -1,10 +1,12 @@
 """Each call of a roll-out, broken in each way, while a client asks; the next deploy must end it.
 
-In one world a way of breaking: each case is another challenger, in the place of the one before.
+In one world a way of breaking: each case is another challenger, in the place of the one before. What
+only a first release calls is broken first, in the same world, where nothing serves.
 """
 
 import shutil
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,8 @@ def sweep(folder: Path) -> list[str]:
     shutil.rmtree(place, ignore_errors=True)
     template = provisioned(place)
     calls = recorded(stage(place / "recorded", template))
-    print(f"faults        deploy: {len(calls)} calls × {len(TRIED)} kinds", flush=True)
+    count = sum(map(len, calls))
+    print(f"faults        deploy: {count} calls × {len(TRIED)} kinds", flush=True)
     with ThreadPoolExecutor(len(TRIED)) as pool:
         told = pool.map(lambda kind: tell(place / kind, template, kind, calls), TRIED)
         wrongs = [wrong for some in told for wrong in some]
@@ -37,52 +40,75 @@ def sweep(folder: Path) -> list[str]:
     return wrongs
 
 
-def recorded(made: Stage) -> list[Call]:
-    """The calls of a roll-out that replaces a challenger; the world is removed."""
+def recorded(made: Stage) -> tuple[list[Call], list[Call]]:
+    """The calls of a first roll-out that no later one makes, and those of a replaced challenger.
+
+    The world is removed.
+    """
     made.prepared(3)
-    _plain(made, (1, 100))
+    first = _calls(made, (1, 100))
     _plain(made, (1, 90), (2, 10))
-    before = len(made.calls())
-    _plain(made, (1, 90), (3, 10))
-    found = distinct("deploy", made.calls()[before:])
+    later = _calls(made, (1, 90), (3, 10))
     made.remove()
+    known = {call.method for call in later}
+    return [call for call in first if call.method not in known], later
+
+
+def _calls(made: Stage, *shares: tuple[int, int]) -> list[Call]:
+    before = len(made.calls())
+    _plain(made, *shares)
+    found = distinct("deploy", made.calls()[before:])
     # The push is the test's own.
     return [call for call in found if not call.method.startswith(("localcloud", "git.receive-pack"))]
 
 
-def tell(folder: Path, template: World, kind: str, calls: list[Call]) -> list[str]:
+def tell(folder: Path, template: World, kind: str, calls: tuple[list[Call], list[Call]]) -> list[str]:
     """What was wrong with the calls broken in one way."""
-    made = stage(folder, template).prepared(len(calls) + 1)
-    assert len(calls) < MOST
+    first, later = calls
+    made = stage(folder, template).prepared(len(later) + 1)
+    assert len(later) < MOST
     try:
-        return list(_told(made, kind, calls))
+        return [*_first(made, kind, first), *_replaced(made, kind, later)]
     finally:
         made.remove()
 
 
-def _told(made: Stage, kind: str, calls: list[Call]) -> list[str]:
-    wrongs = list[str]()
+def _first(made: Stage, kind: str, calls: list[Call]) -> Iterator[str]:
+    """Roll-outs of a first release, which nobody can ask yet."""
+    for call in calls:
+        yield from _case(made, kind, call, (1, 100))
+        seen = made.seen()
+        if not _once(seen, 1, kind) or set(seen["shares"].values()) != {100}:
+            yield f"{call} {kind}: {seen}"
+        made.inside("staged.erase()")
+
+
+def _replaced(made: Stage, kind: str, calls: list[Call]) -> Iterator[str]:
+    """Roll-outs of another challenger, while a client asks."""
     _plain(made, (1, 100))
     with made.asked() as client:
         for number, call in enumerate(calls, 2):
-            name, failed = f"deploy {call} {kind}", len(client.failed)
-            shares = (1, 90), (number, 10)
-            made.declare(*shares)
-            made.arm(call.method, KINDS[kind], call.nth, call.caller)
-            first = made.deploy()
-            [fault] = made.cloud.ask("GET", "/faults")["faults"]
-            made.cloud.ask("DELETE", "/faults")
-            last = made.deploy()
-            found = [] if fault["hit"] else ["the call was not made"]
-            found += [f"the disturbed one: {first!r}"] if _unclear(first, kind) else []
-            found += [f"the next one: {last!r}"] if last.code else []
-            found += client.failed[failed:]
-            print(f"{name:<60} {'NOT RECOVERED' if found else 'recovered'}", flush=True)
-            wrongs += [f"{name}: {one}" for one in found]
+            yield from _case(made, kind, call, (1, 90), (number, 10))
+    yield from client.failed
     seen = made.seen()
     if not _once(seen, len(calls) + 1, kind):
-        wrongs.append(f"{kind}: {seen}")
-    return wrongs
+        yield f"{kind}: {seen}"
+
+
+def _case(made: Stage, kind: str, call: Call, *shares: tuple[int, int]) -> list[str]:
+    """What was wrong with one call broken, and the deploy after it."""
+    name = f"deploy {call} {kind}"
+    made.declare(*shares)
+    made.arm(call.method, KINDS[kind], call.nth, call.caller)
+    first = made.deploy()
+    [fault] = made.cloud.ask("GET", "/faults")["faults"]
+    made.cloud.ask("DELETE", "/faults")
+    last = made.deploy()
+    found = [] if fault["hit"] else ["the call was not made"]
+    found += [f"the disturbed one: {first!r}"] if _unclear(first, kind) else []
+    found += [f"the next one: {last!r}"] if last.code else []
+    print(f"{name:<60} {'NOT RECOVERED' if found else 'recovered'}", flush=True)
+    return [f"{name}: {one}" for one in found]
 
 
 def _once(seen: dict[str, Any], models: int, kind: str) -> bool:

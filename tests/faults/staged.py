@@ -9,7 +9,7 @@ from typing import Any
 
 from delivery import google_session, releases
 from delivery.releases import Entry, Release
-from delivery.settings import load
+from delivery.settings import Environment, load
 from flows import manifest as manifests
 from flows.manifest import File, Manifest, Verdict
 
@@ -122,14 +122,9 @@ def release(entries: list[dict[str, Any]], shares: list[int]) -> str:
 def seen() -> dict[str, Any]:
     """What serves, as the owner sees it: shares by version, aliases by version, the channel."""
     import boto3
-    from google.cloud.aiplatform_v1 import EndpointServiceClient, ModelServiceClient
 
     environment = load().environment("local")
-    options = {"api_endpoint": f"{environment.region}-aiplatform.googleapis.com"}
-    endpoints, models = (
-        EndpointServiceClient(client_options=options),
-        ModelServiceClient(client_options=options),
-    )
+    endpoints, models = _clients(environment)
     found = endpoints.get_endpoint(name=f"{environment.location}/endpoints/{FLOW}-local")
     versions = list(models.list_model_versions(name=f"{environment.location}/models/{FLOW}-local"))
     key = {"Bucket": environment.bucket, "Key": f"channels/local/{FLOW}.json"}
@@ -148,6 +143,32 @@ def seen() -> dict[str, Any]:
         "channel": channel["traffic"],
         "locks": _locks(),
     }
+
+
+def erase() -> None:
+    """As before the first release: no endpoint, no model, no channel."""
+    import boto3
+
+    environment = load().environment("local")
+    endpoints, models = _clients(environment)
+    name = f"{environment.location}/endpoints/{FLOW}-local"
+    found = endpoints.get_endpoint(name=name)
+    endpoints.update_endpoint(
+        endpoint={"name": name, "traffic_split": {}}, update_mask={"paths": ["traffic_split"]}
+    )
+    for one in found.deployed_models:
+        endpoints.undeploy_model(endpoint=name, deployed_model_id=one.id).result()
+    endpoints.delete_endpoint(name=name).result()
+    models.delete_model(name=f"{environment.location}/models/{FLOW}-local").result()
+    boto3.client("s3").delete_object(Bucket=environment.bucket, Key=f"channels/local/{FLOW}.json")
+
+
+def _clients(environment: Environment) -> tuple[Any, Any]:
+    """Of Vertex AI: endpoints and models."""
+    from google.cloud.aiplatform_v1 import EndpointServiceClient, ModelServiceClient
+
+    options = {"api_endpoint": f"{environment.region}-aiplatform.googleapis.com"}
+    return EndpointServiceClient(client_options=options), ModelServiceClient(client_options=options)
 
 
 def _locks() -> list[str]:

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import threading
 import tomllib
 import typing
 from collections.abc import Iterable
@@ -14,6 +15,8 @@ from flows.errors import InputError
 
 T = TypeVar("T")
 
+# msgspec describes a type at its first use, and crashes where another thread uses it half described.
+_DESCRIBING = threading.RLock()
 UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]+)`(?: - at `\$(?P<path>[^`]*)`)?")
 
 
@@ -47,7 +50,8 @@ def convert(value: object, kind: type[T], where: str, strict: bool = True) -> T:
     `strict=False` lets 32.0 stand for 32: integers that crossed a pipeline arrive so.
     """
     try:
-        return msgspec.convert(value, kind, strict=strict)
+        with _DESCRIBING:
+            return msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as error:
         raise InputError(f"{where}: {_explain(str(error), kind)}") from None
 

@@ -13,6 +13,7 @@ from delivery import (
     annotation,
     declared,
     git,
+    lazy,
     leftover,
     main_head,
     markdown,
@@ -27,6 +28,8 @@ from delivery.rollouts import Done, Rollouts
 from delivery.settings import ROOT, Settings
 from flows import config
 from flows.errors import InputError, RetrainError
+
+CLIENTS = ("google.cloud.aiplatform_v1.services.model_service", "boto3")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,6 +67,7 @@ def main(argv: list[str]) -> int:
         )
     if arguments.check:
         return checked(arguments, found)
+    lazy.ahead(*CLIENTS)  # most of a second
     with main_head.checked_out(found.repository) as head:
         return rolled_out(arguments, head)
 

@@ -7,6 +7,7 @@ second of every verb would go to the others.
 import sys
 import threading
 import types
+from contextlib import suppress
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec
@@ -44,6 +45,17 @@ def imported(*names: str) -> None:
             sys.modules[name] = package
             parent, _, own = name.rpartition(".")
             setattr(sys.modules[parent], own, package)
+
+
+def ahead(*names: str) -> None:
+    """Import these modules in a thread, while this one waits for something else."""
+
+    def imports() -> None:
+        with suppress(ImportError):  # who needs it says so
+            for name in names:
+                import_module(name)
+
+    threading.Thread(target=imports, name="imports").start()
 
 
 def _spec(name: str) -> ModuleSpec | None:

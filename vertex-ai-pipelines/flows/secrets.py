@@ -2,10 +2,8 @@
 
 from typing import Any, TypeVar
 
-import msgspec
-
 from flows.errors import InputError, RetrainError
-from flows.tables import Table
+from flows.tables import Table, decode_json
 
 
 class Secret(Table):
@@ -47,8 +45,8 @@ def access(project: str, name: str, kind: type[S]) -> tuple[S, int]:
     response = _fetch(path)
     number = int(response.name.rpartition("/")[2])
     try:
-        return msgspec.json.decode(response.payload.data, type=kind), number
-    except msgspec.DecodeError:
+        return decode_json(response.payload.data, kind, path), number
+    except InputError:
         # The decoder's own words may quote the payload.
         keys = ", ".join(kind.__struct_fields__)
         raise InputError(

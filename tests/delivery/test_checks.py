@@ -17,8 +17,10 @@ from delivery import (
     components,
     doctor,
     federation,
+    grants,
     image,
     referrers,
+    serving_checks,
     settings,
     supply_checks,
 )
@@ -135,6 +137,24 @@ bucket.set_iam_policy(policy)
     assert found[0]["mend"] == (
         "gcloud projects add-iam-policy-binding test-project --role roles/aiplatform.user"
         f" --member serviceAccount:{who}"
+    )
+
+
+def test_a_right_on_what_is_needed_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    attesting = msgspec.structs.replace(LOCAL, attest="github")
+    own = [
+        one for one in grants.google(attesting) if one.account == grants.account(LOCAL, grants.DEPLOY)
+    ]
+    [looks] = [one for one in own if one.role == grants.LOOKS]
+    bindings = [{"role": one.role, "members": [one.member], "condition": one.condition} for one in own]
+    for place in ("_bucket", "_project"):
+        monkeypatch.setattr(serving_checks, place, lambda _: bindings)
+    assert [one.state for one in serving_checks.rights(attesting)] == ["ok"]
+    looked = bindings[own.index(looks)]
+    looked["condition"] = {"expression": "resource.name == 'another'"}
+    [lacking] = serving_checks.rights(attesting)
+    assert lacking.mend.endswith(
+        f"--condition \"title=own-part,expression=resource.name == '{looks.only}'\""
     )
 
 

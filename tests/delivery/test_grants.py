@@ -84,7 +84,7 @@ def test_only_train_signs_what_is_built() -> None:
     assert (only.account, only.role) == (grants.account(LOCAL, grants.TRAIN), "roles/cloudkms.signer")
     assert only.name == key
     looking = {one.account for one in grants.google(signed) if one.role == grants.LOOKS}
-    assert looking == {grants.account(LOCAL, grants.RELEASE)}
+    assert looking == {grants.account(LOCAL, one) for one in (grants.RELEASE, grants.DEPLOY)}
     unused = msgspec.structs.replace(signed, attest="off")
     assert not [one for one in grants.google(unused) if one.kind == "key"]
 

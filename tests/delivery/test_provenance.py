@@ -84,6 +84,27 @@ def test_without_an_attestation_nothing_is_submitted_or_released(
     assert shelves == {}
 
 
+def test_a_promoted_model_s_image_counts_by_the_word_of_where_it_was_built(
+    signer: Signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs, own = Signer(KEY.replace("acme-ml", "acme-ml-staging")), settings.load()
+    trusted(tmp_path, theirs)
+    (tmp_path / "trust/production.toml").rename(tmp_path / "trust/staging.toml")
+    trusted(tmp_path, signer)
+    staging = msgspec.structs.replace(
+        own.environment("staging"), attest="kms", attest_key=theirs.version
+    )
+    both = {"staging": staging, "production": PRODUCTION}
+    monkeypatch.setattr(settings, "load", lambda: msgspec.structs.replace(own, environments=both))
+    target = msgspec.structs.replace(PRODUCTION, origins={"staging": staging.model_store})
+    image, shelf = f"{Shelf.name}@{DIGEST}", attested(theirs)
+    monkeypatch.setattr(provenance, "Registry", lambda name: {Shelf.name: shelf}[name])
+    provenance.check_served(target, image)
+    with pytest.raises(UnvouchedError, match="no trusted key has signed it"):
+        provenance.check_served(PRODUCTION, image)
+    provenance.check_served(OFF, "nowhere")
+
+
 def test_where_attestation_is_off_nothing_is_asked() -> None:
     nothing: Any = object()
     provenance.attest(OFF, nothing, DIGEST)

@@ -92,6 +92,7 @@ class Played(Rolling):
 
     def __init__(self, wanted: Target, world: World, during: Callable[[], Any]) -> None:
         self._target, self._world, self._during = wanted, world, during
+        self._check_image = lambda _: None
 
     def settle(self) -> None:
         pass

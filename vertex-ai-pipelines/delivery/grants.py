@@ -106,7 +106,8 @@ def _released(environment: Environment) -> list[Grant]:
     project, pipeline = environment.project, environment.pipeline_account
     secrets = environment.secrets
     tick, release, deploy = (account(environment, one) for one in (TICK, RELEASE, DEPLOY))
-    registry, looks = registry_name(environment), environment.attest != "off"
+    registry = registry_name(environment)
+    images = registry.split("/")[1] if environment.attest != "off" else ""
     _, serving = environment.google_buckets
     return [
         # A pipeline job's steps: what Google wants of an account that a pipeline runs as, its data, its
@@ -132,12 +133,13 @@ def _released(environment: Environment) -> list[Grant]:
         Grant(release, "roles/aiplatform.viewer", "project", project),
         Grant(release, READS, "secret", secrets.s3_reader or ""),
         Grant(release, READS, "secret", secrets.github_release),
-        Grant(release, LOOKS, "project", registry.split("/")[1] if looks else "", registry),
-        # deploy.yml: makes endpoints serve what releases/ names, from files in the serving bucket, and
-        # says what a server wrote that does not start.
+        Grant(release, LOOKS, "project", images, registry),
+        # deploy.yml: makes endpoints serve what releases/ names, from files in the serving bucket, by
+        # images whose builder it looks up, and says what a server wrote that does not start.
         Grant(deploy, "roles/aiplatform.user", "project", project),
         Grant(deploy, "roles/logging.viewer", "project", project),
         Grant(deploy, WRITES, "bucket", serving),
+        Grant(deploy, LOOKS, "project", images, registry),
         Grant(deploy, READS, "secret", secrets.s3_deploy or ""),
     ]
 

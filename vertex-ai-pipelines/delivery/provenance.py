@@ -91,6 +91,25 @@ def check_used(environment: Environment, image: str) -> None:
         check(environment, Registry(name), digest)
 
 
+def check_served(environment: Environment, image: str) -> None:
+    """The same before a model is served with the image: a promoted one's counts where it was built.
+
+    Raises as `check`.
+    """
+    if environment.attest == "off":
+        return None
+    known = settings.load().environments
+    places = [environment, *(known[name] for name in environment.origins if name in known)]
+    builders = [one for one in places if image.startswith(f"{one.artifact_registry}/")]
+    refusals = list[UnvouchedError]()
+    for one in builders or [environment]:
+        try:
+            return check_used(one, image)
+        except UnvouchedError as error:
+            refusals.append(error)
+    raise refusals[-1]
+
+
 def _refuse_others(environment: Environment) -> None:
     if environment.attest == "off" or statement.is_ours(settings.load().repository):
         return

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from delivery import releases
 from delivery.finding import Finding
+from delivery.grants import DEPLOY, account
 from delivery.releases import Entry
 from delivery.settings import ROOT, Environment
 from flows import config
@@ -22,11 +23,12 @@ def released(environment: Environment) -> Iterator[Finding]:
 
 def _image_elsewhere(environment: Environment, entry: Entry) -> Finding:
     """A promoted model is served by the image of where it was trained."""
+    looks = f", and to {account(environment, DEPLOY)}" if environment.attest != "off" else ""
     return Finding(
         "release",
         "note",
         f"{entry.version}: its image is {entry.image.partition('@')[0]}",
         "an image that Vertex AI may pull",
         f"there, give roles/artifactregistry.reader to the AI Platform service agent of"
-        f" {environment.project}; keep it from being cleaned away",
+        f" {environment.project}{looks}; keep it from being cleaned away",
     )

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
-from delivery import channel, obstacle, rollout, rollout_text, serving_logs
+from delivery import channel, obstacle, provenance, rollout, rollout_text, serving_logs
 from delivery.endpoint import Endpoint, UnhealthyError
 from delivery.endpoint_lock import EndpointLock
 from delivery.endpoint_state import Seen
@@ -56,6 +56,8 @@ class Rolling:
         """`store` gives a client of S3 that reads models and writes channels, with keys that last."""
         self._environment, self._target, self._store = environment, target, store
         self._manifests, self._files = manifests, ServingFiles(environment)
+        check = partial(provenance.check_served, environment)
+        self._check_image: Callable[[str], None] = cache(check)
         self._serves = target.is_on_endpoint
         self._registry = ModelRegistry(environment, target.flow)
         self.endpoint = Endpoint(environment, target.flow, target.serving.endpoint)
@@ -85,6 +87,19 @@ class Rolling:
             is_channel_broken=self._written is not None and self._written.channel is None,
         )
 
+    def missing(self, state: State) -> list[Action]:
+        """What has to be done. Raises RetrainError where a person has to put something right first.
+
+        So it is where nobody trusted has built an image that would come to serve.
+        """
+        if refusal := obstacle.found(self._target, state):
+            raise refusal
+        actions = rollout.plan(self._target, state)
+        for one in actions:
+            if isinstance(one, Register | Deploy):
+                self._check_image(one.entry.image)
+        return actions
+
     def settle(self) -> None:
         """Wait for what an earlier run has begun."""
         self._registry.settle()
@@ -106,9 +121,7 @@ class Rolling:
         lines = list[str]()
         for _ in range(ROUNDS):
             state = self.look()
-            if refusal := obstacle.found(self._target, state):
-                raise refusal
-            actions = rollout.plan(self._target, state)
+            actions = self.missing(state)
             shown = list(rollout_text.lines(self._target, state, actions))
             lines += shown if actions or not lines else []
             if not actions:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from delivery import access, declared, leftover, obstacle, releases, rollout, rollout_text
+from delivery import access, declared, leftover, releases, rollout_text
 from delivery.access import Bucket
 from delivery.declared import Declared
 from delivery.endpoint_lock import locked
@@ -47,9 +47,7 @@ class Rollouts:
         target = self._target(one)
         rolling = self._rolling(one, target)
         state = rolling.look()
-        if refusal := obstacle.found(target, state):
-            raise refusal
-        actions = rollout.plan(target, state)
+        actions = rolling.missing(state)
         under_way = [f"  … under way    {name}" for name in rolling.under_way()]
         return [*rollout_text.lines(target, state, actions), *under_way]
 

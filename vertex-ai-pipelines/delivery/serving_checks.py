@@ -48,30 +48,41 @@ def rights(environment: Environment) -> Iterator[Finding]:
             f"storage {place}" if one.kind == "bucket" else f"projects add-iam-policy-binding {one.name}"
         )
         what = f"{who} has no {one.role} on {one.kind} {one.name}"
-        mend = f"gcloud {command} --role {one.role} --member {one.member}"
+        mend = f"gcloud {command} --role {one.role} --member {one.member}{_limit(one)}"
         yield Finding("deploy", "failed", what, "what deploy.yml needs", mend)
     if not lacking:
         yield Finding("deploy", "ok", f"{who} may deploy")
 
 
+def _limit(grant: Grant) -> str:
+    """The option that binds a role to a part of what it is given on."""
+    told = ",".join(f"{key}={value}" for key, value in (grant.condition or {}).items())
+    return f' --condition "{told}"' if told else ""
+
+
 def _has(grant: Grant) -> bool:
-    """Whether the resource itself grants it, on no condition; what is above it is not looked at."""
+    """Whether the resource itself grants it, at least there; what is above it is not looked at."""
     bindings = _bucket(grant.name) if grant.kind == "bucket" else _project(grant.name)
-    return any(role == grant.role and grant.member in members for role, members in bindings)
+    wanted = (grant.condition or {}).get("expression")
+    return any(
+        one["role"] == grant.role
+        and grant.member in one["members"]
+        and (one.get("condition") or {}).get("expression") in (None, wanted)
+        for one in bindings
+    )
 
 
-def _bucket(name: str) -> list[tuple[str, set[str]]]:
+def _bucket(name: str) -> list[dict[str, Any]]:
     from google.cloud import storage
 
     bucket = storage.Client(project=None).bucket(name)
-    policy: Any = bucket.get_iam_policy(requested_policy_version=CONDITIONAL, timeout=30)
-    return [(one["role"], set(one["members"])) for one in policy.bindings if not one.get("condition")]
+    policy = bucket.get_iam_policy(requested_policy_version=CONDITIONAL, timeout=30)
+    return [dict(one) for one in policy.bindings]
 
 
-def _project(name: str) -> list[tuple[str, set[str]]]:
+def _project(name: str) -> list[dict[str, Any]]:
     options = {"options": {"requestedPolicyVersion": CONDITIONAL}}
     address = f"https://cloudresourcemanager.googleapis.com/v3/projects/{name}:getIamPolicy"
     answer = google_session.session().post(address, json=options, timeout=30)
     answer.raise_for_status()
-    bindings = answer.json().get("bindings", [])
-    return [(one["role"], set(one["members"])) for one in bindings if "condition" not in one]
+    return list(answer.json().get("bindings", []))

@@ -20,6 +20,11 @@ ACTION = "sts:AssumeRoleWithWebIdentity"
 SHORTEST = 900  # seconds of a session; as long as the token's and the role's limits at most
 USUAL = 3600
 GOOGLE = "accounts.google.com"  # built in at AWS: no provider has to be made for it
+GITHUB = "token.actions.githubusercontent.com"
+# What trust policies may ask of GitHub's tokens besides aud and sub, since January 2026.
+GITHUB_KEYS = (
+    "actor actor_id enterprise_id environment job_workflow_ref ref repository repository_id workflow"
+)
 SESSION = re.compile(r"[\w+=,.@-]{2,64}")
 NOT_VALIDATED = (
     "The web identity token that was passed could not be validated by AWS. Get a new identity token"
@@ -128,7 +133,10 @@ def _context(provider: str, claims: dict[str, Any]) -> dict[str, str]:
     """The condition keys of a token: Google's `aud` is the account that asked for it, if named."""
     audience, subject = str(claims.get("aud", "")), str(claims.get("sub", ""))
     if provider != GOOGLE:
-        return {f"{provider}:aud": audience, f"{provider}:sub": subject}
+        keys = GITHUB_KEYS.split() if provider == GITHUB else []
+        found = {key: str(claims[key]) for key in keys if claims.get(key)}
+        found |= {"aud": audience, "sub": subject}
+        return {f"{provider}:{key}": value for key, value in found.items()}
     party = str(claims.get("azp", audience))
     return {f"{GOOGLE}:aud": party, f"{GOOGLE}:oaud": audience, f"{GOOGLE}:sub": subject}
 

@@ -176,8 +176,8 @@ def test_the_role_trusts_one_account_and_one_audience() -> None:
     }
 
 
-def test_a_workflow_s_role_trusts_one_repository_s_main() -> None:
-    [statement] = grants.github_trust(f"{ROLE}release", ACME)["Statement"]
+def test_a_workflow_s_role_trusts_one_file_on_one_repository_s_main() -> None:
+    [statement] = grants.github_trust(f"{ROLE}release", ACME, "release-pr")["Statement"]
     provider = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
     assert statement["Principal"] == {"Federated": provider}
     assert statement["Condition"] == {
@@ -187,6 +187,9 @@ def test_a_workflow_s_role_trusts_one_repository_s_main() -> None:
                 "repo:acme/models:ref:refs/heads/main",
                 "repo:acme@8/models@7:ref:refs/heads/main",
             ],
+            "token.actions.githubusercontent.com:job_workflow_ref": (
+                "acme/models/.github/workflows/release-pr.yml@refs/heads/main"
+            ),
         }
     }
 
@@ -196,6 +199,7 @@ def test_only_the_steps_role_writes() -> None:
     assert (steps.name, release.name, release.path) == ("steps", "release", "/team/")
     assert steps.policy == grants.s3_policy(LOCAL, "s3_writer")
     assert deploy.policy == grants.s3_policy(LOCAL, "s3_deploy")
+    assert deploy.trust == grants.github_trust(deploy.arn, ACME, "deploy")
     [statement] = release.policy["Statement"]
     assert statement["Action"] == ["s3:GetObject"]
     assert statement["Resource"] == "arn:aws:s3:::retrain-local-models/models/*"

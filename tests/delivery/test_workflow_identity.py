@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 ROLE = "arn:aws:iam::123456789012:role/"
 AUDIENCE = "sts.amazonaws.com"
 SUBJECT = "repo:acme/tests:ref:refs/heads/main"
+FILE = "acme/tests/.github/workflows/reads.yml@refs/heads/main"
 # What laptop.grant does, for roles of this repository and of another one.
 ROLES = """
 import boto3
@@ -34,7 +35,7 @@ iam, s3 = boto3.client("iam"), boto3.client("s3")
 theirs = grants.Repository("acme/others", ours.number + 1, ours.owner)
 for name, repository in (("ours", ours), ("theirs", theirs)):
     arn = f"arn:aws:iam::123456789012:role/{name}"
-    role = grants.Role(arn, grants.github_trust(arn, repository), document(["s3:GetObject"]))
+    role = grants.Role(arn, grants.github_trust(arn, repository, "reads"), document(["s3:GetObject"]))
     for _ in range(2):
         grant.identity_provider(iam, role)
         grant.aws_role(iam, role)
@@ -172,7 +173,8 @@ def signed(cloud: Client, **changed: Any) -> str:
     store.close()
     assert keys is not None
     now = int(time.time())
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": SUBJECT, "iat": now, "exp": now + 300} | changed
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": SUBJECT, "iat": now, "exp": now + 300}
+    claims |= {"job_workflow_ref": FILE} | changed
     return jwt.encode(claims, keys["private"], "RS256")
 
 
@@ -197,6 +199,8 @@ def test_sts_checks_a_token_before_it_gives_keys(
         "fork": signed(cloud, sub="repo:stranger/tests:ref:refs/heads/main"),
         "pull request": signed(cloud, sub="repo:acme/tests:pull_request"),
         "environment": signed(cloud, sub="repo:acme/tests:environment:production"),
+        "another workflow": signed(cloud, job_workflow_ref=FILE.replace("reads", "tick")),
+        "no workflow": signed(cloud, job_workflow_ref=None),
         "ended": signed(cloud, exp=now - 1),
         "as Google": signed(cloud, iss="https://accounts.google.com"),
         "unsigned": unsigned,
@@ -226,7 +230,7 @@ for name, token in tokens.items():
         "good": [provider, AUDIENCE, SUBJECT],
         "numbered": [provider, AUDIENCE, numbered],
         **dict.fromkeys(("branch", "repository", "fork", "pull request", "environment"), denied),
-        "another of this name": denied,
+        **dict.fromkeys(("another of this name", "another workflow", "no workflow"), denied),
         **{"audience": invalid, "as Google": invalid},
         **{"unsigned": invalid, "cut": invalid, "ended": [400, "ExpiredTokenException"]},
     }

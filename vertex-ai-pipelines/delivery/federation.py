@@ -84,10 +84,7 @@ def users(environment: Environment, trusted: Repository) -> list[Grant]:
     if grants.is_experiment(environment):
         who = f"{place}.repository_id/{trusted.number}"
         return [Grant(who, USER, "account", environment.pipeline_account)]
-    files = {
-        workflow: f"{trusted.name}/.github/workflows/{workflow}.yml@refs/heads/main"
-        for workflow in grants.WORKFLOWS
-    }
+    files = {workflow: grants.workflow_ref(trusted, workflow) for workflow in grants.WORKFLOWS}
     return [
         Grant(f"{place}.job_workflow_ref/{file}", USER, "account", grants.account(environment, workflow))
         for workflow, file in files.items()

@@ -237,9 +237,13 @@ def aws(environment: Environment, trusted: Repository, numeric_id: str) -> list[
         # A pipeline job's steps: read the champion, write the candidate.
         Role(str(environment.s3_role), google_trust(environment, numeric_id), writes),
         # release-pr.yml: reads the candidate and the champion.
-        Role(release_role, github_trust(release_role, trusted), reads),
+        Role(release_role, github_trust(release_role, trusted, RELEASE), reads),
         # deploy.yml: reads what is released, writes the channels.
-        Role(deploy_role, github_trust(deploy_role, trusted), s3_policy(environment, "s3_deploy")),
+        Role(
+            deploy_role,
+            github_trust(deploy_role, trusted, DEPLOY),
+            s3_policy(environment, "s3_deploy"),
+        ),
     ]
 
 
@@ -252,8 +256,13 @@ def google_trust(environment: Environment, numeric_id: str) -> dict[str, Any]:
     return _trust("accounts.google.com", "accounts.google.com", wanted)
 
 
-def github_trust(role: str, trusted: Repository) -> dict[str, Any]:
-    """The trust policy of a workflows' role: GitHub's tokens of what runs on the repository's main.
+def workflow_ref(trusted: Repository, workflow: str) -> str:
+    """What GitHub's tokens call a workflow's file on the repository's main."""
+    return f"{trusted.name}/.github/workflows/{workflow}.yml@refs/heads/main"
+
+
+def github_trust(role: str, trusted: Repository, workflow: str) -> dict[str, Any]:
+    """The trust policy of a workflow's role: GitHub's tokens of its own file on the repository's main.
 
     Those of a repository that was made or renamed since 2026-07-15 say its numbers, too. GitHub must be
     an identity provider of the role's account: there, its ARN is what is trusted.
@@ -262,6 +271,7 @@ def github_trust(role: str, trusted: Repository) -> dict[str, Any]:
     names = (trusted.name, f"{owner}@{trusted.owner}/{name}@{trusted.number}")
     subjects = [f"repo:{one}:ref:refs/heads/main" for one in names]
     wanted: dict[str, str | list[str]] = {"aud": GITHUB_AUDIENCE, "sub": subjects}
+    wanted["job_workflow_ref"] = workflow_ref(trusted, workflow)
     return _trust(f"{role.partition(':role/')[0]}:oidc-provider/{GITHUB}", GITHUB, wanted)
 
 

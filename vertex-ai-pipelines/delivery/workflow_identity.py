@@ -14,8 +14,9 @@ ADDRESS, BEARER = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKE
 MENDS = {
     "AccessDenied": (
         f"the role's trust policy must name {GITHUB_AUDIENCE} as {GITHUB}:aud, and as :sub"
-        " repo:OWNER/NAME:ref:refs/heads/main and repo:OWNER@ID/NAME@ID:ref:refs/heads/main, in the"
-        " same case as GitHub"
+        " repo:OWNER/NAME:ref:refs/heads/main and repo:OWNER@ID/NAME@ID:ref:refs/heads/main, and as"
+        " :job_workflow_ref this OWNER/NAME/.github/workflows/FILE@refs/heads/main, in the same case as"
+        " GitHub"
     ),
     "InvalidIdentityToken": (
         f"does the role's account have the identity provider https://{GITHUB}, with the audience"

@@ -208,8 +208,16 @@ class Client:
             if found and found["pid"] == process.pid:
                 return found
             time.sleep(0.05)
+        _end(process)
         tail = "\n".join((self.root / "server.log").read_text().splitlines()[-15:])
         raise ClientError(f"the local cloud did not start; {self.root}/server.log ends with:\n{tail}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """One that is given up, and what it may have started: it would hold the port, and the folder."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _free(port: int) -> bool:

@@ -23,6 +23,7 @@ from delivery.rollout import (
     Resize,
     Split,
     State,
+    Stop,
     Target,
     Undeploy,
 )
@@ -103,8 +104,15 @@ class World:
         assert self.state.seen is None
         self._see()
 
+    def _stop(self, action: Stop) -> None:
+        assert action.deployed.is_down
+        assert self.state.seen
+        self._see(*(one for one in self.state.seen.deployed if one.id != action.deployed.id))
+
     def _deploy(self, action: Deploy) -> None:
         assert self.state.seen is not None
+        own = deployed_id(action.entry.version, action.machine)
+        assert own not in [one.id for one in self.state.seen.deployed]
         assert action.entry.version in self.state.registered
         first = action.is_champion and not any(one.share for one in self.state.seen.deployed)
         least, most = action.replicas
@@ -236,8 +244,30 @@ def test_a_champion_that_is_not_healthy_gets_none_before_it_is() -> None:
     world = rolled_out(target((V1, 100)))
     world._each(lambda one: one._replace(share=0, is_healthy=False))
     actions = rollout.plan(wanted, world.state)
-    assert kinds(actions)[1:3] == ["Deploy", "Split"]
-    assert not next(one for one in actions if isinstance(one, Deploy)).is_champion
+    assert kinds(actions)[1:5] == ["Stop", "Deploy", "Deploy", "Split"]
+    assert [one.is_champion for one in actions if isinstance(one, Deploy)] == [True, False]
+
+
+def test_who_waits_without_an_answer_is_deployed_again_where_it_is_to_serve() -> None:
+    """A stand-by that is rolled back to, and a challenger that broke before it had its share."""
+    world = rolled_out(target((V1, 100)), target((V2, 100)))
+    world._each(lambda one: one._replace(is_healthy=bool(one.share)))
+    [still] = list(rollout_text.lines(target((V2, 100)), world.state, []))[1:]
+    assert "at 0 % until" in still
+    assert "does not answer: a rollback deploys it again" in still
+    rollback = target((V1, 100))
+    text = "\n".join(rollout_text.lines(rollback, world.state, rollout.plan(rollback, world.state)))
+    assert (
+        f"! drift       {V1} · at 0 %, does not answer: is deployed again\n  + deploy      {V1}" in text
+    )
+    assert kinds(world.run(rollback)) == ["Stop", "Deploy", "Split", "Point", "Publish"]
+    assert rollout.plan(rollback, world.state) == []
+    challenged = target((V1, 90), (V3, 10))
+    actions = rollout.plan(challenged, world.state._replace(lacking={}))
+    world.run(challenged, kinds(actions).index("Deploy") + 1)  # killed, and then it breaks
+    world._each(lambda one: one._replace(is_healthy=one.version != V3))
+    assert kinds(world.run(challenged))[:3] == ["Stop", "Deploy", "Split"]
+    assert rollout.plan(challenged, world.state) == []
 
 
 def test_a_rollback_within_standby_is_traffic_aliases_and_channel() -> None:

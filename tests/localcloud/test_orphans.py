@@ -4,9 +4,13 @@ import signal
 import subprocess
 from pathlib import Path
 
-from localcloud.client import is_alive
+import pytest
+
+from localcloud import client
+from localcloud.client import Client, ClientError, free_port, is_alive
 from localcloud.github.job import end_orphan
 from localcloud.serving_servers import end_orphans as end_servers
+from tests.conftest import WORLD
 from tests.eventually import eventually
 
 
@@ -53,3 +57,12 @@ def test_a_killed_process_that_nobody_waited_for_is_not_alive() -> None:
     assert is_alive(parent.pid)
     parent.kill()
     parent.communicate()
+
+
+def test_one_that_is_given_up_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "START_SECONDS", 0)
+    own = Client(tmp_path / "cloud")
+    with pytest.raises(ClientError, match="did not start"):
+        own.up(WORLD, free_port())
+    assert own._process
+    assert own._process.returncode == -signal.SIGKILL

@@ -23,6 +23,11 @@ class Deployed(NamedTuple):
     is_healthy: bool
     is_ours: bool
 
+    @property
+    def is_down(self) -> bool:
+        """Whether nobody asks it, and nobody could."""
+        return not self.is_healthy and not self.share
+
 
 class Seen(NamedTuple):
     """The endpoint at one moment."""

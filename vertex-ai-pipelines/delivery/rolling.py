@@ -27,6 +27,7 @@ from delivery.rollout import (
     Resize,
     Split,
     State,
+    Stop,
     Target,
     Undeploy,
 )
@@ -145,7 +146,8 @@ class Rolling:
     def _lacking(self, seen: Seen | None, entry: Entry) -> list[str]:
         """What the serving bucket lacks of a version that is to be deployed."""
         own = deployed_id(entry.version, self._target.machine)
-        if not self._serves or (seen and any(one.id == own for one in seen.deployed)):
+        there = seen.deployed if seen else ()
+        if not self._serves or any(one.id == own and not one.is_down for one in there):
             return []
         return self._files.lacking(self._manifests(entry), entry)
 
@@ -156,6 +158,7 @@ class Rolling:
             Register: self._register,
             Evaluate: self._evaluate,
             Create: lambda _action, _state: self.endpoint.create(),
+            Stop: lambda one, _state: self.endpoint.undeploy(one.deployed.id),
             Deploy: self._deploy,
             Resize: lambda one, _state: self.endpoint.resize(one.deployed.id, one.replicas),
             Split: self._split,

@@ -94,6 +94,13 @@ class Create:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """A declared model that is deployed without traffic, and does not answer: it is deployed again."""
+
+    deployed: Deployed
+
+
+@dataclass(frozen=True)
 class Deploy:
     """A version that is not deployed so; `replaces` is what it runs on now.
 
@@ -146,7 +153,9 @@ class Undeploy:
     why: str
 
 
-Action = Copy | Register | Evaluate | Create | Deploy | Resize | Split | Point | Publish | Undeploy
+Action = (
+    Copy | Register | Evaluate | Create | Stop | Deploy | Resize | Split | Point | Publish | Undeploy
+)
 
 
 def plan(target: Target, state: State) -> list[Action]:
@@ -190,7 +199,7 @@ def _serving(target: Target, state: State) -> Iterator[Action]:
     if state.seen is None:
         yield Create()
     deployed = state.seen.deployed if state.seen else ()
-    there = {one.id: one for one in deployed}
+    there, down = ({one.id: one for one in deployed if one.is_down is down} for down in (False, True))
     shares = {one.id: one.share for one in deployed if one.share}
     champion = deployed_id(target.release.champion.version, target.machine)
     if not shares and target.shares.keys() - there.keys() and _is_ready(there.get(champion)):
@@ -199,8 +208,10 @@ def _serving(target: Target, state: State) -> Iterator[Action]:
         shares = {champion: 100}
     for entry in target.release.entries:
         own = deployed_id(entry.version, target.machine)
+        if own in down:
+            yield Stop(down[own])
         if own not in there:
-            yield _deployment(target, entry, deployed)
+            yield _deployment(target, entry, there.values())
             shares = shares or ({champion: 100} if own == champion else {})
         elif (there[own].least, there[own].most) != target.replicas:
             yield Resize(there[own], target.replicas)

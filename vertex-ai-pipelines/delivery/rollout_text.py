@@ -17,6 +17,7 @@ from delivery.rollout import (
     Resize,
     Split,
     State,
+    Stop,
     Target,
     Undeploy,
     is_drift,
@@ -43,7 +44,8 @@ def lines(target: Target, state: State, actions: list[Action]) -> Iterator[str]:
     for one in waiting(target, state):
         assert one.standby
         end = one.standby + standby.length(target.serving.standby)
-        yield _entry("=", "stand-by", f"{one.version} · at 0 % until {end:%Y-%m-%d %H:%M} UTC")
+        down = " · does not answer: a rollback deploys it again" if one.is_down else ""
+        yield _entry("=", "stand-by", f"{one.version} · at 0 % until {end:%Y-%m-%d %H:%M} UTC{down}")
     for other in state.seen.others if state.seen else ():
         what = f"{other.id} {other.version} · {other.share} %, not deployed here and left alone"
         yield _entry("=", "other", what)
@@ -81,6 +83,12 @@ def _evaluate(action: Evaluate, *_: Any) -> str:
 
 def _create(_action: Create, target: Target, _state: State) -> str:
     return _entry("+", "endpoint", target.lock)
+
+
+def _stop(action: Stop, *_: Any) -> str:
+    return _entry(
+        "!", "drift", f"{action.deployed.version} · at 0 %, does not answer: is deployed again"
+    )
 
 
 def _deploy(action: Deploy, *_: Any) -> str:
@@ -159,6 +167,7 @@ WORDS: Mapping[type, Callable[..., str]] = {
     Register: _register,
     Evaluate: _evaluate,
     Create: _create,
+    Stop: _stop,
     Deploy: _deploy,
     Resize: _resize,
     Split: _split,

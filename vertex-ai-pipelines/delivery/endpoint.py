@@ -7,7 +7,7 @@ from typing import Any
 
 from delivery import endpoint_state
 from delivery.endpoint_state import Seen
-from delivery.operations import Operations, again, say
+from delivery.operations import Operations
 from delivery.patience import CALL, passing, patient
 from delivery.serving_names import Machine, deployed_id, endpoint_id, model_id
 from delivery.settings import Environment
@@ -36,7 +36,7 @@ class Endpoint:
         self._operations = Operations(self._client)
         self._parent, self._adopted = environment.location, adopted
         self._labels = {"flow": flow, "environment": environment.name}
-        self._model, self._why = model_id(flow, environment.name), ""
+        self._model = model_id(flow, environment.name)
         self.id = adopted or endpoint_id(flow, environment.name)
         self.name = f"{self._parent}/endpoints/{self.id}"
 
@@ -140,7 +140,7 @@ class Endpoint:
             try:
                 self._client.update_endpoint(request=asked, retry=None, timeout=CALL)
             except (Aborted, FailedPrecondition, *passing()) as error:
-                return self._put_off(f"UpdateEndpoint: {error}")
+                return self._operations.put_off(f"UpdateEndpoint: {error}")
             return True
 
         self._persist(attempt, "its traffic could not be set")
@@ -183,16 +183,7 @@ class Endpoint:
         self._persist(attempt, f"{id} could not be undeployed")
 
     def _persist(self, attempt: Callable[[], bool], failed: str) -> None:
-        """Try until it is done. Raises RetrainError with what Vertex AI said last where it never is."""
-        self._why = ""
-        if not again(attempt):
-            why = f": {self._why}" if self._why else ""
-            raise RetrainError(f"{self.name}: {failed}{why}", AGAIN)
-
-    def _put_off(self, why: str) -> bool:
-        say("again", why)
-        self._why = why
-        return False
+        self._operations.persist(attempt, f"{self.name}: {failed}")
 
     def _there(self) -> Seen:
         seen = self.look()
@@ -210,7 +201,7 @@ class Endpoint:
         try:
             begun = call(request=asked, retry=None, timeout=CALL)
         except (AlreadyExists, FailedPrecondition, *passing()) as error:
-            return self._put_off(str(error.args[0] if error.args else error))
+            return self._operations.put_off(str(error.args[0] if error.args else error))
         ended = self._operations.ended(begun.operation.name)
         if ended.error.code:
             raise from_grpc_status(ended.error.code, ended.error.message)

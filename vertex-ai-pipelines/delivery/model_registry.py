@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from delivery.operations import Operations, again, say
+from delivery.operations import Operations
 from delivery.patience import CALL, passing, patient
 from delivery.releases import Model
 from delivery.serving_names import model_id
@@ -91,8 +91,7 @@ class ModelRegistry:
             found.extend(one for one in there if one.version == model.version)
             return bool(found) or self._upload(model, folder, is_first=not there)
 
-        if not again(attempt):
-            raise RetrainError(f"{self.name}: {model.version} could not be registered", "deploy again")
+        self._operations.persist(attempt, f"{self.name}: {model.version} could not be registered")
         registered = found[0] if found else self.version(model.version)
         if registered is None:
             raise RetrainError(f"{self.name}: {model.version} is not there, although it was registered")
@@ -116,14 +115,11 @@ class ModelRegistry:
             try:
                 if not self.evaluated(one):
                     self._client.import_model_evaluation(request=asked, retry=None, timeout=CALL)
-            except passing():
-                return False
+            except passing() as error:
+                return self._operations.put_off(f"ImportModelEvaluation of {one.version}: {error}")
             return True
 
-        if not again(attempt):
-            raise RetrainError(
-                f"{self.name}: {one.version} could not be given its metrics", "deploy again"
-            )
+        self._operations.persist(attempt, f"{self.name}: {one.version} could not be given its metrics")
 
     def point(self, numbers: Mapping[str, Iterable[str]]) -> None:
         """Give versions, by number, aliases, or take them away ("-champion"): each is at one version."""
@@ -140,8 +136,7 @@ class ModelRegistry:
         try:
             begun = self._client.upload_model(request=asked, retry=None, timeout=CALL)
         except (AlreadyExists, *passing()) as error:
-            say("again", f"UploadModel of {model.version}: {error}")
-            return False
+            return self._operations.put_off(f"UploadModel of {model.version}: {error}")
         except GoogleAPICallError as error:
             raise self._refused(model, error.message) from None
         if (ended := self._operations.ended(begun.operation.name)).error.message:

@@ -1,4 +1,4 @@
-"""Vertex AI's long-running operations: what is under way on a resource, and how it ended."""
+"""Vertex AI's long-running operations: what is under way on a resource, how it ended, and new tries."""
 
 import sys
 import time
@@ -12,13 +12,33 @@ from flows.errors import RetrainError
 FIRST_PERIOD, LONGEST_PERIOD, GROWTH = 0.05, 5.0, 1.3  # seconds between two looks
 LONGEST = 7200.0  # seconds for one operation: a deployment takes a quarter of it
 NEWS = 60.0  # seconds between two lines that say that it still goes on
+TRIES = 6
 
 
 class Operations:
     """Those that one of Vertex AI's clients can see."""
 
     def __init__(self, client: Any) -> None:
-        self._client = client
+        self._client, self._why = client, ""
+
+    def persist(self, attempt: Callable[[], bool], failed: str) -> None:
+        """Try until an attempt has come to its end, each a little later than the one before.
+
+        Raises RetrainError, `failed` with why the last one was put off, where none does.
+        """
+        self._why = ""
+        for number in range(TRIES):
+            if number:
+                time.sleep(0.2 * 2**number)
+            if attempt():
+                return
+        raise RetrainError(f"{failed}: {self._why}" if self._why else failed, "deploy again")
+
+    def put_off(self, why: str) -> bool:
+        """What an attempt ends with that another one has to follow."""
+        say("again", why)
+        self._why = why
+        return False
 
     def under_way(self, resource: str) -> list[str]:
         """The names of a resource's operations that have not ended; none where it is not there."""
@@ -71,16 +91,6 @@ class Operations:
             token = page.next_page_token
             if not token:
                 return
-
-
-def again(attempt: Callable[[], bool], tries: int = 6) -> bool:
-    """Whether one of `tries` attempts has come to its end, each a little later than the one before."""
-    for number in range(tries):
-        if number:
-            time.sleep(0.2 * 2**number)
-        if attempt():
-            return True
-    return False
 
 
 def say(word: str, text: str) -> None:

@@ -158,10 +158,14 @@ def test_what_nothing_declares_has_no_aliases_and_an_empty_channel(
         client.create_bucket(Bucket=where.bucket)
         channel.write(client, where, channel.of(before), None)
         monkeypatch.setattr(Rollouts, "_store", lambda *_: client)
-        made = Rollouts(head)
-        said = [made.prune(environment, "recommender", Serving(kind="store")) for _ in range(2)]
+        made, place = Rollouts(head), (environment, "recommender", Serving(kind="store"))
+        before_that = made.left(*place)
+        said = [made.prune(*place) for _ in range(2)]
+        assert made.left(*place) == []
         found = channel.read(client, where)
     gone = ["local/recommender: its channel and aliases name no model any more"]
+    told = "local/recommender: nothing declares it, and its channel names a model"
+    assert before_that == ([] if is_released else [told])
     assert said == ([[], []] if is_released else [gone, []])
     assert asked == ([] if is_released else [{"2": ["-champion"]}])
     assert found

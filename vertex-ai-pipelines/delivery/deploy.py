@@ -14,7 +14,6 @@ from delivery import (
     declared,
     git,
     lazy,
-    leftover,
     main_head,
     markdown,
     settings,
@@ -99,7 +98,7 @@ def rolled_out(arguments: argparse.Namespace, head: Head) -> int:
         told(error)
     alone = list[str]()
     for place in rollouts.undeclared(good, arguments.environment, arguments.flow):
-        alone += rollouts.prune(*place) if arguments.prune else leftover.lines(*place)
+        alone += rollouts.prune(*place) if arguments.prune else rollouts.left(*place)
     print("\n".join(alone), end="\n" if alone else "")
     if not (good or bad or alone):
         print("nothing is released")

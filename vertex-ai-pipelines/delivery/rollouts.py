@@ -92,15 +92,22 @@ class Rollouts:
                 if not is_experiment(found) and not self._is_served(name, other):
                     yield found, other, config.serving(other, name, self._head.flows)
 
+    def left(self, environment: Environment, flow: str, serving: Serving) -> list[str]:
+        """What `prune` would end, as lines for people."""
+        told = leftover.lines(environment, flow, serving)
+        if self._is_named(environment, flow):
+            told.append(f"{environment.name}/{flow}: nothing declares it, and its channel names a model")
+        return told
+
     def prune(self, environment: Environment, flow: str, serving: Serving) -> list[str]:
         """Undeploy what of a flow serves, unless main declares it by now; lines for people.
 
         Where it has no release at all, channel and aliases name none either.
         """
-        file, store = releases.path(environment.name, flow), self._store(environment)
         is_left = leftover.find(environment, flow, serving)
-        if not is_left and (self._head.has(file) or not leftover.is_named(environment, flow, store)):
+        if not is_left and not self._is_named(environment, flow):
             return []
+        file, store = releases.path(environment.name, flow), self._store(environment)
         with locked(environment, serving.endpoint or endpoint_id(flow, environment.name)) as lock:
             self._head.fetch()
             if self._is_served(environment.name, flow):
@@ -108,6 +115,11 @@ class Rollouts:
             lock.check()
             told = [] if self._head.has(file) else leftover.withdraw(environment, flow, store)
             return told + leftover.prune(environment, flow, serving, lock)
+
+    def _is_named(self, environment: Environment, flow: str) -> bool:
+        """Whether the channel of a flow that has no release names a model."""
+        is_released = self._head.has(releases.path(environment.name, flow))
+        return not is_released and leftover.is_named(environment, flow, self._store(environment))
 
     def _is_served(self, environment: str, flow: str) -> bool:
         """Whether an endpoint is to serve it. A file that is wrong is no wish to end what serves."""

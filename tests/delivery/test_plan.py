@@ -106,6 +106,38 @@ def test_the_verb_prints_outputs_without_set_up(repository: Path) -> None:
     assert outputs(repository, "--base=-h") == everything  # a value is no request for help
 
 
+def test_a_flow_that_is_to_be_served_otherwise_is_rolled_out_where_it_is_released(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "ROOT", repository)
+    own, before = f"{plan.FLOWS}/linnerud/flow.toml", "[serving]\n[gate]\n"
+    releases = [f"releases/{name}.toml" for name in ("local/linnerud", "staging/linnerud")]
+    for name in [*releases, "releases/local/recommender.toml"]:
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text("")
+
+    def told(text: str) -> list[str]:
+        (repository / own).write_text(text)
+        git(repository, "add", "--all")
+        git(repository, "commit", "--quiet", "--message=more")
+        return sorted(plan.served_otherwise("HEAD~1", [own, "README.md"]))
+
+    assert told(before) == releases, "the flow's own machine is gone"
+    assert told("# a word more\n" + before + "confidence = 0.9\n") == []
+    assert told('[serving]\nmachine_type = "n1-standard-8"\n') == releases
+    assert (
+        told('[serving]\nmachine_type = "n1-standard-8"\n[serving.local]\nmax_replicas = 7') == releases
+    )
+    assert told("[serving\n") == releases, "deploy says what is wrong"
+    rollouts = json.loads(outputs(repository, "--base", "HEAD~1")["rollouts"])
+    assert rollouts == [{"environment": one, "flow": "linnerud"} for one in ("local", "staging")]
+
+
+def test_every_flow_s_file_starts_the_planner_of_roll_outs() -> None:
+    found = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text())
+    assert found[True]["push"]["paths"] == [f"{plan.RELEASES}/**", f"{plan.FLOWS}/*/flow.toml"]
+
+
 def test_a_pull_request_is_what_its_merge_adds_to_main(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,10 +3,12 @@
 import argparse
 import json
 import sys
+import tomllib
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from delivery.command import run
-from delivery.git import changed, knows
+from delivery.git import changed, knows, text
 
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = ("check", "test", "build", "releases")  # of ci.yml; `required` lets no other one be left out
@@ -29,7 +31,8 @@ def main(argv: list[str]) -> int:
     wanted = set(JOBS) if files is None else needed(files)
     for job in JOBS:
         print(f"{job}={str(job in wanted).lower()}")
-    print(f"rollouts={json.dumps(rollouts(ROOT, released() if files is None else files))}")
+    named = released() if files is None else [*files, *served_otherwise(arguments.base, files)]
+    print(f"rollouts={json.dumps(rollouts(ROOT, named))}")
     return 0
 
 
@@ -63,6 +66,26 @@ def rollouts(root: Path, files: list[str]) -> list[dict[str, str]]:
         if folder == RELEASES
         and ((root / FLOWS / flow).is_dir() or (root / folder / environment / f"{flow}.toml").exists())
     ]
+
+
+def served_otherwise(base: str, files: list[str]) -> list[str]:
+    """The releases of flows whose [serving] is not as at the commit `base`: another machine, say."""
+    flows = {
+        PurePosixPath(name).parent.name
+        for name in files
+        if PurePosixPath(name).match(f"{FLOWS}/*/flow.toml")
+        and _serving(base, name) != _serving("HEAD", name)
+    }
+    return [name for name in released() if PurePosixPath(name).stem in flows]
+
+
+def _serving(commit: str, name: str) -> Any:
+    """[serving] of a flow.toml at a commit; all of it where it is no TOML."""
+    found = text(ROOT, commit, name) or ""
+    try:
+        return tomllib.loads(found).get("serving", {})
+    except tomllib.TOMLDecodeError:
+        return found
 
 
 def released() -> list[str]:

@@ -1,6 +1,7 @@
 """What a push trains: what `retrain_on` names, against the commit that was trained last."""
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -216,11 +217,22 @@ def test_only_environments_that_train_by_themselves_have_flows_due(changed: dict
 
 
 def test_a_flow_that_was_asked_for_is_checked() -> None:
-    assert due.asked("linnerud", environment()) == "linnerud"
-    with pytest.raises(InputError, match="there is no flow 'nothing'"):
-        due.asked("nothing", environment())
+    assert due.asked("linnerud", environment()) == ["linnerud"]
+    assert due.asked("recommender, linnerud linnerud", environment()) == ["recommender", "linnerud"]
+    for wrong in ("nothing", "linnerud,nothing"):
+        with pytest.raises(InputError, match="there is no flow 'nothing'"):
+            due.asked(wrong, environment())
     with pytest.raises(InputError, match="does not train"):
         due.asked("linnerud", msgspec.structs.replace(environment(), train=False))
+
+
+def test_all_are_asked_for_by_a_star_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert due.asked("*", environment()) == config.names()
+    for wrong in ("* linnerud", " ", ","):
+        with pytest.raises(InputError, match=re.escape(f"'{wrong}' names no flows")):
+            due.asked(wrong, environment())
+    monkeypatch.setattr(config, "load", lambda _: pytest.fail("one that is broken would stop the others"))
+    assert due.asked("*", environment()) == config.names()
 
 
 def test_the_answer_is_the_last_line_and_the_step_s_output(

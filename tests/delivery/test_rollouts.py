@@ -80,11 +80,14 @@ def test_what_main_declares_by_now_is_not_undeployed(
     assert said == ["local/recommender: main declares it by now, and nothing is undeployed"]
 
 
-def test_a_release_that_went_away_while_the_lock_was_held_is_said(head: Moving) -> None:
+def test_a_release_that_went_away_while_the_lock_was_held_is_said(
+    head: Moving, capsys: pytest.CaptureFixture[str]
+) -> None:
     head.moves = (head.root / FILE).unlink
     made = Rollouts(head)
     [done] = made.each([head.declared(FILE)], made.deploy)
     assert (done.lines, done.error) == ([f"local/recommender: main has just taken {FILE} away"], None)
+    assert capsys.readouterr().out.splitlines() == done.lines
 
 
 class Played(Rolling):
@@ -107,7 +110,7 @@ class Played(Rolling):
 
 
 def test_a_release_that_was_reverted_while_it_was_deployed_gets_no_traffic(
-    head: Moving, monkeypatch: pytest.MonkeyPatch
+    head: Moving, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = evidence.evidence().proposed.champion
     old = Release(champion=msgspec.structs.replace(before, traffic=100))
@@ -121,6 +124,9 @@ def test_a_release_that_was_reverted_while_it_was_deployed_gets_no_traffic(
     monkeypatch.setattr(made, "_rolling", lambda _, target: Played(target, world, reverted))
     [done] = made.each([head.declared(FILE)], made.deploy)
     assert done.error is None
+    said = capsys.readouterr()
+    assert [said.out.count(line) for line in done.lines] == [1] * len(done.lines), "planned, and shown"
+    assert not set(done.lines) & set(said.err.splitlines())
     assert splits == []
     assert [one.version for one in world.state.seen.deployed] == [before.version]  # type: ignore[union-attr]
 

@@ -93,7 +93,9 @@ def rolled_out(arguments: argparse.Namespace, head: Head) -> int:
     for done in rollouts.each(good, rollouts.plan if arguments.plan else rollouts.deploy):
         results.append(done)
         errors += [done.error] if done.error else []
-        shown(done)
+        if arguments.plan:
+            print("\n".join(done.lines), end="\n" if done.lines else "")
+        summarized(done)
     for error in errors:
         told(error)
     alone = list[str]()
@@ -109,10 +111,8 @@ def rolled_out(arguments: argparse.Namespace, head: Head) -> int:
     return max((error.exit_code for error in errors), default=0)
 
 
-def shown(done: Done) -> None:
-    """What came of one flow, for people and in the job's summary."""
-    for line in done.lines:
-        print(line)
+def summarized(done: Done) -> None:
+    """What came of one flow, in the job's summary."""
     lines = [*done.lines, *(str(done.error).splitlines() if done.error else [])]
     summary.append(f"### {markdown.text(done.name)}\n\n{markdown.block(lines)}")
 

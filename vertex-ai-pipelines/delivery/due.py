@@ -18,6 +18,7 @@ from flows import config
 from flows.errors import InputError, RetrainError
 
 LOOKED_AT = 20  # newest jobs, among which one is of the commit as it is, without overrides
+ALL = "*"
 OUTPUT = "GITHUB_OUTPUT"
 
 
@@ -25,7 +26,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/due", description=__doc__)
     main.add_argument("--environment", "--env", default="", help="(default: settings.toml's)")
-    main.add_argument("--flow", default="", help="just this one, whatever its retrain_on says")
+    main.add_argument(
+        "--flow", default="", help="just these, whatever their retrain_on says; several by a space, or *"
+    )
     main.add_argument(
         "--github-output",
         action="store_true",
@@ -38,7 +41,7 @@ def main(argv: list[str]) -> int:
     """Decide, and say why on standard error."""
     arguments = parser().parse_args(argv)
     environment = settings.load().environment(arguments.environment)
-    flows = [asked(arguments.flow, environment)] if arguments.flow else due(environment)
+    flows = asked(arguments.flow, environment) if arguments.flow else due(environment)
     if arguments.github_output:
         with Path(os.environ[OUTPUT]).open("a") as file:
             built = json.dumps(built_for(flows, environment))
@@ -47,12 +50,21 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def asked(flow: str, environment: Environment) -> str:
-    """The flow that somebody asked for. Raises InputError where it, or the environment, cannot train."""
+def asked(text: str, environment: Environment) -> list[str]:
+    """The flows that somebody asked for: one, several by spaces or commas, or all by a `*`.
+
+    One that cannot be read is among all: so its own submit fails and says why, and no other's. Raises
+    InputError where one that is named, or the environment, cannot train.
+    """
     if not environment.train:
         what = f"settings.toml: environment '{environment.name}' does not train"
         raise InputError(what, "see its `train`")
-    return config.load(flow).name
+    names = text.replace(",", " ").split()
+    if names == [ALL]:
+        return config.names()
+    if not names or ALL in names:
+        raise InputError(f"'{text}' names no flows", f"one, several by spaces or commas, or just {ALL}")
+    return list(dict.fromkeys(config.load(name).name for name in names))
 
 
 def built_for(flows: list[str], environment: Environment) -> list[str]:

@@ -1,6 +1,5 @@
 """One flow's roll-out in one environment: what is true is looked up, what is missing is done."""
 
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -112,7 +111,7 @@ class Rolling:
         return [*self._registry.under_way(), *(self.endpoint.under_way() if self._serves else [])]
 
     def run(self, lock: EndpointLock, is_current: Callable[[], bool]) -> list[str]:
-        """Do all that is missing, until nothing is; the lines of what was done.
+        """Do all that is missing, until nothing is; the lines of what was done, printed before it is.
 
         `is_current` says after what takes long whether this release is still declared. Raises
         OvertakenError where it is not, RetrainError where something fails: the next run goes on from
@@ -124,10 +123,11 @@ class Rolling:
             state = self.look()
             actions = self.missing(state)
             shown = list(rollout_text.lines(self._target, state, actions))
-            lines += shown if actions or not lines else []
+            if actions or not lines:
+                lines += shown
+                print("\n".join(shown), flush=True)
             if not actions:
                 return lines
-            print("\n".join(shown), file=sys.stderr, flush=True)
             for action in actions:
                 lock.check()
                 start = time.monotonic()

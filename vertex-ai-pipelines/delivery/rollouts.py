@@ -52,13 +52,18 @@ class Rollouts:
         return [*rollout_text.lines(target, state, actions), *under_way]
 
     def deploy(self, one: Declared) -> list[str]:
-        """Make what a release declares true, as main's head has it once the lock is ours."""
+        """Make what a release declares true, as main's head has it once the lock is ours.
+
+        The lines of what was done, printed before it is.
+        """
         first = self._target(one)
         with locked(self._environment(one), first.lock) as lock:
             for _ in range(ROUNDS):
                 now = self._fetched(one.file)
                 if now is None:
-                    return [f"{one.environment}/{one.flow}: main has just taken {one.file} away"]
+                    gone = f"{one.environment}/{one.flow}: main has just taken {one.file} away"
+                    print(gone, flush=True)
+                    return [gone]
                 target = self._target(now)
                 if target.lock != first.lock:
                     raise RetrainError(f"{one.file}: its endpoint has just changed", "deploy again")

@@ -22,15 +22,22 @@ def press(workflow: str, inputs: dict[str, str]) -> Any:
 
 def ended_jobs(run: Any) -> Iterator[Any]:
     """Each job of `run` as it ends, until the run has ended."""
+    for ended in looks(run):
+        yield from ended
+        if run.status != "completed":
+            time.sleep(PERIOD)
+
+
+def looks(run: Any) -> Iterator[list[Any]]:
+    """At each look at `run`, its jobs that have ended since the one before; the last is at its end."""
     seen = set[int]()
     while True:
         run.update()  # before the jobs: what is complete then, has all its jobs
-        for job in [job for job in run.jobs() if job.status == "completed" and job.id not in seen]:
-            seen.add(job.id)
-            yield job
+        ended = [job for job in run.jobs() if job.status == "completed" and job.id not in seen]
+        seen |= {job.id for job in ended}
+        yield ended
         if run.status == "completed":
             return
-        time.sleep(PERIOD)
 
 
 def log(job: Any) -> list[str]:

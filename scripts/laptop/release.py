@@ -11,11 +11,12 @@ from delivery import google_session, releases
 from delivery.branch import MAIN
 from delivery.serving_names import endpoint_id
 from delivery.settings import Environment
+from delivery.work import Work
 from flows import config
 from flows.errors import RetrainError
-from laptop.button import PERIOD, ended_jobs
+from laptop.button import PERIOD, looks
 from laptop.report import repository
-from laptop.shown import say, show_failed
+from laptop.shown import MARK, detail, say, show_failed
 from laptop.world import local_environment
 
 DEPLOY = "deploy.yml"
@@ -25,7 +26,7 @@ CALL = 60.0  # seconds that a prediction may take: Vertex AI's own limit
 NONE: dict[str, Any] = {"endpoint": None, "traffic": {}, "prediction": None}
 
 
-def roll_out(result: dict[str, Any]) -> dict[str, Any]:
+def roll_out(result: dict[str, Any]) -> Work[dict[str, Any]]:
     """A run's `result`, and what came of its release: merged where it was proposed, and asked.
 
     Raises RetrainError where GitHub refuses to merge, or the endpoint to answer.
@@ -35,11 +36,14 @@ def roll_out(result: dict[str, Any]) -> dict[str, Any]:
     state = result["state"]
     if state == "proposed":
         number = result["pull_request"]["number"]
-        say("release", f"pull request #{number}, merged")
-        if not _deployed(_merged(number)):
+        detail("release", f"pull request #{number}, merged")
+        if not (yield from _deployed(_merged(number))):
             return result | NONE | {"state": "failed"}
         state = "released"
-    return result | {"state": state, **_serving(result["flow"])}
+    whole = result | {"state": state, **_serving(result["flow"])}
+    if MARK.get():
+        say("serving", _brief(whole))
+    return whole
 
 
 def _merged(number: int) -> str:
@@ -48,27 +52,29 @@ def _merged(number: int) -> str:
     return str(request.merge(sha=request.head.sha).sha)
 
 
-def _deployed(commit: str) -> bool:
+def _deployed(commit: str) -> Work[bool]:
     """Whether deploy.yml has ended well for a commit of main."""
-    start, run = time.monotonic(), _run_for(commit)
-    for job in ended_jobs(run):
-        if job.conclusion == "failure":
-            show_failed(run, job)
+    start, run = time.monotonic(), (yield from _run_for(commit))
+    for ended in looks(run):
+        for job in ended:
+            if job.conclusion == "failure":
+                show_failed(run, job)
+        yield PERIOD
     if run.conclusion != "success":
         say("failed", f"{DEPLOY}: {run.conclusion} · ./scripts/localcloud logs run-{run.id}")
         return False
-    say("deploy", f"{time.monotonic() - start:.1f} s · ./scripts/localcloud logs run-{run.id}")
+    detail("deploy", f"{time.monotonic() - start:.1f} s · ./scripts/localcloud logs run-{run.id}")
     return True
 
 
-def _run_for(commit: str) -> Any:
+def _run_for(commit: str) -> Work[Any]:
     """The workflow's run that the push of `commit` started. Raises RetrainError."""
     workflow, deadline = repository().get_workflow(DEPLOY), time.monotonic() + BEGIN
     while time.monotonic() < deadline:
         for run in islice(workflow.get_runs(), NEWEST):
             if run.head_sha == commit:
                 return run
-        time.sleep(PERIOD)
+        yield PERIOD
     raise RetrainError(f"{DEPLOY} has not started for {commit[:7]}", "look at ./scripts/localcloud runs")
 
 
@@ -104,10 +110,10 @@ def _released(environment: Environment, flow: str) -> releases.Release | None:
 def _show_traffic(flow: str, traffic: dict[str, int]) -> None:
     """Who serves with which share, and how that is changed and undone."""
     for version, share in traffic.items():
-        say("traffic", f"{version} {share:>3} %")
+        detail("traffic", f"{version} {share:>3} %")
     if len(traffic) > 1:
-        say("next", f"./scripts/promote {flow} · ./scripts/ab {flow} 50")
-    say("undo", f"./scripts/rollback {flow}, or revert the merge")
+        detail("next", f"./scripts/promote {flow} · ./scripts/ab {flow} 50")
+    detail("undo", f"./scripts/rollback {flow}, or revert the merge")
 
 
 def _traffic(environment: Environment, name: str) -> dict[str, int]:
@@ -133,8 +139,8 @@ def _asked(environment: Environment, name: str, flow: str) -> Any:
         raise RetrainError(f"{url}: {answer.status_code}: {answer.text}", "./scripts/localcloud logs")
     found = answer.json()
     prediction = found["predictions"][0]
-    say("prediction", f"{_short(instances[0])} → {_short(prediction)}")
-    say("ask it", 'eval "$(./scripts/localcloud env)"; ' + _curl(url, instances))
+    detail("prediction", f"{_short(instances[0])} → {_short(prediction)}")
+    detail("ask it", 'eval "$(./scripts/localcloud env)"; ' + _curl(url, instances))
     return prediction
 
 
@@ -154,9 +160,17 @@ def _curl(url: str, instances: list[Any]) -> str:
     return f"curl -s {headers} -d {shlex.quote(json.dumps({'instances': instances}))} {url}"
 
 
-def _short(value: Any) -> str:
+def _brief(result: dict[str, Any]) -> str:
+    """A flow's release on one line: who serves it, and what it answers."""
+    shares = [f"{version} {share} %" for version, share in result["traffic"].items()]
+    merged = [f"#{result['pull_request']['number']} merged"] if result["pull_request"] else []
+    answers = [] if result["prediction"] is None else [f"answers {_short(result['prediction'], 40)}"]
+    return " · ".join([*merged, *shares, *answers]) or "nothing"
+
+
+def _short(value: Any, longest: int = 80) -> str:
     text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _host(environment: Environment) -> str:

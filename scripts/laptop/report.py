@@ -8,11 +8,13 @@ from typing import Any
 
 from delivery import releases
 from delivery.candidate import candidate_of
+from delivery.work import Work
 from flows.errors import RetrainError
 from flows.github import CLIENT
 from laptop.world import ENVIRONMENT
 
 WORKFLOW = "release-pr.yml"
+MANIFEST = "manifest.json"
 LONGEST = 20 * 60.0  # seconds that the workflow may take; it gives up by itself before
 PERIOD = 0.2  # seconds between two looks at the workflow's runs
 NEWEST = 20  # of the runs and pull requests: more do not come about during one run
@@ -39,10 +41,10 @@ def mark() -> Mark:
     )
 
 
-def released(flow: str, version: str, before: Mark) -> dict[str, Any]:
+def released(flow: str, version: str, before: Mark) -> Work[dict[str, Any]]:
     """`state`, `pull_request` and, where the workflow failed, `run`, of the candidate `version`."""
     where = repository()
-    runs = _wait(where, before)
+    runs = yield from _wait(where, before, f"/{flow}/{version}/{MANIFEST}")
     failed = [run.id for run in runs if run.conclusion != "success"]
     if len(failed) == len(runs):
         # A pull request may be there, half made: without its labels, or with another body.
@@ -83,22 +85,31 @@ def repository() -> Any:
     return Github(auth=token, **CLIENT).get_repo(os.environ["GITHUB_REPOSITORY"])
 
 
-def _wait(where: Any, before: Mark) -> list[Any]:
-    """The workflow's runs since then, once all of them have ended. Raises RetrainError."""
+def _wait(where: Any, before: Mark, named: str) -> Work[list[Any]]:
+    """The workflow's runs since then about the manifest that is `named` so, once all of them have ended.
+
+    Raises RetrainError.
+    """
     workflow = where.get_workflow(WORKFLOW)
     deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline:
         runs = [run for run in _newest(workflow.get_runs()) if run.id > before.run]
+        runs = [run for run in runs if _is_about(run, named)]
         if runs and all(run.status == "completed" for run in runs):
             return runs
-        time.sleep(PERIOD)
+        yield PERIOD
         for run in runs:  # the list of all of them takes five times as long
             while run.status != "completed" and time.monotonic() < deadline:
-                time.sleep(PERIOD)
+                yield PERIOD
                 run.update()
     raise RetrainError(
         f"{WORKFLOW} has not ended in {LONGEST / 60:.0f} minutes", "look at ./scripts/localcloud logs"
     )
+
+
+def _is_about(run: Any, named: str) -> bool:
+    """Whether a run's title names that manifest; one that names none may be anybody's."""
+    return named in run.display_title or MANIFEST not in run.display_title
 
 
 def _state(pull: Any, version: str) -> str | None:

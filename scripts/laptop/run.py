@@ -6,36 +6,52 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from delivery import compiled, follow, settings
 from delivery.command import run as command
 from delivery.jobs import Jobs
 from delivery.submit import cancelling
+from delivery.work import Work, alone
 from flows import config
+from flows.errors import InputError, RetrainError, explained
 from laptop import provision, release, tree
 from laptop.button import ended_jobs, log, press
-from laptop.report import mark, released, standing
-from laptop.shown import say, show_failed
+from laptop.candidate import failed, finish, followed
+from laptop.report import Mark, mark
+from laptop.shown import SCREEN, say, show_failed
+from laptop.together import together
 from laptop.watch import watched
 from laptop.world import ENVIRONMENT, client, local_environment, told, world
 from laptop.world import ROOT as LOCAL
 
 TRAIN = "train.yml"
-WORDS = {
-    "proposed": "open",
-    "held": "waits, since its review has begun or it was closed",
-    "superseded": "has a newer candidate already",
-}
+Result = dict[str, Any]  # the contract's object
+
+
+@dataclass(frozen=True)
+class Started:
+    """What one press of the button has started.
+
+    `running`: the pipeline jobs that have not been seen to end, by flow. `before`: what there was
+    before it.
+    """
+
+    commit: str
+    before: Mark
+    jobs: Jobs
+    running: dict[str, str]
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/run", description=__doc__)
-    main.add_argument("flow", nargs="?", metavar="FLOW", help="(default: settings.toml's default_flow)")
+    which = main.add_mutually_exclusive_group()
+    which.add_argument("flow", nargs="?", metavar="FLOW", help="(default: settings.toml's default_flow)")
+    which.add_argument("--all", action="store_true", help="every flow, all at the same time")
     main.add_argument("--release", action="store_true", help="merge it, wait for the roll-out, and ask")
     main.add_argument(
         "--json", action="store_true", help="print one JSON object last on standard output"
@@ -47,32 +63,59 @@ def main(argv: list[str]) -> int:
     """The main job; exit code 0 also where the gate says no."""
     start = time.monotonic()
     arguments = parser().parse_args(argv)
-    flow = config.load(arguments.flow or settings.load().flow_by_default(config.names())).name
+    flows, wrong = readable() if arguments.all else ([one(arguments.flow)], {})
     with told(), watched(enter_cloud()):
         provision.enter()
-        result = retrained(flow)
-        if arguments.release:
-            result = release.roll_out(result)
-    result |= {"seconds": round(time.monotonic() - start, 1)}
-    finish(result)
+        started = begin(flows)
+        with cancelling(started.jobs, started.running.values()):
+            done = several if arguments.all else single
+            results = done(started, flows, arguments.release, start)
+    seconds = round(time.monotonic() - start, 1)
+    results |= {flow: failed(flow, started.commit) | {"seconds": seconds} for flow in wrong}
+    states = {flow: result["state"] for flow, result in sorted(results.items())}
+    ends = [f"{seconds:.1f} s", *(f"{flow} {state}" for flow, state in states.items() if arguments.all)]
+    say("total", " · ".join(ends))
     if arguments.json:
-        print(json.dumps(result))
-    return 1 if result["state"] == "failed" else 0
+        whole = {"flows": [results[flow] for flow in states], "states": states, "seconds": seconds}
+        print(json.dumps(whole if arguments.all else results[flows[0]]))
+    codes = (error.exit_code for error in wrong.values())
+    return max(*codes, 1 if "failed" in states.values() else 0, 0)
 
 
-def retrained(flow: str) -> dict[str, Any]:
-    """From the working tree to what came of its candidate."""
+def one(flow: str | None) -> str:
+    """The flow that is meant. Raises InputError where there is no such one, or it cannot be read."""
+    return config.load(flow or settings.load().flow_by_default(config.names())).name
+
+
+def readable() -> tuple[list[str], Mapping[str, RetrainError]]:
+    """All flows that can be read, and what is wrong with each of the others, which is said.
+
+    Raises InputError where there is none to train.
+    """
+    wrong = dict[str, RetrainError]()
+    for name in config.names():
+        try:
+            config.load(name)
+        except Exception as error:  # its config.py is the flow's own code
+            known = RetrainError(f"flow {name}: {type(error).__name__}: {error}")
+            wrong[name] = error if isinstance(error, RetrainError) else known
+            print(f"error: {wrong[name]}", file=sys.stderr, flush=True)
+    flows = [name for name in config.names() if name not in wrong]
+    if not flows:
+        raise InputError("there is no flow that can be trained", "mend what is said above")
+    return flows, wrong
+
+
+def begin(flows: list[str]) -> Started:
+    """Take the working tree to main, and press the button there. Ctrl-C cancels what it starts."""
     taken = tree.take(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"])
     if taken.pushed:
         what = f"{', '.join(taken.pushed)}, pushed to it, is not in your working tree, which it has now"
         print(f"local main    {what}", file=sys.stderr, flush=True)
     seed(taken.commit)
     before = mark()
-    run = press(TRAIN, {"flow": flow, "environment": ENVIRONMENT})
-    started = submitted(run)
-    if started is None:
-        return failed(flow, taken.commit)
-    return follow_release(flow, follow_job(*started) | {"before": before})
+    run = press(TRAIN, {"flow": " ".join(flows), "environment": ENVIRONMENT})
+    return Started(taken.commit, before, *submitted(run, flows))
 
 
 def seed(commit: str) -> None:
@@ -88,8 +131,9 @@ def seed(commit: str) -> None:
         client().ask("PUT", "/caches", {"key": key, "paths": paths})
 
 
-def submitted(run: Any) -> tuple[Jobs, str] | None:
-    """The pipeline job that a run of the training workflow has started; None where it has failed."""
+def submitted(run: Any, flows: list[str]) -> tuple[Jobs, dict[str, str]]:
+    """The pipeline jobs that a run of the training workflow has started, by flow."""
+    broken = set[str]()
     with cancelled(run):
         jobs = Jobs(local_environment())  # takes half a second, while the workflow works
         for job in ended_jobs(run):
@@ -97,18 +141,20 @@ def submitted(run: Any) -> tuple[Jobs, str] | None:
                 show_failed(run, job)
             elif job.name == "image":
                 say_image(job)
-    name = jobs.of_run(run.id)
-    if run.conclusion != "success" or name is None:
+            if job.conclusion != "success":
+                broken.add(job.name.rpartition(" ")[2])  # the matrix's flow
+    names = {flow: name for flow, name in sorted(jobs.of_run(run.id).items()) if flow not in broken}
+    for name in names.values():
+        say("pipeline", name.rsplit("/", 1)[1])
+    if set(flows) - set(names):
         what = "started no pipeline job" if run.conclusion == "success" else run.conclusion
         say("failed", f"{TRAIN}: {what} · ./scripts/localcloud logs run-{run.id}")
-        return None
-    say("pipeline", name.rsplit("/", 1)[1])
-    return jobs, name
+    return jobs, names
 
 
 @contextmanager
 def cancelled(run: Any) -> Iterator[None]:
-    """Ctrl-C cancels the workflow's run, and the pipeline job that it may have started by then."""
+    """Ctrl-C cancels the workflow's run, and the pipeline jobs that it may have started by then."""
     try:
         yield
     except KeyboardInterrupt:
@@ -117,38 +163,60 @@ def cancelled(run: Any) -> Iterator[None]:
         for _ in ended_jobs(run):
             pass
         jobs = Jobs(local_environment())
-        if name := jobs.of_run(run.id):
-            with cancelling(jobs, name):
+        with cancelling(jobs, jobs.of_run(run.id).values()):
+            raise
+
+
+def single(started: Started, flows: list[str], is_released: bool, start: float) -> dict[str, Result]:
+    """What came of the one flow. Raises whatever goes wrong with it."""
+    result = alone(candidate(started, flows[0]))
+    if is_released:
+        result = alone(release.roll_out(result))
+    finish(result)
+    return {flows[0]: result | {"seconds": round(time.monotonic() - start, 1)}}
+
+
+def several(started: Started, flows: list[str], is_released: bool, start: float) -> dict[str, Result]:
+    """What came of each flow, all at the same time; what goes wrong with one is its own."""
+    results = {flow: failed(flow, started.commit) for flow in flows}
+
+    def course(flow: str) -> Work[None]:
+        try:
+            results[flow] = yield from candidate(started, flow)
+            if is_released:
+                results[flow] = yield from release.roll_out(results[flow])
+            finish(results[flow])
+        except Exception as error:
+            known = error if isinstance(error, RetrainError) else explained(error)
+            if known is None:
                 raise
-        raise
+            SCREEN.say(f"error: {known}")
+            results[flow]["state"] = "failed"
+        results[flow]["seconds"] = round(time.monotonic() - start, 1)
+
+    together({flow: course(flow) for flow in flows})
+    return results
 
 
-def follow_job(jobs: Jobs, name: str) -> dict[str, Any]:
-    """What the pipeline job says at its end, and what it was started with. Ctrl-C cancels it."""
-    with cancelling(jobs, name):
-        outcome = follow.follow(jobs, name)
-    values = dict(job.runtime_config.parameter_values) if (job := jobs.find(name)) else {}
+def candidate(started: Started, flow: str) -> Work[Result]:
+    """What came of a flow's candidate, up to its pull request."""
+    name = started.running.get(flow)
+    if name is None:
+        return failed(flow, started.commit)
+    outcome = yield from follow.watch(started.jobs, name, SCREEN)
+    del started.running[flow]
+    job = started.jobs.find(name)
+    values = dict(job.runtime_config.parameter_values) if job else {}
     given = {key: values.get(key) for key in ("version", "commit", "image")}
-    return {**given, "pipeline_job": name, **asdict(outcome)}
+    ended = {**given, "pipeline_job": name, "before": started.before, **asdict(outcome)}
+    return (yield from followed(flow, ended))
 
 
 def say_image(job: Any) -> None:
-    """The line that the build printed."""
+    """The lines that the build printed."""
     for line in log(job):
         if line.startswith("image  "):
-            print(line, file=sys.stderr, flush=True)
-
-
-def failed(flow: str, commit: str) -> dict[str, Any]:
-    """The contract's object where no pipeline job was started."""
-    none: dict[str, Any] = {
-        "image": None,
-        "pipeline_job": None,
-        "steps": [],
-        "metrics": {},
-        "verdict": {},
-    }
-    return common(flow, {"commit": commit, **none, "manifest": None}) | {"state": "failed"}
+            SCREEN.say(line)
 
 
 def enter_cloud() -> int:
@@ -156,76 +224,6 @@ def enter_cloud() -> int:
     status = client().up(world(), None)
     say("local cloud", f"127.0.0.1:{status['port']} · Google Cloud, AWS and GitHub in one process")
     return int(status["pid"])
-
-
-def common(flow: str, job: dict[str, Any]) -> dict[str, Any]:
-    """What the contract's object has whatever came of the job."""
-    return {
-        "repository": os.environ["GITHUB_REPOSITORY"],
-        "flow": flow,
-        "environment": ENVIRONMENT,
-        **{key: job[key] for key in ("commit", "image", "pipeline_job")},
-        "steps": [
-            {key: step[key] for key in ("name", "state", "seconds", "cached")} for step in job["steps"]
-        ],
-        "metrics": job["metrics"],
-        "verdict": {"passed": False, "reasons": [], **job["verdict"]},
-        "model": model(job),
-        "pull_request": None,
-    }
-
-
-def follow_release(flow: str, job: dict[str, Any]) -> dict[str, Any]:
-    """The contract's object: the job, its model, and the pull request that came of it."""
-    told = common(flow, job)
-    if job["state"] != "SUCCEEDED":
-        show_failure(job)
-        return told | {"state": "failed"}
-    if not told["verdict"]["passed"]:
-        return told | {"state": "rejected"}
-    if job["release"] == "unchanged":
-        return told | {"state": "unchanged"}
-    found = released(flow, job["version"], job["before"])
-    if found["state"] == "failed":
-        number = found.pop("run")
-        logs = f"release-pr · ./scripts/localcloud logs run-{number}"
-        say(
-            "failed",
-            logs if number else f"release-pr ended well, but no pull request names {job['version']}",
-        )
-    return told | found
-
-
-def model(job: dict[str, Any]) -> dict[str, str] | None:
-    """The model version that the job uploaded."""
-    if not job["manifest"]:
-        return None
-    return {"version": job["version"], "uri": job["manifest"], "sha256": job["sha256"]}
-
-
-def show_failure(job: dict[str, Any]) -> None:
-    """Where a failed step's whole log is."""
-    failed = [step["name"] for step in job["steps"] if step["state"] == "FAILED"]
-    name = job["pipeline_job"].rsplit("/", 1)[1]
-    for step in failed:
-        say("failed", f"{step} · ./scripts/localcloud logs {name}/{step.replace('_', '-')}")
-    if not failed:
-        say("failed", job["error"])
-
-
-def finish(result: dict[str, Any]) -> None:
-    """The last lines: what came of it, the time, and what to do next."""
-    state = result["state"]
-    if state == "rejected":
-        say("gate", "no: " + "; ".join(result["verdict"]["reasons"]))
-    elif state == "unchanged":
-        say("release", "none: these are the champion's very bytes")
-    elif result["pull_request"] and state in WORDS:
-        number = result["pull_request"]["number"]
-        say("release", f"pull request #{number}, {WORDS[state]} · ./scripts/localcloud pr {number}")
-    if state in ("rejected", "unchanged") and (number := standing(result["flow"])):
-        say("release", f"pull request #{number} stays as it is · ./scripts/localcloud pr {number}")
-    say("total", f"{result['seconds']:.1f} s")
 
 
 if __name__ == "__main__":

@@ -231,7 +231,7 @@ def test_all_are_asked_for_by_a_star_alone(monkeypatch: pytest.MonkeyPatch) -> N
     for wrong in ("* linnerud", " ", ","):
         with pytest.raises(InputError, match=re.escape(f"'{wrong}' names no flows")):
             due.asked(wrong, environment())
-    monkeypatch.setattr(config, "load", lambda _: pytest.fail("one that is broken would stop the others"))
+    monkeypatch.setattr(config, "load", lambda _: pytest.fail("one that is broken stops others"))
     assert due.asked("*", environment()) == config.names()
 
 

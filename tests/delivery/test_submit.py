@@ -146,7 +146,7 @@ def interrupts() -> Iterator[None]:
 @pytest.mark.usefixtures("interrupts")
 def test_a_second_ctrl_c_does_not_end_the_cancel_of_the_first() -> None:
     jobs: Any = Interrupted()
-    with pytest.raises(KeyboardInterrupt), submit.cancelling(jobs, "projects/p/…/1"):
+    with pytest.raises(KeyboardInterrupt), submit.cancelling(jobs, ["projects/p/…/1"]):
         signal.raise_signal(signal.SIGINT)
     assert jobs.cancelled == ["projects/p/…/1"]
 

@@ -15,8 +15,9 @@ import msgspec
 import pytest
 
 from delivery import settings
+from delivery.work import Work, alone
 from flows.errors import InputError
-from laptop import button, run, shown, watch
+from laptop import button, candidate, run, shown, watch
 from laptop.report import Mark
 
 
@@ -89,15 +90,16 @@ def test_ctrl_c_cancels_the_workflow_and_its_job(monkeypatch: pytest.MonkeyPatch
         raise KeyboardInterrupt
 
     workflow, ended = Workflow(("queued", []), ("completed", [])), list[str]()
-    jobs: Any = SimpleNamespace(of_run=lambda number: f"jobs/{number}", cancel=ended.append)
+    jobs: Any = SimpleNamespace(of_run=lambda number: {"linnerud": f"jobs/{number}", "other": "jobs/10"})
+    jobs.cancel = ended.append
     monkeypatch.setattr(run, "Jobs", lambda _: jobs)
     monkeypatch.setattr(time, "sleep", interrupt)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        run.submitted(workflow)
+        run.submitted(workflow, ["linnerud", "other"])
     signal.signal(signal.SIGINT, before)
     assert workflow.cancelled
-    assert ended == ["jobs/9"]
+    assert ended == ["jobs/9", "jobs/10"]
 
 
 def test_a_failed_step_of_a_workflow_is_named(
@@ -121,14 +123,15 @@ def test_a_workflow_that_started_nothing_says_where_to_look(
 ) -> None:
     workflow = Workflow(("completed", []))
     workflow.conclusion = conclusion
-    monkeypatch.setattr(run, "Jobs", lambda _: SimpleNamespace(of_run=lambda _: None))
-    assert run.submitted(workflow) is None
+    jobs: Any = SimpleNamespace(of_run=lambda _: {})
+    monkeypatch.setattr(run, "Jobs", lambda _: jobs)
+    assert run.submitted(workflow, ["linnerud"]) == (jobs, {})
     assert f"train.yml: {told} · ./scripts/localcloud logs run-9\n" in capsys.readouterr().err
 
 
 def test_a_run_without_a_pipeline_job_has_the_contracts_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_REPOSITORY", "acme/models")
-    found = run.failed("recommender", "c" * 40)
+    found = candidate.failed("recommender", "c" * 40)
     assert (found["state"], found["pipeline_job"], found["steps"]) == ("failed", None, [])
     assert found["verdict"] == {"passed": False, "reasons": []}
 
@@ -173,13 +176,14 @@ def came(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     monkeypatch.setenv("GITHUB_REPOSITORY", "acme/models")
 
     def follow(released: dict[str, Any] | None = None, **changed: Any) -> dict[str, Any]:
-        def told(*given: Any) -> Any:
+        def told(*given: Any) -> Work[Any]:
             assert released, "the release workflow was asked for nothing"
             assert given == ("recommender", "v1", Mark(3, 4))
+            yield 0.0
             return dict(released)
 
-        monkeypatch.setattr(run, "released", told)
-        return run.follow_release("recommender", {**JOB, **changed})
+        monkeypatch.setattr(candidate, "released", told)
+        return alone(candidate.followed("recommender", {**JOB, **changed}))
 
     return follow
 
@@ -274,10 +278,10 @@ def test_the_last_lines_say_what_came_of_it(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(run, "standing", {"recommender": None}.__getitem__)
-    run.finish(ended(state, pull))
+    monkeypatch.setattr(candidate, "standing", {"recommender": None}.__getitem__)
+    candidate.finish(ended(state, pull))
     said = capsys.readouterr()
-    assert said.err.splitlines() == [*([line] if line else []), "total         14.2 s"]
+    assert said.err.splitlines() == ([line] if line else [])
     assert said.out == ""
 
 
@@ -285,20 +289,20 @@ def test_the_last_lines_say_what_came_of_it(
 def test_an_open_pull_request_that_stays_is_named(
     state: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "standing", {"recommender": 3}.__getitem__)
-    run.finish(ended(state, None))
+    monkeypatch.setattr(candidate, "standing", {"recommender": 3}.__getitem__)
+    candidate.finish(ended(state, None))
     line = "release       pull request #3 stays as it is · ./scripts/localcloud pr 3"
-    assert capsys.readouterr().err.splitlines()[1:] == [line, "total         14.2 s"]
+    assert capsys.readouterr().err.splitlines()[1:] == [line]
 
 
 def ended(state: str, pull: Any) -> dict[str, Any]:
     verdict = {"passed": False, "reasons": ["worse", "too few"]}
     common = {"flow": "recommender", "state": state, "pull_request": pull}
-    return common | {"verdict": verdict, "seconds": 14.23}
+    return common | {"verdict": verdict}
 
 
 def test_every_state_that_has_a_pull_request_has_words() -> None:
-    assert set(run.WORDS) == {"proposed", "held", "superseded"}
+    assert set(candidate.WORDS) == {"proposed", "held", "superseded"}
 
 
 # Which flow is meant.

@@ -1,8 +1,7 @@
 """Following a pipeline job: one line a step as it ends, and what the job says when it has ended."""
 
+import shutil
 import sys
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -11,9 +10,11 @@ import msgspec
 
 from delivery.components import STEPS
 from delivery.jobs import Jobs
+from delivery.work import Work, alone
 from flows.errors import RetrainError
 
 FIRST_PERIOD, LONGEST_PERIOD, GROWTH = 0.1, 5.0, 1.15  # seconds between two looks
+CLEAR = "\r\033[K"  # what the terminal's present line holds
 ENDED = {"SUCCEEDED", "FAILED", "CANCELLED"}
 ENDED_TASK = {*ENDED, "SKIPPED"}
 
@@ -44,21 +45,59 @@ class Outcome:
     error: str = ""
 
 
+class Screen:
+    """Standard error: a line a fact and, on a terminal, below it what runs just now."""
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        clear = CLEAR if sys.stderr.isatty() else ""
+        print(f"{clear}{text}", file=sys.stderr, flush=True)
+
+    def show(self, text: str) -> None:
+        """A line that the next one replaces; on a terminal alone."""
+        if sys.stderr.isatty():
+            room = max(shutil.get_terminal_size().columns - 3, 0)  # what is wrapped stays
+            sys.stderr.write(f"{CLEAR}  {text[:room]}" if text else CLEAR)
+            sys.stderr.flush()
+
+
 def follow(jobs: Jobs, name: str) -> Outcome:
     """Print each step as it ends, to standard error, until the job has ended.
 
     Raises RetrainError where there is no such job.
     """
-    shown: set[str] = set()
-    for job in _looks(jobs, name):
+    return alone(watch(jobs, name, Screen()))
+
+
+def watch(jobs: Jobs, name: str, screen: Screen) -> Work[Outcome]:
+    """The same as work that waits between its looks, for who has several jobs to follow.
+
+    It looks more seldom while nothing changes.
+    """
+    shown, period, seen = set[str](), FIRST_PERIOD, ""
+    while True:
+        job = jobs.find(name)
+        if job is None:
+            raise RetrainError(
+                f"there is no pipeline job {name}", "it was deleted while it was followed"
+            )
         for task in job.job_detail.task_details:
             if _has_ended(task) and task.task_name not in shown:
                 shown.add(task.task_name)
-                _print(line(step(task)))
-        _show_running(job)
+                screen.say(line(step(task)))
+        screen.show(running(job))
         if _state(job) in ENDED:
             return outcome(job)
-    raise AssertionError("a job's looks end with its end")
+        before = seen
+        seen = str([(task.task_name, task.state.name) for task in job.job_detail.task_details])
+        period = min(period * GROWTH, LONGEST_PERIOD) if seen == before else FIRST_PERIOD
+        yield period
+
+
+def running(job: Any) -> str:
+    """The steps that run, and for how long."""
+    now = [t for t in job.job_detail.task_details if t.state.name == "RUNNING" and _is_step(t)]
+    return " · ".join(f"{_name(task):<14}{_age(task):>5.1f} s" for task in now)
 
 
 def outcome(job: Any) -> Outcome:
@@ -115,23 +154,6 @@ def outputs(task: Any | None) -> dict[str, Any]:
     return {k.removeprefix("output:"): v for k, v in metadata.items() if k.startswith("output:")}
 
 
-def _looks(jobs: Jobs, name: str) -> Iterator[Any]:
-    """The job again and again, more seldom while nothing changes, the last time when it has ended."""
-    period, state, seen = FIRST_PERIOD, "", ""
-    while state not in ENDED:
-        job = jobs.find(name)
-        if job is None:
-            raise RetrainError(
-                f"there is no pipeline job {name}", "it was deleted while it was followed"
-            )
-        yield job
-        state, before = _state(job), seen
-        seen = str([(task.task_name, task.state.name) for task in job.job_detail.task_details])
-        if state not in ENDED:
-            period = min(period * GROWTH, LONGEST_PERIOD) if seen == before else FIRST_PERIOD
-            time.sleep(period)
-
-
 def _state(job: Any) -> str:
     return str(job.state.name).removeprefix("PIPELINE_STATE_")
 
@@ -164,20 +186,5 @@ def _artifact_metadata(task: Any | None, name: str) -> dict[str, Any]:
     return dict(found[0].metadata or {}) if found else {}
 
 
-def _show_running(job: Any) -> None:
-    """On a terminal, the step that runs and for how long, on a line that the next one replaces."""
-    if not sys.stderr.isatty():
-        return
-    running = [t for t in job.job_detail.task_details if t.state.name == "RUNNING" and _is_step(t)]
-    names = [f"{_name(t):<14}{_age(t):>5.1f} s" for t in running]
-    sys.stderr.write(f"\r\033[K  {' · '.join(names)}" if names else "\r\033[K")
-    sys.stderr.flush()
-
-
 def _age(task: Any) -> float:
     return float(max((datetime.now(UTC) - task.start_time).total_seconds(), 0.0))
-
-
-def _print(text: str) -> None:
-    clear = "\r\033[K" if sys.stderr.isatty() else ""
-    print(f"{clear}{text}", file=sys.stderr, flush=True)

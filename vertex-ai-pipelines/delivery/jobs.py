@@ -67,13 +67,15 @@ class Jobs:
 
         return patient(listed)
 
-    def of_run(self, run: int) -> str | None:
-        """The resource name of a job that a workflow run has started; None where it has started none."""
-        request = {"parent": self.parent, "filter": f'labels.run="{run}"', "page_size": 1}
-        found = patient(
-            lambda: self._client.list_pipeline_jobs(request=request, retry=None, timeout=CALL)
-        )
-        return next((str(job.name) for job in found), None)
+    def of_run(self, run: int) -> dict[str, str]:
+        """The resource names of the jobs that a workflow run has started, by flow."""
+        request = {"parent": self.parent, "filter": f'labels.run="{run}"'}
+
+        def listed() -> dict[str, str]:
+            found = self._client.list_pipeline_jobs(request=request, retry=None, timeout=CALL)
+            return {str(job.labels["flow"]): str(job.name) for job in found}
+
+        return patient(listed)
 
     def create(
         self, job_id: str, spec: Mapping[str, Any], values: dict[str, Any], labels: dict[str, str]

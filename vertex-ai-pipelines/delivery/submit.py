@@ -4,7 +4,7 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -85,7 +85,7 @@ def main(argv: list[str]) -> int:
     jobs = Jobs(environment)
     plan = planned(jobs, flow, environment, trigger, arguments.again)
     tells = arguments.comment and environment.ends_at is not None
-    with cancelling(jobs, plan["pipeline_job"]):
+    with cancelling(jobs, [plan["pipeline_job"]]):
         is_new = submit(jobs, flow, environment, plan)
         known = "" if is_new else " · there already"
         print(f"pipeline      {plan['pipeline_job'].rsplit('/', 1)[1]}{known}", file=sys.stderr)
@@ -106,8 +106,8 @@ def present() -> datetime:
 
 
 @contextmanager
-def cancelling(jobs: Jobs, name: str) -> Iterator[None]:
-    """Who stops waiting with Ctrl-C stops the job, if it is there."""
+def cancelling(jobs: Jobs, names: Iterable[str]) -> Iterator[None]:
+    """Who stops waiting with Ctrl-C stops the jobs of `names`, as they are then, that are there."""
     from google.api_core.exceptions import NotFound
 
     try:
@@ -115,9 +115,10 @@ def cancelling(jobs: Jobs, name: str) -> Iterator[None]:
     except KeyboardInterrupt:
         # Cancelling has limits of its own; a second Ctrl-C would leave the job running.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with suppress(NotFound):
-            jobs.cancel(name)
-            print(f"\ncancelled     {name.rsplit('/', 1)[1]}", file=sys.stderr)
+        for name in names:
+            with suppress(NotFound):
+                jobs.cancel(name)
+                print(f"\ncancelled     {name.rsplit('/', 1)[1]}", file=sys.stderr)
         raise
 
 

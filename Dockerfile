@@ -10,13 +10,17 @@ RUN python3 -m venv /poetry \
  && /poetry/bin/pip install poetry==2.5.1 poetry-plugin-export==1.10.1
 WORKDIR /build
 COPY pyproject.toml poetry.lock ./
-# The groups of the lock: "main" for base, "main,torch" for torch.
+COPY vertex-ai-pipelines/requirements requirements
+# The groups of the lock: "main" for base, "main,lightgbm" for lightgbm; and the name of the file of packages
+# that poetry cannot lock: "torch" for torch, which is main and that file.
 ARG DEPENDENCY_GROUPS=main
+ARG REQUIREMENTS=
 # Wheels alone, by hash: nothing is compiled and no package's program runs. Modules are compiled, or every
 # step's start would cost seconds; by hash, so that no time gets into the image. Left out: what only a test,
 # a compiler or a C program reads; and Arrow's own clients of Flight and S3 and boto3's other services, which
 # no step reaches on a laptop either. docs/image.md says what that saves.
 RUN /poetry/bin/poetry export --only "$DEPENDENCY_GROUPS" --output requirements.txt \
+ && { [ -z "$REQUIREMENTS" ] || cat "requirements/$REQUIREMENTS.txt" >> requirements.txt; } \
  && python3 -m venv --without-pip /packages \
  && /poetry/bin/pip --python /packages/bin/python3 install --no-compile --only-binary :all: \
     --require-hashes --requirement requirements.txt \

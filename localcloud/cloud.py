@@ -44,6 +44,11 @@ class Cloud:
         self.store = Store(root)
         self.iam = Iam(self.store, world)
 
+    @property
+    def packages(self) -> Path:
+        """Beside its own folder: packages that images hold and its Python does not, SET/NAME/."""
+        return self.root.parent / "packages"
+
     def now(self) -> str:
         """The time, as Google's REST services write it."""
         return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

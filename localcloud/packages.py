@@ -32,11 +32,12 @@ class PackagesError(Exception):
 @dataclass(frozen=True)
 class Base:
     """Labels of an image: `python.requirements`, pinned, one a line; `….group`, their name for people;
-    `….mend`, how one more gets in."""
+    `….mend`, how one more gets in; `….install`, what installs those that are missing here."""
 
     requirements: tuple[str, ...]
     group: str
     mend: str
+    install: str = ""
 
     @classmethod
     def of(cls, labels: Mapping[str, str]) -> "Base | None":
@@ -44,7 +45,7 @@ class Base:
         if LABEL not in labels:
             return None
         lines = tuple(sorted(labels[LABEL].splitlines()))
-        return cls(lines, labels.get(f"{LABEL}.group", ""), labels.get(f"{LABEL}.mend", ""))
+        return cls(lines, *(labels.get(f"{LABEL}.{name}", "") for name in ("group", "mend", "install")))
 
     def facts(self) -> dict[str, Any]:
         """For JSON; `Base(**facts)` is its inverse."""
@@ -59,25 +60,44 @@ class Base:
         found = [Requirement(line) for line in self.requirements]
         return {canonicalize_name(r.name): r for r in found if not r.marker or r.marker.evaluate()}
 
-    def distributions(self) -> dict[NormalizedName, Distribution]:
-        """The installed distributions by name. Raises PackagesError where one is another or none."""
-        here = {canonicalize_name(d.name): d for d in distributions()}
-        for name, requirement in self._wanted().items():
-            version = here[name].version if name in here else "none"
-            if name not in here or not requirement.specifier.contains(version, prereleases=True):
-                pin = f"{requirement.name}{requirement.specifier}"
+    def distributions(self, more: Path) -> dict[NormalizedName, Distribution]:
+        """The installed distributions by name: this Python's first, then those in `more`.
+
+        Raises PackagesError where one is another or none.
+        """
+        wanted = self._wanted()
+        here = [d for d in _installed(more) if canonicalize_name(d.name) in wanted]
+        found = {name: _fitting(requirement, here) for name, requirement in wanted.items()}
+        for name, requirement in wanted.items():
+            if found[name] is None:
+                versions = [d.version for d in here if canonicalize_name(d.name) == name]
                 raise PackagesError(
-                    f"the image holds {pin}, this machine has {version}"
-                    "\n  mend: install the locked packages here again"
+                    f"the image holds {requirement.name}{requirement.specifier},"
+                    f" this machine has {versions[0] if versions else 'none'}"
+                    f"\n  mend: {self.install or 'install the locked packages here again'}"
                 )
-        return {name: here[name] for name in self._wanted()}
+        return {name: chosen for name, chosen in found.items() if chosen}
+
+
+def _installed(more: Path) -> Iterator[Distribution]:
+    """The distributions of this Python, then those in `more`, as `pip --target` fills."""
+    yield from distributions()
+    for folder in sorted(more.glob("*/*/")):
+        yield from distributions(path=[str(folder)])
+
+
+def _fitting(requirement: Requirement, here: list[Distribution]) -> Distribution | None:
+    """The first of the distributions that the requirement is true of."""
+    named = (d for d in here if canonicalize_name(d.name) == canonicalize_name(requirement.name))
+    fits = (d for d in named if requirement.specifier.contains(d.version, prereleases=True))
+    return next(fits, None)
 
 
 class Environments:
-    """Below `folder`, one environment for each set of packages, made once."""
+    """Below `folder`, one environment for each set of packages, made once; `more` has further ones."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._making = folder, threading.Lock()
+    def __init__(self, folder: Path, more: Path) -> None:
+        self._folder, self._more, self._making = folder, more, threading.Lock()
 
     def python(self, base: Base) -> Path:
         """The interpreter that imports what `base` holds and nothing else. Raises PackagesError."""
@@ -86,7 +106,7 @@ class Environments:
         with self._making:
             if not _is_whole(root):
                 shutil.rmtree(root, ignore_errors=True)
-                self._make(base.distributions(), root)
+                self._make(base.distributions(self._more), root)
         return root / "bin" / "python"
 
     def _make(self, chosen: Mapping[NormalizedName, Distribution], root: Path) -> None:

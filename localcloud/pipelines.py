@@ -59,7 +59,7 @@ class Pipelines:
 
     def __init__(self, cloud: Cloud, registry: Registry) -> None:
         self._cloud, self._store, self._registry = cloud, cloud.store, registry
-        self._environments = Environments(cloud.root / "packages")
+        self._environments = Environments(cloud.root / "packages", cloud.packages)
         self._operations = Operations(cloud)
         self._cache = cloud.root / "pipeline-cache"
         self._cache.mkdir(exist_ok=True)

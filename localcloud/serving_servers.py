@@ -31,7 +31,7 @@ class Servers:
 
     def __init__(self, cloud: Cloud, registry: Registry, artifacts: Artifacts) -> None:
         self._cloud, self._registry, self._artifacts = cloud, registry, artifacts
-        self._environments = Environments(cloud.root / "packages")
+        self._environments = Environments(cloud.root / "packages", cloud.packages)
         self._lock, self._replicas = threading.Lock(), dict[Key, Replica]()
         self._forks: Server | None = None
         self._closed = False

@@ -64,6 +64,8 @@ class Clone:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, self.folder / name, follow_symlinks=False)
         (self.folder / ".venv").symlink_to(ROOT / ".venv")
+        (self.folder / ".local").mkdir()
+        (self.folder / ".local" / "packages").symlink_to(ROOT / ".local" / "packages")
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("add", "--all")
         self.git(*WHO, "commit", "--quiet", "--message=Template")

@@ -26,6 +26,7 @@ PARSERS = {
     "due": "delivery.due",
     "identity": "delivery.identity",
     "localcloud": "localcloud.__main__",
+    "lock": "laptop.locking",
     "models": "delivery.models",
     "plan": "delivery.plan",
     "promote": "delivery.promote",

@@ -18,7 +18,7 @@ from delivery.submit import cancelling
 from delivery.work import Work, alone
 from flows import config
 from flows.errors import InputError, RetrainError, explained
-from laptop import provision, release, tree
+from laptop import packages, provision, release, tree
 from laptop.button import ended_jobs, log, press
 from laptop.candidate import failed, finish, followed
 from laptop.report import Mark, mark
@@ -64,6 +64,7 @@ def main(argv: list[str]) -> int:
     start = time.monotonic()
     arguments = parser().parse_args(argv)
     flows, wrong = readable() if arguments.all else ([one(arguments.flow)], {})
+    packages.needed(flows)
     with told(), watched(enter_cloud()):
         provision.enter()
         started = begin(flows)

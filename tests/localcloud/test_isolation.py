@@ -88,7 +88,7 @@ def test_another_version_than_the_images_is_refused(jobs: Jobs) -> None:
 
 
 def test_an_environment_that_was_changed_under_its_links_is_made_again(tmp_path: Path) -> None:
-    base, made = Base((f"msgspec=={version('msgspec')}",), "main", ""), Environments(tmp_path)
+    base, made = Base((f"msgspec=={version('msgspec')}",), "main", ""), Environments(tmp_path, tmp_path)
     python = made.python(base)
     link = next(python.parents[1].glob("lib/python*/site-packages/msgspec-*.dist-info"))
     link.unlink()

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from delivery import context, lock
+from delivery import context, lock, requirements
 from delivery.dockerfile import DOCKERFILE, bases, recipe
 from delivery.references import pinned
 from flows.errors import InputError, RetrainError
@@ -111,7 +111,9 @@ def build(root: Path, group: str, builder: Builder, folder: Path) -> None:
             "--platform",
             "linux/amd64",
             "--build-arg",
-            f"DEPENDENCY_GROUPS={','.join(lock.groups_of(group))}",
+            f"DEPENDENCY_GROUPS={','.join(lock.for_poetry(root, group))}",
+            "--build-arg",
+            f"REQUIREMENTS={group if group in requirements.groups(root) else ''}",
         ]
         if builder.kind == "docker":
             _docker([*arguments, place], folder, builder.cache)

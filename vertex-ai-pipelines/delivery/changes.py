@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from delivery import git, lock
+from delivery import git, lock, requirements
 from delivery.components import COMPONENTS
 from delivery.context import IGNORE
 from delivery.dockerfile import DOCKERFILE
@@ -44,16 +44,22 @@ def _is_shared(root: Path, path: PurePosixPath, group: str, old: str) -> bool:
     if FLOWS in path.parents:
         # A folder that is no flow's is shared code.
         return path.relative_to(FLOWS).parts[0] not in config.names()
-    if str(path) == lock.LOCK:
+    if str(path) in (lock.LOCK, requirements.name(group)):
         return not _same_packages(root, group, old)
     return STEPS in path.parents or str(path) in (DOCKERFILE, IGNORE)
 
 
 def _same_packages(root: Path, group: str, old: str) -> bool:
     """Whether the image's packages are those of the old lock: those of tests and tools may differ."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / lock.LOCK).write_text(git.text(root, old, lock.LOCK) or "package = []")
+    was = {name: git.text(root, old, name) for name in (lock.LOCK, requirements.name(group))}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / lock.LOCK).write_text(was.pop(lock.LOCK) or "package = []")
+        for place, text in was.items():
+            if text is not None:
+                (folder / place).parent.mkdir(parents=True)
+                (folder / place).write_text(text)
         try:
-            return lock.packages(Path(folder), group) == lock.packages(root, group)
+            return lock.packages(folder, group) == lock.packages(root, group)
         except InputError:
             return False

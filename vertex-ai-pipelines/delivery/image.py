@@ -23,6 +23,7 @@ from flows.errors import InputError
 FILES = Builder()
 LABEL = "retrain.content"
 MEND = "add it to the dependencies of that group in pyproject.toml, then lock and set up again"
+INSTALL = "./scripts/setup --packages {}"
 DAY = f"{datetime.fromtimestamp(engines.EPOCH, UTC):%Y-%m-%dT%H:%M:%SZ}"  # of every layer
 
 
@@ -154,8 +155,7 @@ def _key(root: Path, group: str, builder: Builder, copied: set[Path], more: tupl
         "epoch": str(engines.EPOCH).encode(),
         **{name: lock.read(root, name) if name == context.IGNORE else b"" for name in more},
     }
-    # The lock counts by its packages alone, and pyproject.toml by the lock.
-    below = {path for path in context.earlier(root) if str(path) not in (lock.LOCK, lock.PROJECT)}
+    below = {path for path in context.earlier(root) if not lock.counts(path)}
     parts |= {f"/{path}": (root / path).read_bytes() for path in sorted(copied | below)}
     whole = hashlib.sha256()
     for name, data in parts.items():
@@ -186,6 +186,7 @@ def _nothing(root: Path, group: str) -> Image:
         "python.requirements": "\n".join(lock.requirements(root, group)),
         "python.requirements.group": " + ".join(sorted(lock.groups_of(group))),
         "python.requirements.mend": MEND,
+        **({} if group == lock.BASE else {"python.requirements.install": INSTALL.format(group)}),
     }
     config = {**PLATFORM, "config": {"Labels": labels}, "rootfs": {"type": "layers", "diff_ids": []}}
     manifest, encoded = layout.manifest_of(config, [])

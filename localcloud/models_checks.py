@@ -13,6 +13,7 @@ IMAGE = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev/\S+|(?:[a-z]+\.)?gcr\.io/\S+")
 GCS = re.compile(r"gs://[a-z0-9][a-z0-9._-]*(?:/\S*)?")
 LONGEST = 2 * 3600  # seconds that a deployment may take at most
 PROBES = ("startup_probe", "health_probe", "liveness_probe")
+PORT = 8080  # where a container listens that names none
 ACTIONS = ("exec_", "grpc", "tcp_socket")
 
 Problem = tuple[str, str]
@@ -45,6 +46,29 @@ def check_merge(aliases: list[str]) -> None:
         raise invalid(problems)
 
 
+def _probe(probe: types.Probe, at: str, port: int) -> Iterator[Problem]:
+    """What is not done of a probe: a server has one port, whose number is not the Model's."""
+    if unserved := [kind for kind in ACTIONS if kind in probe]:
+        yield f"{at}.{unserved[0].strip('_')}", "the local cloud asks for health by HTTP alone"
+    asked = probe.http_get
+    if asked.path and not asked.path.startswith("/"):
+        yield f"{at}.http_get.path", f"'{asked.path}' does not begin with a slash."
+    if asked.path and at.endswith("liveness_probe"):
+        yield f"{at}.http_get.path", "the local cloud starts a server again when its process has ended"
+    if asked.port not in (0, port):
+        yield f"{at}.http_get.port", f"the local cloud asks the server's own port alone, {port}"
+    if asked.scheme not in ("", "HTTP"):
+        yield f"{at}.http_get.scheme", "the local cloud asks for health by plain HTTP alone"
+    for field in ("host", "http_headers"):
+        if getattr(asked, field):
+            yield f"{at}.http_get.{field}", "the local cloud does not serve it"
+
+
+def _port(spec: types.ModelContainerSpec) -> int:
+    """Where the container listens, by its specification."""
+    return spec.ports[0].container_port if spec.ports else PORT
+
+
 def _aliases(aliases: list[str], field: str) -> Iterator[Problem]:
     for one in aliases:
         if not ALIAS.fullmatch(one):
@@ -62,11 +86,7 @@ def _container(spec: types.ModelContainerSpec) -> Iterator[Problem]:
         if (route := getattr(spec, field)) and not route.startswith("/"):
             yield f"{at}.{field}", f"'{route}' does not begin with a slash."
     for field in PROBES:
-        if unserved := [kind for kind in ACTIONS if kind in getattr(spec, field)]:
-            yield (
-                f"{at}.{field}.{unserved[0].strip('_')}",
-                "the local cloud asks for health by HTTP alone",
-            )
+        yield from _probe(getattr(spec, field), f"{at}.{field}", _port(spec))
     names = [one.name for one in spec.env]
     if any(name.startswith("AIP_") or not name for name in names):
         yield f"{at}.env", "Names must not be empty, nor begin with AIP_."

@@ -115,12 +115,17 @@ class Replica:
         """Ask for the server's health until its process has ended."""
         spec, failures = self.spec, 0
         while not ended.wait(spec.probe_period if self.ready.is_set() else PERIOD):
-            if healthy(port, spec.health_route, spec.probe_timeout):
+            if self._is_healthy(port):
                 failures, self._pool = 0, pool
                 self.ready.set()
             elif self.ready.is_set() and (failures := failures + 1) >= spec.probe_failures:
                 self._pool = None
                 self.ready.clear()
+
+    def _is_healthy(self, port: int) -> bool:
+        spec, asked = self.spec, [self.spec.health_route]
+        asked += [] if self.ready.is_set() else [spec.startup_route]
+        return all(healthy(port, route, spec.probe_timeout) for route in dict.fromkeys(asked))
 
     def _wait(self, process: Process, ended: threading.Event) -> None:
         self.code = process.wait()

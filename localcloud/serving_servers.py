@@ -21,7 +21,17 @@ from localcloud.pipeline_image import Image
 from localcloud.processes import marked
 from localcloud.registry import Registry
 from localcloud.serving_replica import Replica
-from localcloud.serving_spec import FAILURES, PROBE, PROBES, Spec, command, deadline, program, routes
+from localcloud.serving_spec import (
+    FAILURES,
+    PROBE,
+    PROBES,
+    Spec,
+    command,
+    deadline,
+    probed,
+    program,
+    routes,
+)
 
 Key = tuple[str, str]  # an endpoint's name, a deployed model's id
 
@@ -94,7 +104,8 @@ class Servers:
             [(one.name, one.value) for one in container.env],
             scratch,
             self.log(endpoint_id, deployed.id),
-            health,
+            probed(container.startup_probe, health),
+            probed(probe, health),
             predict,
             deadline(container),
             float(probe.timeout_seconds or PROBE),

@@ -21,6 +21,7 @@ FAILURES = 3
 class Spec:
     """A server that can be started at any port; `log` is the file for what it says.
 
+    Until it is ready, `startup_route` must answer as well as `health_route`.
     `given` are the Model's own variables in their order: each may name those before it.
     """
 
@@ -30,6 +31,7 @@ class Spec:
     given: Sequence[tuple[str, str]]
     scratch: Path
     log: Path
+    startup_route: str
     health_route: str
     predict_route: str
     deadline: float
@@ -63,6 +65,11 @@ def routes(container: types.ModelContainerSpec, endpoint: str, deployed: str) ->
     """Where health is asked for, and predictions."""
     own = f"/v1/endpoints/{endpoint}/deployedModels/{deployed}"
     return container.health_route or own, container.predict_route or f"{own}:predict"
+
+
+def probed(probe: types.Probe, route: str) -> str:
+    """Where a probe asks: its own path, else where the Model says that health is."""
+    return str(probe.http_get.path) or route
 
 
 def deadline(container: types.ModelContainerSpec) -> float:

@@ -42,14 +42,25 @@ def test_a_machine_is_known_by_its_form(machine: str, is_one: bool) -> None:
         ("startup_probe.exec", {"startup_probe": {"exec_": {"command": ["true"]}}}),
         ("health_probe.grpc", {"health_probe": {"grpc": {"port": 1}}}),
         ("liveness_probe.tcp_socket", {"liveness_probe": {"tcp_socket": {"port": 1}}}),
+        ("health_probe.http_get.path", {"health_probe": {"http_get": {"path": "health"}}}),
+        ("health_probe.http_get.port", {"health_probe": {"http_get": {"port": 9000}}}),
+        ("startup_probe.http_get.scheme", {"startup_probe": {"http_get": {"scheme": "HTTPS"}}}),
+        ("startup_probe.http_get.host", {"startup_probe": {"http_get": {"host": "other"}}}),
+        (
+            "health_probe.http_get.http_headers",
+            {"health_probe": {"http_get": {"http_headers": [{"name": "A"}]}}},
+        ),
+        ("liveness_probe.http_get.path", {"liveness_probe": {"http_get": {"path": "/alive"}}}),
     ],
 )
-def test_probes_other_than_by_http_are_refused(field: str, value: dict[str, Any]) -> None:
+def test_what_is_not_done_of_a_probe_is_refused(field: str, value: dict[str, Any]) -> None:
     def asked(more: dict[str, Any]) -> types.UploadModelRequest:
         container = types.ModelContainerSpec(image_uri=IMAGE, **more)
         return types.UploadModelRequest(model=types.Model(display_name="a", container_spec=container))
 
     check_upload(asked({"startup_probe": {"failure_threshold": 3}}))
+    own = {"health_probe": {"http_get": {"path": "/well", "port": 9000, "scheme": "HTTP"}}}
+    check_upload(asked(own | {"ports": [{"container_port": 9000}]}))
     with pytest.raises(ApiError, match=f"Field: model.container_spec.{field};"):
         check_upload(asked(value))
 

@@ -1,17 +1,20 @@
 """Google's REST-only services (Storage, BigQuery): each call checked by its discovery document."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from localcloud.described import Description, Operation, Problem, normal
 from localcloud.errors import ApiError
-from localcloud.http import Handler, Request, Response, Route, pattern
+from localcloud.http import Handler, Query, Request, Response, Route, pattern
 from localcloud.transport import check_alt, own_fields, shaped
 
 INVALID = "Invalid JSON payload received."
 RAW = ("/upload/", "/batch/")  # paths whose bodies are not, or not only, JSON
 
+OLDER = ("storage.", "bigquery.")  # services whose front end knows fields by the document's names alone
 # What Google's own clients send and no document names; the services ignore it.
 IGNORED = {"projection"}
 
@@ -64,6 +67,7 @@ def _described(api: Description, route: Route) -> Route:
 
 def _checked(api: Description, operation: Operation, handler: Handler, request: Request) -> Response:
     check_alt(request, ("json", "media"))
+    request = request if api.source.startswith(OLDER) else _camel(operation, request)
     words = list(_query_words(operation, request))
     if words:
         raise ApiError("INVALID_ARGUMENT", "\n".join(words), reason="invalid")
@@ -73,6 +77,14 @@ def _checked(api: Description, operation: Operation, handler: Handler, request: 
     if operation.body and request.body and not request.path.startswith(RAW):
         check_body(api, operation, request.json())
     return shaped(request, handler(request), operation.answers["200"], api.child)
+
+
+def _camel(operation: Operation, request: Request) -> Request:
+    """The same with the query's fields as the document has them: a message's own names count, too."""
+    names = {name: re.sub("_([a-z])", lambda found: found[1].upper(), name) for name in request.query}
+    known = {name: other for name, other in names.items() if other in operation.query}
+    pairs = [(known.get(name, name), value) for name, value in request.query.pairs]
+    return replace(request, query=Query(pairs))
 
 
 def _query_words(operation: Operation, request: Request) -> Iterator[str]:

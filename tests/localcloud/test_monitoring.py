@@ -82,3 +82,15 @@ def test_a_rate_is_of_the_whole_period(ask: Ask) -> None:
     rate = "aggregation.perSeriesAligner=ALIGN_RATE&aggregation.alignmentPeriod=86400s"
     [one] = ask(rate)["timeSeries"]
     assert [point["value"] for point in one["points"]] == [{"doubleValue": 60 / 86400}]
+
+
+def test_a_field_may_have_its_message_s_name(ask: Ask) -> None:
+    """As the front end of all services that are described by messages has it."""
+    snake = "aggregation.per_series_aligner=ALIGN_RATE&aggregation.alignment_period=86400s&page_size=7"
+    camel = "aggregation.perSeriesAligner=ALIGN_RATE&aggregation.alignmentPeriod=86400s&pageSize=7"
+    values = [
+        [point["value"] for one in ask(query)["timeSeries"] for point in one["points"]]
+        for query in (snake, camel)
+    ]
+    assert values[0] == values[1] != []
+    assert 'Unknown name "page_sizes"' in ask("page_sizes=7")["error"]["message"]

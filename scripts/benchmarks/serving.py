@@ -1,6 +1,5 @@
 """The prediction server beside Google's and a plain one: start, memory, requests a second."""
 
-import hashlib
 import json
 import math
 import os
@@ -20,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import environments
+from benchmarks.manifests import described, written
 from benchmarks.peers import HERE
 from benchmarks.programs.served.model import INSTANCE, ONNX, PICKLE, make
 from delivery.settings import ROOT
-from flows import manifest, storage
-from flows.manifest import MANIFEST, Manifest, Verdict
 from laptop.world import world
 from localcloud.client import Client, free_port
 
@@ -212,7 +210,8 @@ def _place() -> Iterator[Place]:
         answer = make(root / "sklearn")
         shutil.copy(root / "sklearn" / PICKLE, root / "bucket" / "sklearn")
         shutil.move(root / "sklearn" / ONNX, root / "bucket" / "onnx")
-        sha256 = _manifest(root / "bucket" / "onnx")
+        own = root / "bucket" / "onnx"
+        sha256 = written(described("served", "mlp", "onnx", own), own)
         (root / "upload.py").write_text(UPLOAD)
         upload = [sys.executable, "-W", "ignore", str(root / "upload.py"), str(root / "bucket")]
         subprocess.run(upload, env=variables, check=True)
@@ -220,29 +219,6 @@ def _place() -> Iterator[Place]:
     finally:
         cloud.down()
         shutil.rmtree(root)
-
-
-def _manifest(folder: Path) -> str:
-    """Write it; its hash."""
-    found = Manifest(
-        flow="served",
-        version="v20261121-084500-abc1234",
-        algorithm="mlp",
-        format="onnx",
-        files={ONNX: storage.hash_file(folder / ONNX)},
-        metrics={},
-        verdict=Verdict(passed=True, reasons=()),
-        data={},
-        config={},
-        commit="a" * 40,
-        image=f"i@sha256:{'b' * 64}",
-        pipeline_job="projects/p/locations/l/pipelineJobs/j",
-        environment="local",
-        created="2026-11-21T08:45:00Z",
-    )
-    content = manifest.write(found)
-    (folder / MANIFEST).write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
 
 
 def _until_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

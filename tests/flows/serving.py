@@ -1,6 +1,5 @@
 """A real prediction server: a process of its own, its model in the tests' local cloud."""
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -15,12 +14,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from flows import manifest, storage
+from benchmarks.manifests import written
 from flows.config import Train
 from flows.linnerud import perceptron
 from flows.linnerud.config import Mlp
 from flows.linnerud.people import People
-from flows.manifest import MANIFEST, Manifest, Verdict
+from flows.manifest import Manifest
 from flows.recommender import flow as recommender
 from flows.recommender import split
 from flows.recommender.config import Svd
@@ -29,7 +28,6 @@ from localcloud.client import Client
 from tests.conftest import PRODUCT
 from tests.eventually import eventually
 
-VERSION = "v20261121-084500-abc1234"
 BUCKET = "serving"
 UPLOAD = """
 from pathlib import Path
@@ -82,32 +80,11 @@ def _write(rows: Training, folder: Path) -> None:
     arrays.save(folder / split.FILE, own | names, {})
 
 
-def described(flow: str, algorithm: str, format: str, folder: Path) -> Manifest:  # noqa: A002
-    """The manifest of the files in `folder`."""
-    return Manifest(
-        flow=flow,
-        version=VERSION,
-        algorithm=algorithm,
-        format=format,
-        files={path.name: storage.hash_file(path) for path in folder.iterdir()},
-        metrics={},
-        verdict=Verdict(passed=True, reasons=()),
-        data={},
-        config={},
-        commit="a" * 40,
-        image=f"i@sha256:{'b' * 64}",
-        pipeline_job="projects/p/locations/l/pipelineJobs/j",
-        environment="local",
-        created="2026-11-21T08:45:00Z",
-    )
-
-
 def release(program: Any, folder: Path, found: Manifest, name: str) -> Released:
     """Put the folder's files and the manifest to the bucket, below `name`."""
-    content = manifest.write(found)
-    (folder / MANIFEST).write_bytes(content)
+    sha256 = written(found, folder)
     program(UPLOAD.format(bucket=BUCKET, folder=str(folder), prefix=f"{name}/"))
-    return Released(f"gs://{BUCKET}/{name}", hashlib.sha256(content).hexdigest())
+    return Released(f"gs://{BUCKET}/{name}", sha256)
 
 
 @dataclass(frozen=True)

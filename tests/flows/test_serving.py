@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.manifests import described
 from flows.serving.app import LIMIT, MOST_HELD
 from localcloud.client import Client
 from tests.eventually import eventually
@@ -17,7 +18,7 @@ def start(cloud: Client, program: Any, root: Path, flow: str, make: Any) -> Any:
     files = root / "files"
     files.mkdir()
     algorithm, form = make(files)
-    found = serving.described(flow, algorithm, form, files)
+    found = described(flow, algorithm, form, files)
     released = serving.release(program, files, found, flow)
     return serving.serving(cloud, root / "server", released)
 

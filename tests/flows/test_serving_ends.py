@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from benchmarks.manifests import described
 from flows.errors import InputError
 from flows.manifest import File
 from flows.serving.place import Place
@@ -72,7 +73,7 @@ def put(
     """The model in the bucket; `changed` are fields of its manifest, `after` it files are others."""
     for path in files.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
-    found = serving.described("linnerud", "mlp", "onnx", folder)
+    found = described("linnerud", "mlp", "onnx", folder)
     for name, content in after.items():
         (folder / name).write_bytes(content)
     return serving.release(program, folder, msgspec.structs.replace(found, **changed), folder.name)

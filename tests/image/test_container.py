@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.manifests import described
 from localcloud.client import Client
 from tests.clone import ROOT, Clone, Ended, clone
 from tests.flows import serving
@@ -180,7 +181,7 @@ def test_it_serves_as_the_image_s_user_until_sigterm(
 ) -> None:
     (tmp_path / "files").mkdir()
     algorithm, form = serving.linnerud(tmp_path / "files")
-    found = serving.described("linnerud", algorithm, form, tmp_path / "files")
+    found = described("linnerud", algorithm, form, tmp_path / "files")
     released = serving.release(program, tmp_path / "files", found, "image")
     server = Contained(container, tmp_path, variables(cloud, tmp_path, released))
     try:

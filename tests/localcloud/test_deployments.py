@@ -17,19 +17,6 @@ from tests.localcloud.servers import MACHINE, Models
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def models(cloud: Client) -> Iterator[Models]:
-    made = Models(cloud)
-    yield made
-    made.clear()
-
-
-@pytest.fixture(scope="module")
-def model(models: Models) -> str:
-    """A model whose servers are healthy."""
-    return models.upload()
-
-
 @pytest.fixture
 def mortal(tmp_path: Path) -> Iterator[Models]:
     """The models of a local cloud that may be killed."""

@@ -2,31 +2,17 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from localcloud.client import Client, is_alive
+from localcloud.client import is_alive
 from localcloud.prediction_routes import Route, Target
 from tests.conftest import WORLD, Program
 from tests.eventually import eventually
 from tests.localcloud.servers import MACHINE, Models
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def models(cloud: Client) -> Iterator[Models]:
-    made = Models(cloud)
-    yield made
-    made.clear()
-
-
-@pytest.fixture(scope="module")
-def model(models: Models) -> str:
-    """A model whose servers are healthy."""
-    return models.upload()
 
 
 def test_the_traffic_is_split_at_random_by_the_shares(models: Models, model: str) -> None:

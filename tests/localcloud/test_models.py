@@ -1,22 +1,13 @@
 """The Model Registry over REST and through the unmodified SDK: versions, aliases, evaluations."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from localcloud.client import Client
 from tests.conftest import WORLD, Program
 from tests.localcloud.servers import Models
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def models(cloud: Client) -> Iterator[Models]:
-    made = Models(cloud)
-    yield made
-    made.clear()
 
 
 def aliases(models: Models, name: str) -> dict[str, list[str]]:

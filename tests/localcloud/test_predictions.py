@@ -1,13 +1,11 @@
 """Predictions through endpoints: bodies, refusals, crashes, grants, and what Monitoring shows."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 
-from localcloud.client import Client
 from tests.conftest import WORLD, Program
 from tests.eventually import eventually
 from tests.localcloud.servers import Models
@@ -17,13 +15,6 @@ pytestmark = pytest.mark.slow
 SERIES = f"https://monitoring.googleapis.com/v3/projects/{WORLD.project}/timeSeries"
 ONLINE = "aiplatform.googleapis.com/prediction/online"
 ALWAYS = {"interval.startTime": "2020-01-01T00:00:00Z", "interval.endTime": "2100-01-01T00:00:00Z"}
-
-
-@pytest.fixture(scope="module")
-def models(cloud: Client) -> Iterator[Models]:
-    made = Models(cloud)
-    yield made
-    made.clear()
 
 
 @pytest.fixture(scope="module")

@@ -145,6 +145,22 @@ def test_wrong_input_is_refused_by_place_and_kind(linnerud: Server, name: str) -
     assert len(found.body["error"]) < 300
 
 
+def held(server: Server) -> int:
+    """The bytes of the server's own memory."""
+    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+
+
+def test_what_is_refused_leaves_nothing(linnerud: Server) -> None:
+    bodies = [body.ljust(LIMIT) for body, _ in WRONG.values() if body]
+    assert {linnerud.ask("POST", "/predict", body).status for body in bodies} == {400}
+    before, rounds = held(linnerud), 3
+    for body in bodies * rounds:
+        linnerud.ask("POST", "/predict", body)
+    # Were one body in ten kept, it would be more.
+    assert held(linnerud) - before < rounds * len(bodies) * LIMIT / 10
+
+
 @pytest.mark.parametrize(
     ("instance", "words"),
     [

@@ -5,15 +5,15 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from localcloud.client import Client
 from localcloud.environment import Environment
+from tests import programs
 
 ROOT = Path(__file__).parents[1]
 FLOW = "vertex-ai-pipelines/flows/recommender"
@@ -57,7 +57,7 @@ class Clone:
         """The clone in `folder`, if it is there; `fill` makes it."""
         self.folder, self._home = folder / "retrain", folder / "home"
 
-    def fill(self) -> "Clone":
+    def fill(self) -> Self:
         """Put the working tree there."""
         self._home.mkdir(parents=True)
         for name in tracked():
@@ -112,10 +112,7 @@ class Clone:
 
         It is the owner's, or runs on a machine that has a service account.
         """
-        whole = f"import json, os, sys\nanswer = None\n{code}\nprint(json.dumps(answer))"
-        ended = self.command(sys.executable, "-W", "ignore", "-c", whole, account=account)
-        assert ended.code == 0, ended
-        return json.loads(ended.out.splitlines()[-1])
+        return programs.run(code, self.folder, self.environment(account).over(self.base))
 
     def settle(self) -> None:
         """Wait for the workflows: a pull request's checks go on after the run that made it."""

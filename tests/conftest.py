@@ -1,9 +1,6 @@
 """A real local cloud for the tests that need one: a process of its own, in a folder of its own."""
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +12,7 @@ from benchmarks.tools import lacks
 from localcloud.client import Client, free_port
 from localcloud.cloud import World
 from localcloud.environment import Environment
+from tests import programs
 from tests.clone import Clone, Ended, clone, own_files
 
 ROOT = Path(__file__).parents[1]
@@ -76,20 +74,11 @@ def owner(cloud: Client) -> Environment:
 @pytest.fixture(scope="session")
 def run_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Runs a program with unmodified SDKs in a local cloud; what it leaves in `answer` comes back."""
+    folder = tmp_path_factory.mktemp("programs")
 
     def run(cloud: Client, code: str, account: str = "") -> Any:
-        file = tmp_path_factory.mktemp("program") / "program.py"
-        file.write_text(f"import json, os, sys\nanswer = None\n{code}\nprint(json.dumps(answer))")
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", str(file)],
-            env=cloud.environment(account).over({**os.environ, "PYTHONPATH": PRODUCT, "WHO": account}),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads(done.stdout.splitlines()[-1])
+        variables = {**os.environ, "PYTHONPATH": PRODUCT, "WHO": account}
+        return programs.run(code, folder, cloud.environment(account).over(variables))
 
     return run
 

@@ -16,7 +16,7 @@ from tests.faults.worlds import FLOW, World
 
 HOST = "https://europe-west1-aiplatform.googleapis.com"
 ENDPOINT = f"projects/retrain-local/locations/europe-west1/endpoints/{FLOW}-local"
-INSIDE = "sys.path[:0] = ['vertex-ai-pipelines', 'scripts']\nfrom tests.faults import staged\n"
+INSIDE = "sys.path[:0] = ['.', 'vertex-ai-pipelines', 'scripts']\nfrom tests.faults import staged\n"
 MAIN = "https://github.com/acme/models.git"
 TOKEN = """
 import google.auth, google.auth.transport.requests as transport

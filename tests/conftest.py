@@ -14,6 +14,7 @@ from localcloud.cloud import World
 from localcloud.environment import Environment
 from tests import programs
 from tests.clone import Clone, Ended, clone, own_files
+from tests.order import Scheduling, rank
 
 ROOT = Path(__file__).parents[1]
 WORLD = World("test-project", "100000000009", "europe-west1", "acme/tests", "eu-west-1")
@@ -33,6 +34,12 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--image: no whole image can be built: {why}")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """Of the workers' files."""
+    return Scheduling(config, log)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What was left out, and why; what the images weigh."""
     for report in terminalreporter.getreports("passed"):
@@ -49,7 +56,8 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever talks to a server, or builds, is left out by ./scripts/test --fast."""
+    """What lasts long first. What talks to a server, or builds, is left out by ./scripts/test --fast."""
+    items.sort(key=lambda item: rank(item.nodeid))
     for item in items:
         served = SERVERS & set(getattr(item, "fixturenames", ()))
         if served or "localcloud" in item.path.relative_to(ROOT).parts:

@@ -4,8 +4,9 @@ import hashlib
 import re
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flows import storage
+from flows.arrays import Ids
 from flows.contract import Facts, Window
 from flows.errors import InputError, RetrainError
 
@@ -84,6 +86,11 @@ def read(folder: Path, columns: list[str]) -> pa.Table:
     return pa.concat_tables(filled)
 
 
+def columns(folder: Path) -> list[str]:
+    """The columns of the Parquet files below `folder`, in the query's order; none without a file."""
+    return next((_columns(path) for path in sorted(folder.rglob("*.parquet"))), [])
+
+
 def no_nulls(rows: pa.Table, name: str) -> None:
     """That the column has a value in every row. Raises InputError."""
     if nulls := rows[name].null_count:
@@ -101,6 +108,17 @@ def numbers(rows: pa.Table, name: str) -> NDArray[np.float64]:
     found: NDArray[np.float64] = rows[name].to_numpy().astype(np.float64)
     if not np.isfinite(found).all():
         raise InputError(f"column '{name}' holds NaN or infinity", "leave these rows out in query.sql")
+    return found
+
+
+def ids(rows: pa.Table, name: str) -> Ids:
+    """The column as whole numbers or texts, one a row. Raises InputError where it is neither."""
+    no_nulls(rows, name)
+    kind = rows[name].type
+    if not (pa.types.is_integer(kind) or pa.types.is_string(kind)):
+        mend = f"in query.sql: cast({name} as string) as {name}"
+        raise InputError(f"column '{name}' is {kind}, expected INT64 or STRING", mend)
+    found: Ids = rows[name].to_pylist()
     return found
 
 
@@ -199,11 +217,22 @@ def _footer(blob: Any) -> tuple[int, pa.Schema]:
     return metadata.num_rows, metadata.schema.to_arrow_schema()
 
 
+def _columns(path: Path) -> list[str]:
+    with _parquet(path) as file:
+        return list(file.schema_arrow.names)
+
+
 def _read(path: Path, columns: list[str]) -> pa.Table:
+    with _parquet(path) as file:
+        require(columns, file.schema_arrow.names, f"the file {path.name}")
+        return file.read(columns=columns)
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
-            require(columns, file.schema_arrow.names, f"the file {path.name}")
-            return file.read(columns=columns)
+            yield file
     except pa.ArrowInvalid as error:
         raise InputError(
             f"{path.name}: it is not a Parquet file: {error}", "run get_data again"

@@ -1,0 +1,1 @@
+"""What flows on tables of numbers share: rows, their split, metrics, ONNX files, models."""

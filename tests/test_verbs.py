@@ -28,6 +28,7 @@ PARSERS = {
     "localcloud": "localcloud.__main__",
     "lock": "laptop.locking",
     "models": "delivery.models",
+    "new-flow": "laptop.new_flow",
     "plan": "delivery.plan",
     "promote": "delivery.promote",
     "release-pr": "delivery.release_pr",

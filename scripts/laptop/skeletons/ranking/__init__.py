@@ -1,0 +1,1 @@
+"""An order of candidates, by the features of each."""

@@ -1,0 +1,14 @@
+-- One row a candidate: `unit` is the question, for example a person; `target` says how relevant this candidate
+-- was (0: not at all); every other column is a feature of the two. Put your own columns here, and your
+-- table's name into flow.toml. Filter on the table's partition column.
+select
+  household as unit,
+  bought as target,
+  times,
+  days_since,
+  days_known,
+  price,
+  households
+from ${table} for system_time as of ${snapshot}
+where asked_at >= @window_from
+  and asked_at < @window_until

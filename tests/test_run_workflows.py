@@ -75,8 +75,10 @@ answer = [judged(ours), judged(theirs)]
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    """A clone in whose folder there are flows of the base image alone: another's packages are large."""
+    """A clone with a new flow, and flows of the base image alone: another's packages are large."""
     with clone(tmp_path_factory.mktemp("workflows")) as made:
+        ended = made.verb("new-flow", "new_one", "--kind", "regression")
+        assert ended.code == 0, ended
         made.write(f"{FLOW}/flow.toml", *SHORT)
         for name in config.names():
             if config.load(name).image != "base":

@@ -20,6 +20,7 @@ from laptop import flow_names
 
 SKELETONS = Path(__file__).parent / "skeletons"
 TESTS = ROOT / "tests" / "laptop" / "skeletons"
+OWN = 'lint.isort.known-first-party = ["flows", "tests"]'
 STAGE = ROOT / ".local" / "new-flow"
 KINDS = {
     "regression": "a number for each row of a table",
@@ -101,9 +102,10 @@ def named(text: str, kind: str, name: str) -> str:
 
 def tidy(files: list[Path]) -> None:
     """Sort imports and wrap lines, which another name may change, as ./scripts/check expects them."""
+    # The new flow is not where ruff would look for it.
+    options = ["--quiet", "--config", "pyproject.toml", "--config", OWN, *map(str, files)]
     for command in (["check", "--select", "I", "--fix"], ["format"]):
-        ruff = [sys.executable, "-m", "ruff", *command, "--quiet", "--config", "pyproject.toml"]
-        subprocess.run([*ruff, *map(str, files)], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "ruff", *command, *options], cwd=ROOT, check=True)
 
 
 def place(stage: Path, made: list[Path]) -> None:

@@ -1,7 +1,7 @@
 """The sample table, until the flow has its own: 569 tumours of the breast, which scikit-learn ships.
 
 The features are means over the cells' nuclei in an image (Street, Wolberg and Mangasarian 1993). The
-source has no dates: `measured_at` is made up, one day each.
+source has no dates: `measured_at` is made up, one hour each.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -29,10 +29,12 @@ def table(folder: Path) -> tuple[str, Path]:
 
     head, *lines = (_source() / FILE).read_text().splitlines()
     labels, rows = head.split(",")[2:], [line.split(",") for line in lines]
-    days = pa.array([FIRST_DAY + timedelta(days=n) for n in range(len(rows))], pa.timestamp("us", "UTC"))
+    hours = pa.array(
+        [FIRST_DAY + timedelta(hours=n) for n in range(len(rows))], pa.timestamp("us", "UTC")
+    )
     own = {
         "patient": [n + 1 for n in range(len(rows))],
-        "measured_at": days,
+        "measured_at": hours,
         "diagnosis": [labels[int(row[-1])] for row in rows],
     }
     values = {name: [float(row[place]) for row in rows] for place, name in enumerate(COLUMNS)}

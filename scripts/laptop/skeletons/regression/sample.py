@@ -1,7 +1,7 @@
 """The sample table, until the flow has its own: diabetes of 442 patients, which scikit-learn ships.
 
 `progression` is a measure of the disease a year after the others (Efron et al. 2004). The source has no
-dates: `measured_at` is made up, one day each.
+dates: `measured_at` is made up, one hour each.
 """
 
 import gzip
@@ -30,8 +30,10 @@ def table(folder: Path) -> tuple[str, Path]:
     parts = [gzip.decompress((_source() / name).read_bytes()).decode().splitlines() for name in FILES]
     rows = [f"{features} {target}".split() for features, target in zip(*parts, strict=True)]
     values = zip(*((float(value) for value in row) for row in rows), strict=True)
-    days = pa.array([FIRST_DAY + timedelta(days=n) for n in range(len(rows))], pa.timestamp("us", "UTC"))
-    own = {"patient": [n + 1 for n in range(len(rows))], "measured_at": days}
+    hours = pa.array(
+        [FIRST_DAY + timedelta(hours=n) for n in range(len(rows))], pa.timestamp("us", "UTC")
+    )
+    own = {"patient": [n + 1 for n in range(len(rows))], "measured_at": hours}
     pq.write_table(pa.table(own | dict(zip(COLUMNS, values, strict=True))), folder / "rows.parquet")
     return TABLE, folder / "rows.parquet"
 

@@ -9,6 +9,7 @@ from msgspec import Meta
 from flows.contract import Form
 from flows.errors import InputError
 from flows.linnerud.people import MEASURES, Numbers
+from flows.tabular.model import session
 
 FILE, FORMAT = "model.onnx", "onnx"
 ALGORITHMS = ("mlp",)
@@ -26,13 +27,8 @@ class Model:
 
     def __init__(self, path: Path) -> None:
         """Raises InputError where the file is not there or is not such a model."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what fails is raised: nobody has to be told twice
         try:
-            self._session = onnxruntime.InferenceSession(path.read_bytes(), options)
+            self._session = session(path)
             self.counts(np.zeros((1, len(MEASURES))))
         except Exception as error:
             raise InputError(

@@ -1,6 +1,5 @@
 """People's measures and exercises as numbers, split into training set and holdout."""
 
-import hashlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flows import arrays
+from flows import arrays, holdout
 from flows.errors import InputError
 
 KEY = "subject"
@@ -55,27 +54,11 @@ def read(folder: Path) -> People:
 
 
 def split(people: People, share: float, seed: int) -> tuple[People, People]:
-    """Training set and holdout, about `share` of the people. Raises InputError where one is empty.
-
-    A person's side is a matter of `seed` and key alone, so that it stays when others come: a champion
-    is never measured on people that it has learnt from.
-    """
-    held = np.array([_fraction(seed, one) < share for one in people.subject], bool)
-    training, holdout = np.flatnonzero(~held), np.flatnonzero(held)
-    if not len(training) or not len(holdout):
-        side = "holdout" if len(training) else "training set"
-        raise InputError(
-            f"the {side} is empty: holdout_share = {share:g} of {len(held)} rows is {len(holdout)}",
-            "change [preprocess] holdout_share or seed, or [data] days, in flow.toml",
-        )
+    """Training set and holdout, about `share` of the people. Raises InputError where one is empty."""
+    held = np.array(holdout.held([str(one).encode() for one in people.subject], share, seed))
+    training = np.flatnonzero(~held)
     usual = people.exercises[training].mean(axis=0)
-    return _part(people, training, usual), _part(people, holdout, usual)
-
-
-def _fraction(seed: int, subject: int | str) -> float:
-    """A number from 0 to 1, the same for the same person and seed."""
-    drawn = hashlib.sha256(f"{seed}:{subject}".encode()).digest()
-    return int.from_bytes(drawn[:8], "big") / 2**64
+    return _part(people, training, usual), _part(people, np.flatnonzero(held), usual)
 
 
 def write(people: People, folder: Path) -> None:

@@ -23,13 +23,8 @@ class Scorer:
 
     def __init__(self, path: Path) -> None:
         """Raises InputError where the file is not there or is not such a model."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what fails is raised: nobody has to be told twice
         try:
-            self._session = onnxruntime.InferenceSession(path.read_bytes(), options)
+            self._session = session(path)
             told = self._session.get_modelmeta().custom_metadata_map
             self.names: tuple[str, ...] = tuple(json.loads(told["names"]))
             self.means: list[float] = json.loads(told["means"])
@@ -108,6 +103,16 @@ class Ranker:
     def _ranked(self, candidates: list[Any]) -> dict[str, Any]:
         scores = self.scorer.asked(candidates)[:, 0]
         return {"order": np.argsort(-scores, kind="stable").tolist(), "scores": scores.tolist()}
+
+
+def session(path: Path) -> Any:
+    """ONNX Runtime's, of one thread, for the file at `path`. It raises errors of many kinds."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what fails is raised: nobody has to be told twice
+    return onnxruntime.InferenceSession(path.read_bytes(), options)
 
 
 Kind = TypeVar("Kind", Regressor, Classifier, Ranker)

@@ -1,6 +1,5 @@
 """A table of numbers: `unit`, `target`, and every other column of the query is a feature."""
 
-import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flows import arrays
+from flows import arrays, holdout
 from flows.arrays import Ids
 from flows.contract import Facts, Window
 from flows.errors import InputError
@@ -87,30 +86,18 @@ def read(folder: Path, target: Kind = "number", repeated: bool = False) -> Rows:
 
 
 def split(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
-    """Training set and holdout, about `share` of the units. Raises InputError where one is empty.
-
-    A unit's side is a matter of `seed` and unit alone, so that it stays when others come: a champion is
-    never measured on what it has learnt from.
-    """
-    held = np.array([_fraction(seed, unit) < share for unit in rows.units], bool)
-    if held.all() or not held.any():
-        side = "training set" if held.any() else "holdout"
-        raise InputError(
-            f"the {side} is empty: holdout_share = {share:g} of {len(rows)} rows is {held.sum()}",
-            "change [preprocess] holdout_share or seed, or [data] days, in flow.toml",
-        )
+    """Training set and holdout, about `share` of the units. Raises InputError where one is empty."""
+    held = np.array(holdout.held([str(unit).encode() for unit in rows.units], share, seed))
     return rows.at(np.flatnonzero(~held)), rows.at(np.flatnonzero(held))
 
 
-def write_both(
-    training: Rows, holdout: Rows, folders: tuple[Path, Path], what: str
-) -> tuple[Facts, Facts]:
-    """Write both to their folders; the facts of each. `what` are the rows, for people."""
-    for part, folder in zip((training, holdout), folders, strict=True):
+def write_both(own: Rows, held: Rows, folders: tuple[Path, Path], what: str) -> tuple[Facts, Facts]:
+    """Write training set and holdout to their folders; the facts of each. `what` are the rows."""
+    for part, folder in zip((own, held), folders, strict=True):
         save(part, folder)
-    sizes = {"training_rows": len(training), "holdout_rows": len(holdout)}
-    summary = f"{len(training):,} {what} to learn from · {len(holdout):,} held out"
-    return sizes | {"features": len(training.names), "summary": summary}, sizes
+    sizes = {"training_rows": len(own), "holdout_rows": len(held)}
+    summary = f"{len(own):,} {what} to learn from · {len(held):,} held out"
+    return sizes | {"features": len(own.names), "summary": summary}, sizes
 
 
 def save(rows: Rows, folder: Path) -> None:
@@ -147,9 +134,3 @@ def _refuse_repeated(units: Ids) -> None:
                 f"{UNIT} {one} has more than one row: it would count twice",
                 "select one row a unit in query.sql",
             )
-
-
-def _fraction(seed: int, unit: int | str) -> float:
-    """A number from 0 to 1, the same for the same unit and seed."""
-    drawn = hashlib.sha256(f"{seed}:{unit}".encode()).digest()
-    return int.from_bytes(drawn[:8], "big") / 2**64

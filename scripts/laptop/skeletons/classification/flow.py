@@ -7,8 +7,8 @@ from flows import evaluation
 from flows.config import Gate, Train
 from flows.contract import Evaluated, Facts, Saved, Trained, Window
 from flows.evaluation import Measured
-from flows.tabular import graph, metrics, model, rows
-from flows.tabular.model import Classifier
+from flows.tabular import graph, metrics, rows
+from flows.tabular.model import Classifier, read
 from laptop.skeletons.classification import algorithms
 from laptop.skeletons.classification.config import Forest, Logistic, Preprocess
 
@@ -61,6 +61,6 @@ def evaluate(gate: Gate, model: Saved, holdout: Path, champion: Saved | None, sc
     return evaluation.evaluate(gate, measure, model, champion, scores)
 
 
-def load(folder: Path, algorithm: str, format: str) -> Classifier:  # noqa: A002, ARG001
+def load(model: Path, algorithm: str, format: str) -> Classifier:  # noqa: A002, ARG001
     """The model in a folder, as its manifest names algorithm and format."""
-    return model.read(Classifier, folder, format)
+    return read(Classifier, model, format)

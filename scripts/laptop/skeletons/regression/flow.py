@@ -7,8 +7,8 @@ from flows import evaluation
 from flows.config import Gate, Train
 from flows.contract import Evaluated, Facts, Saved, Trained, Window
 from flows.evaluation import Measured
-from flows.tabular import graph, metrics, model, rows
-from flows.tabular.model import Regressor
+from flows.tabular import graph, metrics, rows
+from flows.tabular.model import Regressor, read
 from laptop.skeletons.regression import algorithms
 from laptop.skeletons.regression.config import Forest, Preprocess, Ridge
 
@@ -61,6 +61,6 @@ def evaluate(gate: Gate, model: Saved, holdout: Path, champion: Saved | None, sc
     return evaluation.evaluate(gate, measure, model, champion, scores)
 
 
-def load(folder: Path, algorithm: str, format: str) -> Regressor:  # noqa: A002, ARG001
+def load(model: Path, algorithm: str, format: str) -> Regressor:  # noqa: A002, ARG001
     """The model in a folder, as its manifest names algorithm and format."""
-    return model.read(Regressor, folder, format)
+    return read(Regressor, model, format)

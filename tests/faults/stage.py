@@ -70,9 +70,9 @@ class Stage(World):
         """`./scripts/deploy FLOW`, as the owner."""
         return self.verb("deploy", FLOW, *arguments, inside=True)
 
-    def seen(self) -> Any:
-        """What serves."""
-        return self.inside("answer = staged.seen()")
+    def seen(self, environment: str = "local") -> Any:
+        """What serves there."""
+        return self.inside(f"answer = staged.seen({environment!r})")
 
     @contextmanager
     def asked(self) -> Iterator["Client"]:

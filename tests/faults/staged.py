@@ -119,15 +119,15 @@ def release(entries: list[dict[str, Any]], shares: list[int]) -> str:
     return releases.write(Release(champion=made[0], challenger=made[1] if len(made) > 1 else None))
 
 
-def seen() -> dict[str, Any]:
-    """What serves, as the owner sees it: shares by version, aliases by version, the channel."""
+def seen(name: str = "local") -> dict[str, Any]:
+    """What serves there, as the owner sees it: shares by version, aliases by version, the channel."""
     import boto3
 
-    environment = load().environment("local")
+    environment = load().environment(name)
     endpoints, models = _clients(environment)
-    found = endpoints.get_endpoint(name=f"{environment.location}/endpoints/{FLOW}-local")
-    versions = list(models.list_model_versions(name=f"{environment.location}/models/{FLOW}-local"))
-    key = {"Bucket": environment.bucket, "Key": f"channels/local/{FLOW}.json"}
+    found = endpoints.get_endpoint(name=f"{environment.location}/endpoints/{FLOW}-{name}")
+    versions = list(models.list_model_versions(name=f"{environment.location}/models/{FLOW}-{name}"))
+    key = {"Bucket": environment.bucket, "Key": f"channels/{name}/{FLOW}.json"}
     channel = json.loads(boto3.client("s3").get_object(**key)["Body"].read())
     return {
         "shares": {
@@ -141,7 +141,7 @@ def seen() -> dict[str, Any]:
         "versions": len(versions),
         "evaluations": [len(list(models.list_model_evaluations(parent=one.name))) for one in versions],
         "channel": channel["traffic"],
-        "locks": _locks(),
+        "locks": _locks(environment),
     }
 
 
@@ -171,10 +171,10 @@ def _clients(environment: Environment) -> tuple[Any, Any]:
     return EndpointServiceClient(client_options=options), ModelServiceClient(client_options=options)
 
 
-def _locks() -> list[str]:
+def _locks(environment: Environment) -> list[str]:
     from google.cloud import storage
 
-    bucket = load().environment("local").serving_bucket.removeprefix("gs://")
+    bucket = environment.serving_bucket.removeprefix("gs://")
     return [one.name for one in storage.Client().list_blobs(bucket, prefix="locks/")]
 
 

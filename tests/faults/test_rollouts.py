@@ -42,6 +42,37 @@ ids = [one.id for one in found.deployed_models]
 found.traffic_split = {{ids[0]: 50, ids[1]: 50}}
 client.update_endpoint(endpoint=found, update_mask={{"paths": ["traffic_split"]}})
 """
+# An environment that trains nothing, with buckets and keys of its own.
+NEXT = """
+[environments.next]
+project = "retrain-local"
+region = "europe-west1"
+pipeline_root = "gs://retrain-next-pipelines"
+serving_bucket = "gs://retrain-next-serving"
+request_seconds = 2
+artifact_registry = "europe-west1-docker.pkg.dev/retrain-local/next"
+builder = "files"
+pipeline_account = "pipeline@retrain-local.iam.gserviceaccount.com"
+model_store = "s3://retrain-next-models"
+aws_region = "eu-west-1"
+train = false
+promotes_from = "local"
+
+[environments.next.secrets]
+s3_writer = "next-s3-writer"
+s3_reader = "next-s3-reader"
+s3_deploy = "next-s3-deploy"
+github_notify = "github-notify-app"
+github_release = "github-release-app"
+"""
+# Merged as a person does, but deployed by the test.
+MERGE = """
+from github import Auth, Github
+where = Github(auth=Auth.Token(os.environ["GITHUB_TOKEN"])).get_repo("acme/models")
+[pull] = where.get_pulls("open")
+assert pull.merge(commit_title="Merge [skip ci]").merged
+answer = [one.filename for one in pull.get_files()]
+"""
 LOCK = """
 from google.cloud import storage
 blob = storage.Client().bucket("retrain-local-serving").blob("locks/{name}.json")
@@ -177,3 +208,21 @@ def test_a_lock_is_waited_for_and_taken_over_when_it_has_expired(ready: Stage) -
     ended = ready.deploy()
     assert "waits         for another roll-out: somebody" in ended.err
     assert ended.code == 0, ended
+
+
+def test_a_champion_is_promoted_to_another_environment_as_it_is(ready: Stage) -> None:
+    settings = ready.folder / "settings.toml"
+    settings.write_text(settings.read_text() + NEXT)
+    ready.declare((2, 90), (1, 10))
+    made = ready.verb("localcloud", "up")  # with what settings.toml names by now
+    assert made.code == 0, made
+    promoted = ready.verb("promote", FLOW, "--from", "local", "--to", "next", inside=True)
+    assert promoted.code == 0, promoted
+    assert ready.program(MERGE) == [f"releases/next/{FLOW}.toml"]
+    ended = ready.verb("deploy", FLOW, "--environment=next", inside=True)
+    assert ended.code == 0, ended
+    check(ready, ready.seen("next"), (2, 100))
+    wanted = (f"{FLOW}@champion", "promoted", "--environment=next")
+    fetched = ready.verb("models", "fetch", *wanted, inside=True)
+    assert fetched.code == 0, fetched
+    assert (ready.folder / "promoted" / "model.bin").read_bytes() == b"model 2" * 999

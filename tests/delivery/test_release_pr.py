@@ -216,6 +216,7 @@ def test_the_ladder_gives_the_first_share(
         ({"manifest": address().replace(VERSION, "latest")}, "version"),
         ({"manifest": address().replace(VERSION, f"{VERSION}/..")}, "is not a manifest's address"),
         ({"manifest": address() + "\n"}, "is not a manifest's address"),
+        ({"flow": "linnerud"}, "--flow 'linnerud': the manifest is of flow 'recommender'"),
         ({"sha256": "0" * 63}, "sha256"),
         ({"sha256": "A" * 64}, "sha256"),
         ({"sha256": "0" * 64 + "\n"}, "sha256"),

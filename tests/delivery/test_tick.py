@@ -41,7 +41,8 @@ BUTTON = """\
 name: release-pr
 on:
   workflow_dispatch:
-    inputs: {environment: {type: string}, manifest: {type: string}, sha256: {type: string}}
+    inputs:
+      {flow: {type: string}, environment: {type: string}, manifest: {type: string}, sha256: {type: string}}
 jobs: {propose: {runs-on: ubuntu-24.04, steps: [{run: 'true'}]}}
 """
 
@@ -322,6 +323,7 @@ def test_a_candidate_without_its_pull_request_is_proposed_again(world: World) ->
     (started,) = world.runs()
     kept = world.hub.server.runs.get(NAME, started.id)
     assert kept["inputs"] == {
+        "flow": "recommender",
         "environment": "local",
         "manifest": address(),
         "sha256": candidate().sha256,

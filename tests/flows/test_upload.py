@@ -63,7 +63,8 @@ def test_the_manifest_is_last_and_the_workflow_is_told(
     done = upload.upload(candidate(tmp_path), tmp_path, destination())
     assert list(store)[-1] == done.manifest == f"s3://store/models/recommender/{VERSION}/manifest.json"
     assert done.sha256 == hashlib.sha256(store[done.manifest]).hexdigest()
-    inputs = {"environment": "local", "manifest": done.manifest, "sha256": done.sha256}
+    inputs = {"flow": "recommender", "environment": "local"}
+    inputs |= {"manifest": done.manifest, "sha256": done.sha256}
     assert started == [("o/n", None, "release-pr.yml", "main", inputs)]
     assert done == upload.upload(candidate(tmp_path), tmp_path, destination())
 

@@ -147,7 +147,7 @@ BREAKS = {
     ),
     "another's group": (
         RELEASE,
-        "group: release-pr",
+        "group: release-pr-${{ inputs.flow }}",
         "group: release",
         "concurrency:",
         "group 'release' is not release-pr's alone",

@@ -120,7 +120,7 @@ def _conflict(told: Told) -> str:
         return f"Then main's file has changed meanwhile: {heals}"
     number, candidate = told.rival
     start = (
-        f"gh workflow run release-pr.yml -f environment={candidate.environment}"
+        f"gh workflow run release-pr.yml -f flow={candidate.flow} -f environment={candidate.environment}"
         f" -f manifest={candidate.manifest} -f sha256={candidate.sha256}"
     )
     return (

@@ -52,6 +52,6 @@ def missing(repository: Any, candidate: Candidate, mark: Mark) -> Missing | None
 
 def start(repository: Any, candidate: Candidate) -> None:
     """Start the release workflow for `candidate`."""
-    fields = {"environment": candidate.environment, "manifest": candidate.manifest}
-    workflow = repository.get_workflow(WORKFLOW)
-    workflow.create_dispatch(MAIN, {**fields, "sha256": candidate.sha256}, throw=True)
+    fields = ("flow", "environment", "manifest", "sha256")
+    inputs = {field: getattr(candidate, field) for field in fields}
+    repository.get_workflow(WORKFLOW).create_dispatch(MAIN, inputs, throw=True)

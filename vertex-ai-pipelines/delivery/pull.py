@@ -103,7 +103,7 @@ def announce(pull: Any, candidate: Candidate, reason: str) -> None:
         f"A newer candidate is there, `{candidate.version}`, and waits: {reason}.\n\n"
         "When this pull request may change again (or is closed, or merged), propose it with\n\n"
         "```\n"
-        f"gh workflow run release-pr.yml -f environment={candidate.environment}"
+        f"gh workflow run release-pr.yml -f flow={candidate.flow} -f environment={candidate.environment}"
         f" -f manifest={candidate.manifest} -f sha256={candidate.sha256}\n"
         f"```\n\n{mark}\n"
     )

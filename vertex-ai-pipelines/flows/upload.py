@@ -86,7 +86,7 @@ def upload(candidate: Manifest, model: Path, to: Destination) -> Uploaded:
     state = "unchanged" if is_champion(store, to, candidate.files) else "proposed"
     done = Uploaded(str(folder / MANIFEST), hashlib.sha256(content).hexdigest(), state)
     if state == "proposed":
-        notify(to, done)
+        notify(to, candidate.flow, done)
     return done
 
 
@@ -108,9 +108,10 @@ def is_champion(store: Any, to: Destination, files: dict[str, File]) -> bool:
     return manifest.same_files(champion, files)
 
 
-def notify(to: Destination, done: Uploaded) -> None:
+def notify(to: Destination, flow: str, done: Uploaded) -> None:
     """Start the release workflow. It is idempotent: a second start changes nothing."""
     app, number = secrets.access(to.project, to.github.secret, secrets.GitHubApp)
     print(f"secret {to.github.secret}: version {number}")
-    inputs = {"environment": to.environment, "manifest": done.manifest, "sha256": done.sha256}
+    inputs = {"flow": flow, "environment": to.environment}
+    inputs |= {"manifest": done.manifest, "sha256": done.sha256}
     github.start_workflow(to.github.repository, app, WORKFLOW, REF, inputs)

@@ -42,7 +42,7 @@ name: release-pr
 on:
   workflow_dispatch:
     inputs:
-      {flow: {type: string}, environment: {type: string}, manifest: {type: string}, sha256: {type: string}}
+      {flow: &text {type: string}, environment: *text, manifest: *text, sha256: *text}
 jobs: {propose: {runs-on: ubuntu-24.04, steps: [{run: 'true'}]}}
 """
 

@@ -39,14 +39,17 @@ def test_the_first_model_is_champion_with_everything(released: Ended) -> None:
 def test_what_serves_and_how_it_is_undone_is_said(released: Ended) -> None:
     version = released.answer["model"]["version"]
     assert "release       pull request #1, merged\n" in released.err
-    assert f"traffic       {version} 100 %\n" in released.err
-    assert "undo          ./scripts/rollback linnerud, or revert the merge\n" in released.err
+    assert f"traffic       {version} 100 % · champion\n" in released.err
+    prune = "./scripts/deploy linnerud --environment local --prune"
+    assert f"undo          revert the merge, then {prune}\n" in released.err
 
 
 def test_plain_http_gets_the_same_answer(served: Clone, released: Ended) -> None:
     """As the line for curl says it."""
     [line] = [one for one in released.err.splitlines() if one.startswith("ask it ")]
-    words = shlex.split(line)
+    command = line.removeprefix("ask it ").strip()
+    assert (command[0], command[-1]) == ("(", ")"), "the shell that it is pasted to stays as it was"
+    words = shlex.split(command[1:-1])
     assert "Authorization: Bearer $(./scripts/localcloud token)" in words
     token = served.verb("localcloud", "token").out.strip()
     environment = served.environment().set
@@ -78,3 +81,5 @@ def test_the_verbs_ask_the_local_github(served: Clone, released: Ended) -> None:
     first = served.verb("rollback", "linnerud")
     assert first.code == 2
     assert f"main has declared no champion before {version}" in first.err
+    plan = served.verb("deploy", "--plan")
+    assert (plan.code, "nothing to do" in plan.out) == (0, True), plan

@@ -3,6 +3,8 @@
 import json
 import shlex
 import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib import import_module
 from itertools import islice
 from typing import Any
@@ -13,11 +15,11 @@ from delivery.serving_names import endpoint_id
 from delivery.settings import Environment
 from delivery.work import Work
 from flows import config
-from flows.errors import RetrainError
+from flows.errors import InputError, RetrainError
 from laptop.button import PERIOD, looks
 from laptop.report import repository
 from laptop.shown import MARK, detail, say, show_failed
-from laptop.world import local_environment
+from laptop.world import ENVIRONMENT, local_environment
 
 DEPLOY = "deploy.yml"
 BEGIN = 60.0  # seconds in which a push has started its workflows
@@ -82,38 +84,63 @@ def _serving(flow: str) -> dict[str, Any]:
     """What serves the flow now, and what it answers."""
     environment = local_environment()
     serving = config.load(flow).serving_in(environment.name)
-    current = _released(environment, flow)
+    current = _released(flow, MAIN)
     if current is None:
         return NONE
     if serving.kind != "endpoint":
-        _show_traffic(flow, current.shares)
+        _show(flow, current, current.shares, serving.ladder)
         return NONE | {"traffic": current.shares}
     name = f"{environment.location}/endpoints/{serving.endpoint or endpoint_id(flow, environment.name)}"
     traffic = _traffic(environment, name)
     prediction = _asked(environment, name, flow)
-    _show_traffic(flow, traffic)
+    _show(flow, current, traffic, serving.ladder)
     return {"endpoint": name, "traffic": traffic, "prediction": prediction}
 
 
-def _released(environment: Environment, flow: str) -> releases.Release | None:
-    """What main declares."""
+def _released(flow: str, commit: str) -> releases.Release | None:
+    """What a commit declares."""
     from github import UnknownObjectException
 
-    path = releases.path(environment.name, flow)
+    path = releases.path(ENVIRONMENT, flow)
     try:
-        text = repository().get_contents(path, ref=MAIN).decoded_content.decode()
+        text = repository().get_contents(path, ref=commit).decoded_content.decode()
     except UnknownObjectException:
         return None
-    return releases.parse(text, f"{MAIN}:{path}")
+    return releases.parse(text, f"{commit}:{path}")
 
 
-def _show_traffic(flow: str, traffic: dict[str, int]) -> None:
+def _show(flow: str, current: releases.Release, traffic: dict[str, int], ladder: Sequence[int]) -> None:
     """Who serves with which share, and how that is changed and undone."""
+    roles = {entry.version: role for role, entry in current.roles()}
     for version, share in traffic.items():
-        detail("traffic", f"{version} {share:>3} %")
-    if len(traffic) > 1:
-        detail("next", f"./scripts/promote {flow} · ./scripts/ab {flow} 50")
-    detail("undo", f"./scripts/rollback {flow}, or revert the merge")
+        detail("traffic", f"{version} {share:>3} % · {roles.get(version, 'not declared')}")
+    if current.challenger:
+        detail("next", following(flow, current, ladder))
+    if not MARK.get():
+        say("undo", undoing(flow, current, _before(flow)))
+
+
+def following(flow: str, current: releases.Release, ladder: Sequence[int]) -> str:
+    """The challenger's next step."""
+    rival = releases.promote(current, ladder).challenger
+    step = f"gives the challenger {rival.traffic} %" if rival else "makes the challenger champion, alone"
+    return f"./scripts/promote {flow} {step} · ./scripts/ab {flow} SHARE gives it any other share"
+
+
+def undoing(flow: str, current: releases.Release, earlier: Iterable[releases.Release]) -> str:
+    """How what is released is undone: a first release has no champion before it."""
+    if current.challenger or releases.before(current, earlier):
+        return f"./scripts/rollback {flow}, or revert the merge"
+    return f"revert the merge, then {releases.prune(ENVIRONMENT, flow)}"
+
+
+def _before(flow: str) -> Iterator[releases.Release]:
+    """What main has declared of the flow, the newest first; what was not valid is left out."""
+    commits = repository().get_commits(sha=MAIN, path=releases.path(ENVIRONMENT, flow))
+    for commit in islice(commits, NEWEST):
+        with suppress(InputError):
+            if found := _released(flow, commit.sha):
+                yield found
 
 
 def _traffic(environment: Environment, name: str) -> dict[str, int]:
@@ -140,7 +167,7 @@ def _asked(environment: Environment, name: str, flow: str) -> Any:
     found = answer.json()
     prediction = found["predictions"][0]
     detail("prediction", f"{_short(instances[0])} → {_short(prediction)}")
-    detail("ask it", 'eval "$(./scripts/localcloud env)"; ' + _curl(url, instances))
+    detail("ask it", f'(eval "$(./scripts/localcloud env)"; {_curl(url, instances)})')
     return prediction
 
 

@@ -314,6 +314,7 @@ def test_nothing_is_before_the_first_champion(told: Hub, verb: Verb) -> None:
     code, _, err = verb(rollback)
     assert code == 2
     assert f"main has declared no champion before {OLD}" in err
+    assert "then ./scripts/deploy recommender --environment local --prune\n" in err
 
 
 def test_a_history_that_cannot_be_fetched_is_said(told: Hub, verb: Verb, tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ def test_the_first_release_has_no_champion() -> None:
     assert "| `ndcg@10` | 0.0508 [0.0481, 0.0536] |\n" in text
     assert "| verdict | **passed** |\n" in text
     assert 'x-axis ["floor", "candidate"]' in text
-    assert "revert it. It goes on serving until somebody runs `./scripts/deploy --prune`." in text
+    prune = "./scripts/deploy recommender --environment local --prune"
+    assert f"revert it. It goes on serving until somebody runs `{prune}`." in text
     assert CHAMPION not in text
     assert "by now" not in text
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from delivery import releases
 from delivery.candidate import Candidate
 from delivery.edit import Change
 from delivery.markdown import code, table, text
@@ -105,8 +106,8 @@ def _share(share: int | None) -> str:
 def _undo(change: Change) -> str:
     before = "Before merging: close this pull request."
     if change.current is None:
-        stays = "It goes on serving until somebody runs `./scripts/deploy --prune`."
-        return f"{before} After merging: revert it. {stays}"
+        prune = releases.prune(change.environment, change.flow)
+        return f"{before} After merging: revert it. It goes on serving until somebody runs `{prune}`."
     return (
         f"{before} After merging: revert it (`git revert -m 1` of the merge, or GitHub's button), and"
         " the shares are as they are now. What is deployed still gets its traffic within seconds."

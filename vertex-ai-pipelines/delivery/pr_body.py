@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from delivery import metrics
+from delivery import metrics, releases
 from delivery.candidate import Candidate, candidate_of, line
 from delivery.jobs import console
 from delivery.markdown import bars, code, number, table, text
@@ -205,7 +205,8 @@ def _undo(evidence: Evidence) -> str:
     before = "Before merging: close this pull request; this version is not proposed again, others are. "
     hold = "An approval or the label `hold` keeps newer candidates out of it. "
     if evidence.current is None:
-        stays = "It goes on serving until somebody runs `./scripts/deploy --prune`."
+        prune = releases.prune(evidence.candidate.environment, evidence.candidate.flow)
+        stays = f"It goes on serving until somebody runs `{prune}`."
         return f"{before}{hold}After merging: revert it. {stays}"
     champion = code(evidence.current.champion.version)
     return (

@@ -88,6 +88,11 @@ def path(environment: str, flow: str) -> str:
     return f"releases/{environment}/{flow}.toml"
 
 
+def prune(environment: str, flow: str) -> str:
+    """The command that ends what goes on serving where the release's file is gone."""
+    return f"./scripts/deploy {flow} --environment {environment} --prune"
+
+
 def age(version: str) -> tuple[str, int]:
     """What versions are ordered by: the trigger's time, then the number that --again appended."""
     found = MOMENT.fullmatch(version)

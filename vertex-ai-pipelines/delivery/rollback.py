@@ -63,8 +63,9 @@ def earlier(current: Release | None, version: str, root: Path, path: str) -> Mod
             )
         if found := releases.before(current, declared):
             return found
+        prune = releases.prune(Path(path).parent.name, Path(path).stem)
         what = f"{path}: main has declared no champion before {current.champion.version}"
-        raise InputError(what, "name a version, or revert the merge that released it")
+        raise InputError(what, f"revert the merge that released it, then {prune}")
     entries = {entry.version: entry for release in declared for entry in reversed(release.entries)}
     if version not in entries:
         raise InputError(f"{path}: main has never declared {version}", _known(entries))

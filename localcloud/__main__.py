@@ -1,4 +1,4 @@
-"""The local cloud's command: up, down, status, env, token, logs, fault, pr, runs, app, tick, …"""
+"""The local cloud's command: up, down, status, env, token, logs, fault, pr, merge, runs, app, tick, …"""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from localcloud.client import Client, ClientError
 from localcloud.cloud import World
 from localcloud.logs import print_logs
-from localcloud.shown import pr, runs
+from localcloud.shown import merge, pr, runs
 from localcloud.tick import arguments as tick_arguments
 from localcloud.tick import tick
 
@@ -45,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
     _fault_parser(verbs.add_parser("fault", help="break a call on purpose"))
     pull = verbs.add_parser("pr", help="print a pull request (or an issue) of the local GitHub")
     pull.add_argument("number", type=int)
+    merged = verbs.add_parser("merge", help="merge a pull request of the local GitHub")
+    merged.add_argument("number", type=int)
     ran = verbs.add_parser("runs", help="list the newest workflow runs of the local GitHub")
     ran.add_argument("--cancel", type=int, metavar="N", help="cancel the run of that number first")
     app = verbs.add_parser("app", help="make a GitHub App and print its payload for Secret Manager")
@@ -183,6 +185,7 @@ VERBS: dict[str, Verb] = {
     "logs": logs,
     "fault": fault,
     "pr": pr,
+    "merge": merge,
     "runs": runs,
     "app": app,
     "tick": tick,

@@ -120,7 +120,10 @@ def test_what_a_pull_request_releases_must_have_been_seen(trained: Clone) -> Non
     last = len(flows_of(trained)) + 1
     numbers = [number for number in range(1, last + 1) if "By hand" in pull(trained, number)]
     assert len(numbers) == 1
-    assert "required failure" in pull(trained, numbers[0])
+    shown_pull = pull(trained, numbers[0])
+    assert "required failure" in shown_pull
+    assert "\n--- releases failed · ./scripts/localcloud logs run-" in shown_pull
+    assert "error: releases/local/" in shown_pull
 
 
 def flows_of(trained: Clone) -> list[str]:
@@ -133,6 +136,10 @@ def pull(trained: Clone, number: int) -> str:
 
 def test_nothing_of_that_number_is_no_pull_request(trained: Clone) -> None:
     assert trained.verb("localcloud", "pr", "99").code == 2
+    assert (
+        "#99 is not merged: there is none of that number"
+        in trained.verb("localcloud", "merge", "99").err
+    )
     assert trained.verb("localcloud", "runs", "--cancel", "99").code == 2
 
 

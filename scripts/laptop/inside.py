@@ -7,17 +7,31 @@ from importlib import import_module
 
 from delivery import settings
 from delivery.command import run
+from delivery.edit import Edit
 from laptop.world import ENVIRONMENT, client, told
 
 
 def main(argv: list[str]) -> int:
     """The verb's own exit code."""
     verb = import_module(argv[0])
-    if is_local(verb.parser().parse_args(argv[1:])):
-        with told():
-            if not is_inside():
-                enter()
-    return int(verb.main(argv[1:]))
+    arguments = verb.parser().parse_args(argv[1:])
+    is_here = is_local(arguments)
+    with told():
+        if is_here and not is_inside():
+            enter()
+    code = int(verb.main(argv[1:]))
+    if is_here and code == 0 and not getattr(arguments, "dry_run", True):
+        show(arguments.flow)
+    return code
+
+
+def show(flow: str) -> None:
+    """How the pull request of a flow's edit is read and merged here: its page is nobody's."""
+    from laptop.report import standing
+
+    if number := standing(flow, Edit.branch_of(ENVIRONMENT, flow)):
+        read, merge = (f"./scripts/localcloud {verb} {number}" for verb in ("pr", "merge"))
+        print(f"{'look':<14}{read} · merge it: {merge}", file=sys.stderr)
 
 
 def is_local(arguments: argparse.Namespace) -> bool:

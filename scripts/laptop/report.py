@@ -60,9 +60,9 @@ def released(flow: str, version: str, before: Mark) -> Work[dict[str, Any]]:
     return {"state": "failed", "pull_request": None, "run": (failed or [None])[-1]}
 
 
-def standing(flow: str) -> int | None:
-    """The number of the flow's open release pull request, if there is one."""
-    pulls = _pulls(repository(), f"release/{ENVIRONMENT}/{flow}", "open")
+def standing(flow: str, branch: str = "") -> int | None:
+    """The number of the open pull request of a branch, or of the flow's release, if there is one."""
+    pulls = _pulls(repository(), branch or f"release/{ENVIRONMENT}/{flow}", "open")
     return next((pull.number for pull in pulls), None)
 
 

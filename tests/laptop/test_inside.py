@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from delivery import ab, deploy
-from laptop import inside
+from laptop import inside, report
 
 PORT = 8443
 BY_DEFAULT = ["delivery.deploy", "--plan"]
@@ -19,6 +19,9 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(inside, "client", lambda: SimpleNamespace(status=lambda: {"port": PORT}))
     monkeypatch.setattr(inside, "enter", lambda: seen.append("enter"))
+    monkeypatch.setattr(
+        report, "standing", lambda flow, branch: 3 if branch == f"rollout/local/{flow}" else 0
+    )
     for verb in (deploy, ab):
         monkeypatch.setattr(verb, "main", lambda _: seen.append("verb") or 0)
     return seen
@@ -51,3 +54,14 @@ def test_who_is_in_the_local_cloud_stays_whom_it_takes_them_for(
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     inside.main(BY_DEFAULT)
     assert done == ["verb", "enter", "verb", "verb"]
+
+
+def test_an_edit_s_pull_request_is_read_and_merged_by_local_commands(
+    done: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside.main(["delivery.ab", "linnerud", "50", "--dry-run"])
+    assert capsys.readouterr().err == ""
+    inside.main(["delivery.ab", "linnerud", "50"])
+    assert done == ["enter", "verb"] * 2
+    said = "look          ./scripts/localcloud pr 3 · merge it: ./scripts/localcloud merge 3\n"
+    assert capsys.readouterr().err == said

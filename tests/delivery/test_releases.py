@@ -218,3 +218,19 @@ def test_a_new_candidate_and_a_new_share_do_not_merge_by_themselves(tmp_path: Pa
     merge = ["git", "merge-file", "--stdout", "ours", "base", "theirs"]
     done = subprocess.run(merge, cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 1  # conflicts
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (f'version = "{NEW}"', 'version = "v2026"', "challenger.version = 'v2026'"),
+        ("1" * 64, "1" * 63, f"champion.sha256 = '{'1' * 63}'"),
+        ("/v20261114-084500-0f1e2d3/manifest.json", "/manifest", "champion.manifest = "),
+        (f"base@sha256:{'2' * 64}", "base:latest", "champion.image = "),
+    ],
+)
+def test_what_is_not_of_its_form_is_answered_with_the_form(old: str, new: str, told: str) -> None:
+    what, mend = refusal(TEXT.replace(old, new, 1)).split("\n  mend: ")
+    assert told in what
+    assert what.endswith("is not of the right form")
+    assert mend == f"write {releases.FORMS[told.split(maxsplit=1)[0].partition('.')[2]]}"

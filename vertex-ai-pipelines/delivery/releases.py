@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 from msgspec import Meta
 
@@ -24,6 +24,15 @@ Address = Annotated[
 ROLES = ("champion", "challenger")
 # A version and its share stand together: git merges no new version with a share of another.
 ORDER = ("version", "traffic", "manifest", "sha256", "image")
+FORMS = {
+    "version": "the name of a model's version, such as v20261121-084500-abc1234",
+    "manifest": "s3://BUCKET/models/FLOW/VERSION/manifest.json",
+    "sha256": "the 64 hexadecimal digits of the manifest's SHA-256, in lower case",
+    "image": "REGISTRY/NAME@sha256:DIGEST",
+}
+MISFORMED = re.compile(
+    rf"matching regex .* at `(?P<name>(?P<table>{'|'.join(ROLES)})\.(?P<key>{'|'.join(FORMS)}))`"
+)
 MOMENT = re.compile(r"v(\d{8}-\d{6})-[0-9a-f]{7}(?:-(\d+))?")
 
 
@@ -126,8 +135,18 @@ def parse(text: str | None, where: str) -> Release | None:
         release = convert(tables, Release, where)
     except InputError as error:
         what = error.what.removeprefix(where)
-        raise InputError(f"{source.at_error(what)}{what}", error.mend) from None
+        at = source.at_error(what)
+        if misformed := MISFORMED.search(what):
+            _refuse_form(at, tables, misformed)
+        raise InputError(f"{at}{what}", error.mend) from None
     return check(release, source)
+
+
+def _refuse_form(at: str, tables: dict[str, Any], found: re.Match[str]) -> NoReturn:
+    """Raises InputError for a text that is not of its key's form."""
+    name, key = found["name"], found["key"]
+    value = tables[found["table"]][key]
+    raise InputError(f"{at}: {name} = '{value}' is not of the right form", f"write {FORMS[key]}")
 
 
 def check(release: Release, source: Source) -> Release:

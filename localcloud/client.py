@@ -21,7 +21,7 @@ from localcloud.code import fingerprint
 from localcloud.environment import Environment
 
 DEFAULT_PORT = 8443
-START_SECONDS = 60
+START_SECONDS = 180
 STOP_SECONDS = 10
 # All that it gets of its starter's variables: profiles, proxies and keys are none of its own.
 INHERITED = ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE")

@@ -125,7 +125,8 @@ def job(of: Manifest | None = None, **changed: Any) -> Any:
 
     made = of or manifest()
     outputs = {"output:manifest": address(made.version), "output:sha256": sha256(made)}
-    parameters = {"version": made.version, "commit": made.commit, "image": made.image}
+    names = ("version", "commit", "image", "serving_image")
+    parameters = {name: getattr(made, name) for name in names}
     command = ["python", "-m", "flows", "upload_model"]
     executors = {"exec-upload-model": {"container": {"image": made.image, "command": command}}}
     name = made.pipeline_job.split("/")[-1]

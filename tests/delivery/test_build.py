@@ -46,13 +46,15 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     [
         ('["recommender"]', ["base"], 0),
         ('["recommender", "linnerud", "odd"]', ["base", "torch"], 0),
-        ('["odd"]', ["torch"], 0),
-        ('["broken", "lost", "odd"]', ["torch"], 0),
+        ('["odd"]', ["base", "torch"], 0),
+        ('["broken", "lost", "odd"]', ["base", "torch"], 0),
         ('["broken"]', [], 1),
         ("[]", [], 0),
     ],
 )
-def test_each_flow_has_its_image(pushed: list[str], flows: str, groups: list[str], code: int) -> None:
+def test_each_flow_has_its_image_and_the_one_that_serves(
+    pushed: list[str], flows: str, groups: list[str], code: int
+) -> None:
     assert build.main(["--environment", "local", "--flows", flows, "--push"]) == code
     assert pushed == [f"{group} abc1234" for group in groups]
 

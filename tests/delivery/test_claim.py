@@ -19,6 +19,7 @@ from flows.config import Data, FlowConfig, Gate, Machine, Serving, Train
 from flows.errors import RetrainError
 from tests.delivery.evidence import IMAGE, candidate, environment, evidence, job, manifest, sha256
 
+OTHERS = IMAGE.replace("/base@", "/other@")
 OTHER = f"elsewhere.pkg.dev/x/y@sha256:{'3' * 64}"
 
 
@@ -235,11 +236,26 @@ def test_a_job_that_ran_otherwise_is_refused(changed: dict[str, Any], said: str)
     assert re.search(said, refusal(job(**changed)))
 
 
-@pytest.mark.parametrize(("field", "value"), [("version", "v1"), ("commit", "f" * 40), ("image", OTHER)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("version", "v1"), ("commit", "f" * 40), ("image", OTHER), ("serving_image", OTHER)],
+)
 def test_other_parameters_are_refused(field: str, value: str) -> None:
     parameters = {"version": manifest().version, "commit": manifest().commit, "image": manifest().image}
     said = refusal(job(runtime_config={"parameter_values": {**parameters, field: value}}))
     assert f"its parameter {field} is '{value}', expected" in said
+
+
+@pytest.mark.parametrize(
+    ("serves", "said"), [(IMAGE, ""), (OTHER, "its serving image is 'elsewhere"), (OTHERS, "/other'")]
+)
+def test_it_is_served_from_base_or_from_what_trained_it(serves: str, said: str) -> None:
+    made = manifest(image=IMAGE.replace("/base@", "/torch@"), serving_image=serves)
+    if not said:
+        claim.check(job(made), made, candidate(made), environment())
+        return
+    with pytest.raises(MismatchError, match=said):
+        claim.check(job(made), made, candidate(made), environment())
 
 
 def test_another_manifest_than_the_job_s_output_is_refused() -> None:

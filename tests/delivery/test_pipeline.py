@@ -204,6 +204,7 @@ def test_nothing_of_one_run_alone_reaches_a_cached_step(recommender: dict[str, A
         "version",
         "commit",
         "image",
+        "serving_image",
         "pipeline_job",
         "environment",
         "github",

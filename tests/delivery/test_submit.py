@@ -167,6 +167,7 @@ def told(of: Environment | None = None) -> dict[str, Any]:
         "version": TRIGGER.version,
         "commit": COMMIT,
         "image": IMAGE,
+        "serving_image": IMAGE,
         "pipeline_job": "projects/p/…/1",
     }
     return submit.parameters(flow, of or environment(), plan)
@@ -233,6 +234,22 @@ def test_an_experiment_is_compared_with_what_another_environment_released(root: 
     assert json.loads(values["s3_reader"])["secret"] == "s3-reader"
 
 
+def test_whatever_trains_base_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submit, "Registry", lambda name: type("R", (), {"name": name}))
+    monkeypatch.setattr(image, "resolve", lambda registry, commit: f"sha256:{len(registry.name)}")
+    asked = list[str]()
+    monkeypatch.setattr(provenance, "check", lambda one, registry, digest: asked.append(registry.name))
+    flow, place = config.load("recommender"), environment().artifact_registry
+    jobs: Any = Jobs()
+    for group in ("base", "torch"):
+        of = msgspec.structs.replace(flow, image=group)
+        plan = submit.planned(jobs, of, environment(), TRIGGER, again=False)
+        ran, served = f"{place}/{group}", f"{place}/base"
+        assert plan["image"] == f"{ran}@sha256:{len(ran)}"
+        assert plan["serving_image"] == f"{served}@sha256:{len(served)}"
+    assert f"{place}/torch" in asked
+
+
 def test_an_experiment_s_job_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submit, "Registry", lambda name: type("R", (), {"name": name}))
     monkeypatch.setattr(image, "resolve", lambda registry, commit: "sha256:1")
@@ -259,7 +276,7 @@ def test_a_job_with_overrides_says_which(
     root: Path, monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
     monkeypatch.setattr(compiled, "spec", lambda *_, **__: {"pipelineInfo": {"description": "Own"}})
-    jobs, names = Created(), ("version", "commit", "image", "pipeline_job")
+    jobs, names = Created(), ("version", "commit", "image", "serving_image", "pipeline_job")
     flow = config.load("recommender", assignments=given)
     submit.submit(
         cast(Any, jobs), flow, environment(), {**dict.fromkeys(names, "a/x"), "commit": COMMIT}

@@ -199,6 +199,7 @@ def test_upload_model_gets_the_whole_story(pipeline: Pipeline, monkeypatch: pyte
         "config": "{}",
     }
     run = {"version": "v20261121-084500-abc1234", "commit": "a" * 40, "image": "i@sha256:" + "b" * 64}
+    run |= {"serving_image": "base@sha256:" + "c" * 64}
     run |= {"pipeline_job": "projects/p/locations/l/pipelineJobs/j", "environment": "local"}
     inputs = ("data", "training", "model", "metrics")
     pipeline.run(
@@ -207,6 +208,7 @@ def test_upload_model_gets_the_whole_story(pipeline: Pipeline, monkeypatch: pyte
     candidate = seen[0][0]
     assert (candidate.data["rows"], candidate.data["users"], candidate.algorithm) == (400, 20, "svd")
     assert "ndcg@10" in candidate.metrics
+    assert candidate.serves == run["serving_image"]
     assert pipeline.values["state"] == "proposed"
 
 

@@ -11,9 +11,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from benchmarks.engine import Engine
-from delivery import build, context, image, layout, lock, sizes
+from delivery import context, image, layout, lock, sizes
 from delivery.builder import Builder
-from flows import config
 from tests.clone import ROOT, tracked
 
 Record = Callable[[str, object], None]
@@ -123,16 +122,13 @@ def test_two_builds_of_one_commit_have_one_digest(
     assert elsewhere.run("buildah", "containers", "--quiet") == ""
 
 
-@pytest.mark.parametrize("group", build.groups_of(config.names()))
-def test_what_each_group_weighs_is_said(
-    group: str, engine: Engine, builder: Builder, tmp_path: Path, record_property: Record
+def test_what_base_weighs_is_said(
+    made: Path, engine: Engine, builder: Builder, record_property: Record
 ) -> None:
-    """In the last lines of the tests' output."""
-    with engine.alone():
-        layout.write(image.make(ROOT, group, builder), tmp_path / "image")
-    found = sizes.measure(tmp_path / "image")
+    """In the last lines of the tests' output. What other groups weigh, ./scripts/bench image says."""
+    found = sizes.measure(made)
     below = len(layout.read(engine.layout(builder.base)).layers)
-    record_property("weighs", f"image {group}, megabytes: {found.line(below)}")
+    record_property("weighs", f"image base, megabytes: {found.line(below)}")
     assert len(found.largest()) == 5
 
 

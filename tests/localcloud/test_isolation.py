@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -97,6 +98,28 @@ def test_an_environment_that_was_changed_under_its_links_is_made_again(tmp_path:
     assert link.exists()
     with pytest.raises(PackagesError, match="absent==1, this machine has none"):
         made.python(Base(("absent==1",), "main", ""))
+
+
+def test_packages_of_one_image_alone_lie_beside_those_of_this_python(tmp_path: Path) -> None:
+    for number, text in (("1.0", "one"), ("2.0", "two")):
+        info = tmp_path / "more" / "tiny" / number / f"tiny-{number}.dist-info"
+        info.mkdir(parents=True)
+        (info.parent / "tiny.py").write_text(f"WORD = '{text}'\n")
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tiny\nVersion: {number}\n")
+        (info / "RECORD").write_text(f"tiny.py,,\n{info.name}/METADATA,,\n{info.name}/RECORD,,\n")
+    made = Environments(tmp_path / "made", tmp_path / "more")
+
+    def word(*requirements: str) -> str:
+        code = (
+            "import msgspec, importlib.util as u; print(u.find_spec('tiny') and __import__('tiny').WORD)"
+        )
+        python = made.python(Base((f"msgspec=={version('msgspec')}", *requirements), "main", ""))
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert [word("tiny==2.0"), word("tiny==1.0"), word()] == ["two", "one", "None"]
+    with pytest.raises(PackagesError, match=r"tiny==3\.0, this machine has 1\.0\n  mend: ./install it"):
+        made.python(Base(("tiny==3.0",), "main + tiny", "", "./install it"))
 
 
 LOOK = "import json, os; print(json.dumps([dict(os.environ), os.getcwd()]))"

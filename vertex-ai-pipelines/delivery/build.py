@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from delivery import builder as engines
-from delivery import context, image, kept, provenance, sbom, settings
+from delivery import context, image, kept, lock, provenance, sbom, settings
 from delivery.builder import Builder
 from delivery.command import run
 from delivery.due import OUTPUT
@@ -116,11 +116,11 @@ def _at(environment: Environment, group: str, builder: Builder) -> Builder:
 
 
 def groups_of(flows: list[str]) -> list[str]:
-    """The groups of the images that `flows` run in; without one that cannot be read, as submit says."""
+    """The groups of the images that `flows` run in and are served from, for those that can be read."""
     found = set[str]()
     for name in flows:
         try:
-            found.add(config.load(name).image)
+            found |= {config.load(name).image, lock.BASE}
         except Exception as error:  # its config.py is the flow's own code
             _leave_out(f"flow {name}", error)
     return sorted(found)

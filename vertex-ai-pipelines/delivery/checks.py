@@ -15,6 +15,7 @@ from delivery import (
     federation,
     grants,
     image,
+    lock,
     provenance,
     release_checks,
     schedule,
@@ -184,7 +185,7 @@ def images(environment: Environment) -> Iterator[Finding]:
     except InputError as error:
         yield Finding("image", "note", error.what, "a commit, whose image submit takes", error.mend)
         return
-    for group in sorted({config.load(name).image for name in config.names()}):
+    for group in sorted({lock.BASE, *(config.load(name).image for name in config.names())}):
         registry = Registry(f"{environment.artifact_registry}/{group}")
         try:
             digest = image.resolve(registry, commit)

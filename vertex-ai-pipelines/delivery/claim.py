@@ -8,6 +8,7 @@ from delivery.candidate import Candidate
 from delivery.components import STEPS
 from delivery.follow import ENDED, outputs
 from delivery.jobs import Jobs
+from delivery.lock import BASE
 from delivery.patience import passing
 from delivery.settings import Environment
 from flows.errors import RetrainError
@@ -58,6 +59,12 @@ def check(job: Any, manifest: Manifest, candidate: Candidate, environment: Envir
     parameters = dict(job.runtime_config.parameter_values)
     for field in ("version", "commit", "image"):
         _same(job.name, f"parameter {field}", parameters.get(field), {getattr(manifest, field)})
+    _same(
+        job.name,
+        "parameter serving_image",
+        parameters.get("serving_image", ""),
+        {manifest.serving_image},
+    )
     _check_steps(job, manifest, environment)
     made = upload_outputs(job)
     for field in ("manifest", "sha256"):
@@ -116,6 +123,8 @@ def _check_steps(job: Any, manifest: Manifest, environment: Environment) -> None
     """That every step ran our own program, in an image of our own registry."""
     registry = manifest.image.rpartition("/")[0]
     _same(job.name, "image's registry", registry, {environment.artifact_registry})
+    serving, base = manifest.serves.partition("@")[0], f"{environment.artifact_registry}/{BASE}"
+    _same(job.name, "serving image", serving, {base, manifest.image.partition("@")[0]})
     deployment = dict(job.pipeline_spec or {}).get("deploymentSpec") or {}
     executors = dict(deployment.get("executors") or {})
     _same(job.name, "having steps", bool(executors), {True})

@@ -75,8 +75,8 @@ def manifest(one: Declared, entry: Entry, store: ModelStore) -> Manifest:
         found = store.manifest(_candidate(one, entry), one.origins)
     except RetrainError as error:
         raise RetrainError(f"{one.at(role, 'manifest')} {error.what}", error.mend) from None
-    if found.image != entry.image:
-        what = f"image = '{entry.image}', made by '{found.image}'"
+    if found.serves != entry.image:
+        what = f"image = '{entry.image}', its manifest says '{found.serves}'"
         raise RetrainError(f"{one.at(role, 'image')} {what}", AGAIN)
     return found
 

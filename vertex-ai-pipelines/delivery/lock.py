@@ -73,6 +73,7 @@ def check(root: Path) -> None:
         )
     main = {package["name"] for package in lock["package"] if MAIN in package["groups"]}
     for group in files.groups(root):
+        files.indexes(root, group)
         if double := {package.name for package in files.load(root, group)} & main:
             what = f"{files.name(group)}: {min(double)} is in the main group of {LOCK}, too"
             raise InputError(what, f"run: ./scripts/lock {group}")

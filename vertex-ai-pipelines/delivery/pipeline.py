@@ -30,6 +30,7 @@ RUN = (
     "version",
     "commit",
     "image",
+    "serving_image",
     "pipeline_job",
 )
 
@@ -134,6 +135,7 @@ def retrain(flow: str, p: Channels, steps: Mapping[str, Step]) -> None:
             version=p["version"],
             commit=p["commit"],
             image=p["image"],
+            serving_image=p["serving_image"],
             pipeline_job=p["pipeline_job"],
             config=_config(p),
             verdict=evaluate.outputs["verdict"],

@@ -190,6 +190,7 @@ def _lineage(evidence: Evidence) -> str:
     rows = [
         ("commit", manifest.commit),
         ("image", code(manifest.image)),
+        *([("served by", code(manifest.serves))] if manifest.serves != manifest.image else []),
         ("pipeline job", f"[{code(manifest.pipeline_job)}]({console(manifest.pipeline_job)})"),
         (
             "algorithm",

@@ -62,7 +62,8 @@ def release(found: Settings, environment: Environment, candidate: Candidate, wai
     store.check_files(candidate, manifest)
     job = claim.ended_job(environment, manifest, wait)
     claim.check(job, manifest, candidate, environment)
-    provenance.check_used(environment, manifest.image)
+    for image in dict.fromkeys((manifest.image, manifest.serves)):
+        provenance.check_used(environment, image)
     _summarize(candidate, manifest)
     flow = config.load(candidate.flow)
     serving = flow.serving_in(environment.name)
@@ -87,7 +88,7 @@ def _model(candidate: Candidate, manifest: Manifest) -> Model:
         version=candidate.version,
         manifest=candidate.manifest,
         sha256=candidate.sha256,
-        image=manifest.image,
+        image=manifest.serves,
     )
 
 

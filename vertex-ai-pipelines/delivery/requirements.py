@@ -78,7 +78,8 @@ def _lines(root: Path, group: str) -> Iterator[str]:
     except FileNotFoundError:
         return
     kept = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    yield from (line.strip() for line in kept.replace("\\\n", " ").splitlines() if line.strip())
+    whole = kept.replace("\\\n", " ").splitlines()
+    yield from (" ".join(line.split()) for line in whole if line.strip())
 
 
 def _package(line: str, group: str) -> Package:

@@ -17,6 +17,7 @@ from delivery import (
     components,
     follow,
     image,
+    lock,
     pipeline,
     provenance,
     releases,
@@ -136,9 +137,7 @@ def planned(
             f"settings.toml: environment '{environment.name}' does not train", "see its `train`"
         )
     _refuse_another_gate(flow, environment)
-    registry = Registry(f"{environment.artifact_registry}/{flow.image}")
-    digest = image.resolve(registry, trigger.commit)
-    _refuse_unvouched(environment, registry, digest, flow, trigger)
+    ran, serves = (_image(environment, group, trigger) for group in (flow.image, lock.BASE))
     # Experiments may share a project with what is released.
     prefix = f"{environment.name}-" if environment.ends_at else ""
     trigger = _next_attempt(jobs, flow, trigger, prefix) if again else trigger
@@ -146,7 +145,8 @@ def planned(
         "pipeline_job": f"{jobs.parent}/pipelineJobs/{trigger.job_id(flow.name, prefix)}",
         "version": trigger.version,
         "commit": trigger.commit,
-        "image": f"{registry.name}@{digest}",
+        "image": ran,
+        "serving_image": serves,
     }
 
 
@@ -198,14 +198,22 @@ def parameters(flow: FlowConfig, environment: Environment, plan: dict[str, str])
     return values | plan | pipeline.options(flow)
 
 
+def _image(environment: Environment, group: str, trigger: Trigger) -> str:
+    """The commit's image of the group, by digest. Raises as `planned` does."""
+    registry = Registry(f"{environment.artifact_registry}/{group}")
+    digest = image.resolve(registry, trigger.commit)
+    _refuse_unvouched(environment, registry, digest, group, trigger)
+    return f"{registry.name}@{digest}"
+
+
 def _refuse_unvouched(
-    environment: Environment, registry: Registry, digest: str, flow: FlowConfig, trigger: Trigger
+    environment: Environment, registry: Registry, digest: str, group: str, trigger: Trigger
 ) -> None:
     """An image that train.yml has built is still another commit's, if somebody moved the tag."""
     provenance.check(environment, registry, digest)
     if environment.attest != "off" and trigger.commit == head(settings.ROOT):
         by = Builder(environment.builder)
-        image.refuse_other_content(registry, digest, settings.ROOT, flow.image, by)
+        image.refuse_other_content(registry, digest, settings.ROOT, group, by)
 
 
 def _refuse_another_gate(flow: FlowConfig, environment: Environment) -> None:

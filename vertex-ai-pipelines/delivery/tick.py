@@ -147,7 +147,8 @@ def _submit(tick: Tick, name: str) -> None:
         return
     trigger = Trigger(due.moment, git.head(settings.ROOT))
     # A push that trains nothing makes no image; content that is there is only tagged.
-    build.publish(tick.environment, flow.image)
+    for group in build.groups_of([name]):
+        build.publish(tick.environment, group)
     plan = submit.planned(tick.jobs, flow, tick.environment, trigger, again=False)
     submit.submit(tick.jobs, flow, tick.environment, plan, due.labels(flow))
     say(f"{name}: {moment(due.moment)} · {plan['pipeline_job'].rsplit('/', 1)[1]}")

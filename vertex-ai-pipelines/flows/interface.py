@@ -33,8 +33,8 @@ STEPS = {
     ),
     "upload_model": Interface(
         _texts(
-            "flow environment project version commit image pipeline_job config verdict"
-            " champion champion_sha256 model_store s3 github"
+            "flow environment project version commit image serving_image pipeline_job config"
+            " verdict champion champion_sha256 model_store s3 github"
         )
         | {"data": DATASET, "training": DATASET, "model": MODEL, "metrics": METRICS},
         _texts("manifest sha256 state"),

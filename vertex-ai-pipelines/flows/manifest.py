@@ -59,7 +59,11 @@ class Verdict(Table):
 
 
 class Manifest(Table):
-    """A model version: files, evidence and origin. `data` and `config` are the flow's own tables."""
+    """A model version: files, evidence and origin. `data` and `config` are the flow's own tables.
+
+    `image` ran the steps; `serving_image` serves the model ("", where an earlier version wrote this: the
+    same), without what only training needs.
+    """
 
     schema: Literal[1] = 1
     flow: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*\Z")]
@@ -73,9 +77,15 @@ class Manifest(Table):
     config: dict[str, Any]
     commit: Annotated[str, Meta(pattern=r"^[0-9a-f]{40}\Z")]
     image: Annotated[str, Meta(pattern=r"^[^@\s]+@sha256:[0-9a-f]{64}\Z")]
+    serving_image: Annotated[str, Meta(pattern=r"^([^@\s]+@sha256:[0-9a-f]{64})?\Z")] = ""
     pipeline_job: Annotated[str, Meta(pattern=r"^projects/[^/]+/locations/[^/]+/pipelineJobs/[^/]+\Z")]
     environment: str
     created: str
+
+    @property
+    def serves(self) -> str:
+        """The image that serves the model."""
+        return self.serving_image or self.image
 
 
 def write(manifest: Manifest) -> bytes:

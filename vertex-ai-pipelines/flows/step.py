@@ -106,7 +106,7 @@ def evaluate(execution: Execution) -> str:
 
 def upload_model(execution: Execution) -> str:
     """Write the candidate to the model store, and propose it."""
-    texts = ("flow", "version", "commit", "image", "pipeline_job", "environment")
+    texts = ("flow", "version", "commit", "image", "serving_image", "pipeline_job", "environment")
     model, metadata = execution.fetch("model"), execution.metadata("model")
     metrics = execution.metadata("metrics")
     candidate = upload.build(

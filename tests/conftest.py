@@ -12,7 +12,7 @@ from benchmarks.tools import lacks
 from localcloud.client import Client, free_port
 from localcloud.cloud import World
 from localcloud.environment import Environment
-from tests import programs
+from tests import programs, shared
 from tests.clone import Clone, Ended, clone, own_files
 from tests.order import Scheduling, rank
 
@@ -32,6 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Raises UsageError where `--image` asks for what this machine cannot do."""
     if config.getoption("--image") and (why := lacks()):
         raise pytest.UsageError(f"--image: no whole image can be built: {why}")
+    if not hasattr(config, "workerinput"):
+        shared.begin()
+        config.add_cleanup(shared.end)
 
 
 @pytest.hookimpl(optionalhook=True)

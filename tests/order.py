@@ -8,6 +8,7 @@ FIRST = (
     "tests/test_run.py",
     "tests/test_secrets.py",
     "tests/test_bad_input.py",
+    "tests/test_docs_notebook.py",
     "tests/test_run_",
     "tests/test_environments.py",
     "tests/faults/",

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.clone import Clone, Ended, clone
+from tests.clone import Clone, Ended
+from tests.faults.worlds import template
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +35,8 @@ except provenance.UnvouchedError as error:
 @pytest.fixture(scope="module")
 def attesting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """A fresh clone whose environment has GitHub attest, and trusts the local one for it."""
-    with clone(tmp_path_factory.mktemp("attesting")) as made:
+    made = template().copy(tmp_path_factory.mktemp("attesting") / "world")
+    try:
         made.write("settings.toml", OFF, ON)
         looked = made.verb("doctor", "local").err
         assert "trust/local.jsonl: there is no such file" in looked, looked
@@ -46,6 +48,8 @@ def attesting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
         roots = made.verb("localcloud", "trusted-root").out
         (made.folder / "trust" / "local.jsonl").write_text(roots)
         yield made
+    finally:
+        made.remove()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.clone import Clone, Ended, clone
+from tests.clone import Clone, Ended
+from tests.faults.worlds import template
 
 pytestmark = pytest.mark.slow
 FLOW = "vertex-ai-pipelines/flows/linnerud/flow.toml"
@@ -21,8 +22,9 @@ client.query(f"INSERT INTO gym.linnerud {copied}").result()
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """A clone whose cache no other test has filled."""
-    with clone(tmp_path_factory.mktemp("caching")) as made:
-        yield made
+    made = template().copy(tmp_path_factory.mktemp("caching") / "world")
+    yield made
+    made.remove()
 
 
 @pytest.fixture(scope="module")

@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 import requests
 
-from tests.clone import Clone, Ended, clone
+from tests.clone import Clone, Ended
+from tests.faults.worlds import template
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    """A clone of its own."""
-    with clone(tmp_path_factory.mktemp("served")) as made:
-        yield made
+    """A clone of its own, in which nothing has run."""
+    made = template().copy(tmp_path_factory.mktemp("served") / "world")
+    yield made
+    made.remove()
 
 
 @pytest.fixture(scope="module")

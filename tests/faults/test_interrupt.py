@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from delivery.command import INTERRUPTED
-from tests.faults.worlds import FLOW, LIMIT, World, provisioned
+from tests.faults.worlds import FLOW, LIMIT, World, template
 
 pytestmark = pytest.mark.slow
 CREATE, GET = "aiplatform.CreatePipelineJob", "aiplatform.GetPipelineJob"
@@ -32,7 +32,7 @@ MOMENTS = [
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A clone in which nothing has run yet."""
-    made = provisioned(tmp_path_factory.mktemp("interrupted"))
+    made = template().copy(tmp_path_factory.mktemp("interrupted") / "world")
     made.start()
     yield made
     made.remove()

@@ -14,7 +14,7 @@ import pytest
 from delivery.grants import DEPLOY, account
 from delivery.settings import load
 from tests.faults.stage import ENDPOINT, Stage, stage
-from tests.faults.worlds import FLOW, LIMIT, provisioned
+from tests.faults.worlds import FLOW, LIMIT, template
 
 pytestmark = pytest.mark.slow
 KILL, LOST, ERROR = "kill:caller", "lose-reply", "error:503"
@@ -83,8 +83,7 @@ blob.upload_from_string({text!r})
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A world with five models, the last one of which does not start; the first one serves."""
-    folder = tmp_path_factory.mktemp("rollouts")
-    made = stage(folder / "stage", provisioned(folder)).prepared(BROKEN - 1)
+    made = stage(tmp_path_factory.mktemp("rollouts") / "stage", template()).prepared(BROKEN - 1)
     made.broken(BROKEN)
     serves(made, (1, 100))
     yield made

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from laptop.world import world
 from localcloud.client import Client, free_port
+from tests import shared
 from tests.clone import Clone, Ended
 
 FLOW, FLOWS = "linnerud", "vertex-ai-pipelines/flows"
@@ -122,9 +123,15 @@ def provisioned(folder: Path) -> World:
     world = World(folder / "provisioned")
     _only(world.fill())
     ended = world.verb("localcloud", "up")
-    assert ended.code == 0, ended
     world.cloud.down()
+    assert ended.code == 0, ended
+    (world.cloud.root / "port").unlink()
     return world
+
+
+def template() -> World:
+    """Such a world, for all tests of a session to copy."""
+    return World(shared.made("provisioned", provisioned) / "provisioned")
 
 
 def _only(world: Clone) -> None:

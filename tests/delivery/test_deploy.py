@@ -161,7 +161,7 @@ def test_a_model_that_the_store_does_not_hold_so_is_named(
 def test_an_image_that_did_not_make_the_model_is_named(root: Path, store: ModelStore) -> None:
     one = as_declared(root, TEXT.replace(f"sha256:{'2' * 64}", f"sha256:{'4' * 64}"))
     for entry in one.release.entries:
-        with pytest.raises(RetrainError, match="made by"):
+        with pytest.raises(RetrainError, match="its manifest says"):
             declared.manifest(one, entry, store)
 
 

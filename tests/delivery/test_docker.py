@@ -108,10 +108,10 @@ def test_every_word_of_a_build(docker: Docker, tmp_path: Path) -> None:
         *("--cache-from", f"type=registry,ref={CACHE}"),
         *("--cache-to", f"type=registry,ref={CACHE},mode=max,ignore-error=true"),
         *("--target", "runtime", "--platform", "linux/amd64"),
-        *("--build-arg", "DEPENDENCY_GROUPS=main,torch"),
+        *("--build-arg", "DEPENDENCY_GROUPS=main", "--build-arg", "REQUIREMENTS=torch"),
     ]
     assert build["SOURCE_DATE_EPOCH"] == str(builder.EPOCH)
-    assert build["files"] == ["Dockerfile", "poetry.lock", "pyproject.toml"]
+    assert build["files"] == ["Dockerfile", "poetry.lock", "pyproject.toml", "vertex-ai-pipelines"]
     assert not Path(place).exists()
 
 

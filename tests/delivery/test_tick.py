@@ -133,7 +133,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         monkeypatch.setattr(settings, "ROOT", tmp_path)
         monkeypatch.setattr(settings, "load", lambda: own)
         flow = msgspec.structs.replace(components.load("recommender"), schedule=None)
-        monkeypatch.setattr(config, "names", lambda: ["recommender"])
+        monkeypatch.setattr(config, "names", lambda *_: ["recommender"])
         monkeypatch.setattr(components, "load", lambda name: flow)
         monkeypatch.setattr(tick, "Jobs", lambda environment: made.jobs)
         monkeypatch.setattr(standby, "end", lambda *_: [])

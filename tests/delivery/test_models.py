@@ -208,6 +208,8 @@ def test_the_checkout_s_history_knows_older_versions(tmp_path: Path, verb: Verb)
         (["fetch", "nobody", "DIR"], f"s3://{BUCKET}/channels/shop/nobody.json: there is no such"),
         (["fetch", "../x", "DIR"], "names no flow"),
         (["fetch", f"recommender@{NEWER}", "DIR"], "says its hash"),
+        (["fetch", "recommender@champ", "DIR"], "'champ' is no version\n  mend: name champion, "),
+        (["fetch", f"recommender@{OLD}", "DIR", "--sha256", "0000"], "'0000' is no SHA-256\n"),
         (["list", "recommender@champion"], "names no flow"),
     ],
 )
@@ -218,6 +220,15 @@ def test_wrong_input_is_named(arguments: list[str], said: str, tmp_path: Path, v
     assert code == 2
     assert said in err
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.usefixtures("store")
+def test_a_flow_that_the_checkout_does_not_have_is_named(tmp_path: Path, verb: Verb) -> None:
+    flow = tmp_path / "vertex-ai-pipelines" / "flows" / "known"
+    flow.mkdir(parents=True)
+    (flow / "flow.toml").touch()
+    assert "there is no flow 'other'\n  mend: name one of: known\n" in verb("list", "other")[2]
+    assert "known.json: there is no such object" in verb("list", "known")[2]
 
 
 def test_no_challenger_and_a_foreign_channel_are_said(store: Any, tmp_path: Path, verb: Verb) -> None:

@@ -15,6 +15,11 @@ BY_DEFAULT = ["delivery.deploy", "--plan"]
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is done, in its order; a local cloud runs, and this process is no client of it."""
     seen = list[str]()
+
+    def main(_: list[str]) -> int:
+        seen.append("verb")
+        return 0
+
     for name in ("HTTPS_PROXY", "GITHUB_ACTIONS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(inside, "client", lambda: SimpleNamespace(status=lambda: {"port": PORT}))
@@ -23,7 +28,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         report, "standing", lambda flow, branch: 3 if branch == f"rollout/local/{flow}" else 0
     )
     for verb in (deploy, ab):
-        monkeypatch.setattr(verb, "main", lambda _: seen.append("verb") or 0)
+        monkeypatch.setattr(verb, "main", main)
     return seen
 
 

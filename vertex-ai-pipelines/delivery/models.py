@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import shutil
 import sys
 import tomllib
@@ -16,6 +17,7 @@ from flows.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = ("champion", "challenger")
+VERSION = re.compile(r"v\d{8}-\d{6}-[0-9a-f]{7}(-[1-9]\d*)?")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,7 +53,13 @@ class Store(NamedTuple):
 
     def channel(self, flow: str) -> dict[str, Any]:
         """What serves of `flow`. Raises InputError where nothing does."""
-        data = fetching.small(self.client, self.bucket, f"channels/{self.environment}/{flow}.json")
+        try:
+            data = fetching.small(self.client, self.bucket, f"channels/{self.environment}/{flow}.json")
+        except InputError:
+            if not flows() or flow in flows():
+                raise
+            known = f"name one of: {', '.join(flows())}"
+            raise InputError(f"there is no flow '{flow}'", known) from None
         found: dict[str, Any] = json.loads(data)
         if found.get("schema") != 1:
             raise InputError(
@@ -59,6 +67,11 @@ class Store(NamedTuple):
                 "take this program from the repository's main",
             )
         return found
+
+
+def flows() -> list[str]:
+    """The flows of this checkout."""
+    return sorted(path.parent.name for path in ROOT.glob("vertex-ai-pipelines/flows/*/flow.toml"))
 
 
 def main(argv: list[str]) -> int:
@@ -69,6 +82,8 @@ def main(argv: list[str]) -> int:
         raise InputError(
             f"'{arguments.model}' names no flow", "write FLOW or, to fetch one, FLOW@champion"
         )
+    if arguments.verb == "fetch":
+        _check(which or ROLES[0], arguments.sha256)
     store = opened(ROOT / "settings.toml", arguments.environment)
     if arguments.verb == "list":
         return listed(store, flow, arguments.json)
@@ -78,6 +93,16 @@ def main(argv: list[str]) -> int:
     if arguments.json:
         print(json.dumps({"flow": flow, **released._asdict(), "folder": str(arguments.folder)}))
     return 0
+
+
+def _check(which: str, sha256: str) -> None:
+    """Raises InputError for what cannot be meant."""
+    if which not in ROLES and not VERSION.fullmatch(which):
+        raise InputError(
+            f"'{which}' is no version", "name champion, challenger, or one like v20261121-084500-abc1234"
+        )
+    if sha256 and not fetching.SHA256.fullmatch(sha256):
+        raise InputError(f"--sha256: '{sha256}' is no SHA-256", "give its 64 hexadecimal digits")
 
 
 def opened(path: Path, name: str) -> Store:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from github import GithubException
 
 from delivery import (
     ab,
@@ -126,6 +127,50 @@ def test_another_edit_takes_the_pull_request_over(github: Hub, verb: Verb) -> No
 def test_an_a_b_test_gives_a_share(github: Hub, verb: Verb) -> None:
     assert verb(ab, "35")[0] == 0
     assert github.text(BRANCH) == text(CHAMPION, VERSION, 35)
+
+
+def test_a_share_is_looked_at_before_anything_is_asked(
+    verb: Verb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(person, "repository", lambda name: pytest.fail("GitHub was asked"))
+    for share in ("150", "0", "12.5", "half"):
+        code, _, err = verb(ab, share)
+        assert code == 2
+        assert f"a challenger cannot have {share} % of the traffic\n  mend: write 1 to 99; " in err
+
+
+def test_an_empty_repository_says_what_comes_first(
+    verb: Verb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hub(tmp_path) as found:
+
+        def empty(*_: object) -> None:
+            raise GithubException(409, {"message": "Git Repository is empty."})
+
+        monkeypatch.setattr(person, "repository", lambda name: found.person)
+        monkeypatch.setattr(type(found.person), "get_git_ref", empty)
+        code, _, err = verb(ab, "50")
+    assert code == 1
+    assert (
+        "it has no branch 'main'\n  mend: push a commit to main; ./scripts/run does it on a laptop"
+        in err
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "is_more"),
+    [
+        ((VERSION, "", 0), True),
+        ((CHAMPION, VERSION, 50), True),
+        ((CHAMPION, "", 0), False),
+        ((CHAMPION, VERSION, 5), False),
+        ((CHAMPION, NEWER, 20), False),
+    ],
+)
+def test_who_gets_more_is_judged(now: tuple[str, str, int], is_more: bool) -> None:
+    current, becomes = (releases.parse(text(*one), "") for one in ((CHAMPION, VERSION, 10), now))
+    assert becomes
+    assert edit.Change("recommender", "local", current, becomes).is_more is is_more
 
 
 def test_what_main_says_already_needs_no_pull_request(github: Hub, verb: Verb) -> None:

@@ -181,6 +181,7 @@ def answers(responses: int, errors: int = 0, p99: float = 10.0) -> Answers:
         (answers(9000), answers(1000, p99=12.5), ""),
         (answers(9000), answers(999), "the challenger has answered 999 requests, fewer than 1,000"),
         (answers(0), answers(1000), "the champion has answered 0 requests"),
+        (answers(9000), answers(1), "the challenger has answered 1 request, fewer than 1,000"),
         (answers(9000), answers(1000, 4), "error rate may be higher by 0."),
         (answers(9000), answers(1000, p99=12.6), "p99 is 12.6 ms, the champion's 10 ms: more than 25 %"),
         (answers(9000), Answers(1000, 0, 1000), "the latencies are not known"),
@@ -199,6 +200,7 @@ def test_a_champion_alone_needs_no_judgement() -> None:
     found = proof.Proof(Window(END, END), {CHAMPION: answers(10)})
     assert proof.lacks(found, alone, Serving()) == ["there is no challenger"]
     assert "may" not in proof.shown(found, alone, Serving())
+    assert "may" not in proof.shown(found, BOTH, Serving(), is_judged=False)
 
 
 Propose = Callable[[], str]

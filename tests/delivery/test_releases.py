@@ -178,11 +178,10 @@ def test_a_challenger_gets_any_share() -> None:
     assert releases.split(current, 50) == Release(champion=at(MIDDLE, 50), challenger=at(NEW, 50))
 
 
-@pytest.mark.parametrize("share", [-1, 0, 100, 101])
-def test_a_challenger_has_a_share_and_not_all(share: int) -> None:
-    current = Release(champion=at(MIDDLE, 90), challenger=at(NEW, 10))
+@pytest.mark.parametrize("share", ["-1", "0", "100", "101", "12.5"])
+def test_a_challenger_has_a_share_and_not_all(share: str) -> None:
     with pytest.raises(InputError, match=f"cannot have {share} %"):
-        releases.split(current, share)
+        releases.share(share)
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,15 @@ from delivery.edit_verb import Asked
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = edit_verb.parser("ab", __doc__)
-    main.add_argument("share", type=int, metavar="SHARE", help="the challenger's, in percent: 1 to 99")
+    main.add_argument("share", metavar="SHARE", help="the challenger's, in percent: 1 to 99")
     return main
 
 
 def main(argv: list[str]) -> int:
     """Propose that share for the challenger."""
     arguments = parser().parse_args(argv)
-    asked, share = Asked.of(arguments.flow, arguments.environment), arguments.share
+    share = releases.share(arguments.share)
+    asked = Asked.of(arguments.flow, arguments.environment)
     command = f"ab {asked.flow} {share}"
     return edit_verb.carry_out(asked, lambda current: releases.split(current, share), command, arguments)
 

@@ -7,6 +7,7 @@ from flows.errors import RetrainError
 
 MAIN = "main"
 RACE = (404, 409, 422)
+NO_REF = (404, 409)  # the latter where the repository is empty
 AGAIN = "start release-pr.yml again; if it stays so, look at that branch and its rules"
 
 
@@ -31,7 +32,8 @@ def look(repository: Any, branch: str, path: str) -> Branches:
     main, own = head(repository, MAIN), head(repository, branch)
     if main is None:
         raise RetrainError(
-            f"{repository.full_name}: it has no branch '{MAIN}'", f"push a commit to {MAIN}"
+            f"{repository.full_name}: it has no branch '{MAIN}'",
+            f"push a commit to {MAIN}; ./scripts/run does it on a laptop",
         )
     own_text = _text(repository, path, own) if own else None
     return Branches(branch, path, main, _text(repository, path, main), own, own_text)
@@ -44,11 +46,13 @@ def text_on_main(repository: Any, path: str) -> str | None:
 
 def head(repository: Any, branch: str) -> str | None:
     """The branch's commit; None where there is no such branch."""
-    from github import UnknownObjectException
+    from github import GithubException
 
     try:
         return str(repository.get_git_ref(f"heads/{branch}").object.sha)
-    except UnknownObjectException:
+    except GithubException as error:
+        if error.status not in NO_REF:
+            raise
         return None
 
 

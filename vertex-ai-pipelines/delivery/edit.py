@@ -44,6 +44,12 @@ class Change:
         was = self.current.shares if self.current else {}
         return Mark(flow=self.flow, environment=self.environment, was=was, becomes=self.becomes.shares)
 
+    @property
+    def is_more(self) -> bool:
+        """Whether the present challenger gets a larger share."""
+        rival = self.current.challenger if self.current else None
+        return rival is not None and self.becomes.shares.get(rival.version, 0) > rival.traffic
+
 
 @dataclass(frozen=True)
 class Edit:

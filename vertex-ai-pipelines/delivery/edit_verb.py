@@ -78,7 +78,9 @@ class Asked:
         self, repository: Any, change: Change, found: Proof | None, command: str, note: str = ""
     ) -> str:
         """The pull request's body, with the evidence that was `found`."""
-        shown = proof.shown(found, change.current, self.serving) if found and change.current else ""
+        shown = ""
+        if found and change.current:
+            shown = proof.shown(found, change.current, self.serving, change.is_more)
         rival = _rival(repository, change)
         return edit_body.body(change, Told(self.serving, shown, self.whole(command), rival, note))
 

@@ -72,7 +72,8 @@ def _lacks(champion: Answers, challenger: Answers, serving: Serving) -> Iterator
     least = serving.promote_requests
     for role, one in (("challenger", challenger), ("champion", champion)):
         if one.responses < least:
-            yield f"the {role} has answered {one.responses:,} requests, fewer than {least:,}"
+            asked = f"{one.responses:,} request{'' if one.responses == 1 else 's'}"
+            yield f"the {role} has answered {asked}, fewer than {least:,}"
             return
     worse = error_bound(champion, challenger)
     if worse > serving.promote_errors:
@@ -102,15 +103,15 @@ def error_bound(champion: Answers, challenger: Answers) -> float:
     return rates[0] - rates[1] + NORMAL * spread
 
 
-def shown(proof: Proof, release: Release, serving: Serving) -> str:
-    """The evidence in Markdown: a table, and what the rule says of it."""
+def shown(proof: Proof, release: Release, serving: Serving, is_judged: bool = True) -> str:
+    """The evidence in Markdown: a table, and, where that `is_judged`, what the rule says."""
     if proof.obstacle:
         return f"None: {text(proof.obstacle)}."
     head = ("", "requests", "errors", "p50", "p99", "predictions")
     rows = [_row(role, entry, proof.of(entry)) for role, entry in release.roles()]
     start, end = (f"{one:%Y-%m-%d %H:%M}" for one in proof.window)
     parts = [f"From {start} to {end} UTC, by Cloud Monitoring:", table(head, rows)]
-    return "\n\n".join([*parts, *_judged(proof, release, serving)])
+    return "\n\n".join([*parts, *(_judged(proof, release, serving) if is_judged else [])])
 
 
 def _row(role: str, entry: Entry, one: Answers) -> tuple[str, ...]:

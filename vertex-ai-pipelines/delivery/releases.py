@@ -217,13 +217,18 @@ def promote(current: Release | None, ladder: Sequence[int]) -> Release:
     return split(current, share) if share < 100 else alone(challenger)
 
 
-def split(current: Release | None, share: int) -> Release:
-    """`current` with `share` percent for the challenger. Raises InputError where there is none."""
-    if not 0 < share < 100:
+def share(text: str) -> int:
+    """A challenger's share of the traffic, in percent. Raises InputError where it cannot have that."""
+    if not re.fullmatch("[1-9][0-9]?", text):
         raise InputError(
-            f"a challenger cannot have {share} % of the traffic",
+            f"a challenger cannot have {text} % of the traffic",
             "write 1 to 99; ./scripts/promote makes it champion, ./scripts/rollback takes it out",
         )
+    return int(text)
+
+
+def split(current: Release | None, share: int) -> Release:
+    """`current` with `share` percent for the challenger. Raises InputError where there is none."""
     champion, challenger = _both(current, "given a share")
     return Release(champion=_at(champion, 100 - share), challenger=_at(challenger, share))
 

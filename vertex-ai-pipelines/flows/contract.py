@@ -1,6 +1,6 @@
 """What a flow's module offers. Each function is plain: folders in, files and a record out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
@@ -28,11 +28,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Trained:
-    """What `train` made: the files' format, training metrics and one line for people."""
+    """What `train` made: the files' format, training metrics and one line for people.
+
+    `series` has how metrics went, one value a turn (an epoch, …), for the pull request's plot.
+    """
 
     format: str
     metrics: Mapping[str, Number]
     summary: str
+    series: Mapping[str, Sequence[Number]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,13 +70,15 @@ class NoParameters(Table):
 class Form:
     """What a model is asked with: types that msgspec checks, of an instance and of the parameters.
 
-    `example` is an instance, for people and to warm the model up; a request has `most` at most.
+    `example` is an instance, for people and to warm the model up; a request has `most` at most. `check`
+    raises InputError for an instance that is of its type and still wrong; the model is not asked then.
     """
 
     instance: Any
     example: Any
     parameters: type[Table] = NoParameters
     most: int = 10_000
+    check: Callable[[Any], None] | None = None
 
 
 class Model(Protocol):

@@ -1,0 +1,223 @@
+"""What is refused before it is decoded, and what is read."""
+
+import base64
+import random
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flows.errors import InputError
+from flows.images import classifier, graph, header, jpeg, labelled, png
+from flows.images.labelled import Labelled
+from tests.conftest import PRODUCT
+
+GREY = bytes(range(0, 256, 4))
+
+
+def painted(width: int = 40, height: int = 24) -> np.ndarray[Any, Any]:
+    """Pixels, height × width × RGB, that change slowly: a JPEG of them is close."""
+    down, right = np.mgrid[0:height, 0:width]
+    return np.stack([right * 5, down * 9, (right + down) * 3], 2).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def photo() -> bytes:
+    """A JPEG of `painted()`, by the decoder's own encoder, which takes BGR."""
+    from onnx import TensorProto, helper
+
+    info = helper.make_tensor_value_info
+    node = helper.make_node("EncodeImage", ["bgr"], ["jpg"], domain=graph.EXTENSIONS, format="jpg")
+    sizes = info("bgr", TensorProto.UINT8, ["h", "w", 3]), info("jpg", TensorProto.UINT8, ["n"])
+    whole = helper.make_graph([node], "encode", [sizes[0]], [sizes[1]])
+    opsets = [helper.make_opsetid(domain, version) for domain, version in graph.DOMAINS.items()]
+    made = helper.make_model(whole, opset_imports=opsets, ir_version=graph.IR_VERSION)
+    own = classifier.session(made.SerializeToString())
+    found = own.run(None, {"bgr": np.ascontiguousarray(painted()[:, :, ::-1])})[0]
+    return bytes(found.tobytes())
+
+
+def headed(width: int, height: int, depth: int = 8, colour: int = 0, *others: bytes) -> bytes:
+    """A PNG with this header; its pixels are not of that size."""
+    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    pixels = png.chunk(b"IDAT", zlib.compress(b"\0" * 65))
+    return b"".join([png.SIGNATURE, png.chunk(b"IHDR", head), *others, pixels, png.chunk(b"IEND", b"")])
+
+
+def framed(photo: bytes, change: Any) -> bytes:
+    """The JPEG with another frame header: bits, height, width and the components."""
+    at = photo.index(b"\xff\xc0")
+    (length,) = struct.unpack_from(">H", photo, at + 2)
+    content = change(photo[at + 4 : at + 2 + length])
+    return photo[: at + 2] + struct.pack(">H", len(content) + 2) + content + photo[at + 2 + length :]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "it is empty"),
+        (b"GIF89a and more", "it is neither PNG nor JPEG"),
+        (headed(8, 8)[:20], "it is cut off"),
+        (headed(8, 8)[:-1], "it is cut off"),
+        (headed(8, 8)[:-12], "it is cut off"),
+        (headed(8, 8).replace(b"IHDR", b"IHDX"), "its header is not a PNG's"),
+        (headed(8, 8).replace(b"\x08\x00\x00\x00\x00", b"\x08\x02\x00\x00\x00"), "not a PNG's"),
+        (headed(8, 8, 3), "its header is not a PNG's"),
+        (headed(1, 1), "it is 1 × 1 pixels"),
+        (headed(0, 8), "it is 0 × 8 pixels"),
+        (headed(50_000, 50_000), "it is 50,000 × 50,000 pixels, more than 8,388,608 in all"),
+        (headed(8, 8, 16), "it has 16 bits a channel"),
+        (headed(8, 8, 8, png.PALETTE), "it has a palette"),
+        (headed(8, 8, 8, png.GREY_ALPHA), "it has an alpha channel"),
+        (headed(8, 8, 8, png.RGB_ALPHA), "it has an alpha channel"),
+        (headed(8, 8, 8, 0, png.chunk(b"tRNS", b"\0\0")), "it has an alpha channel"),
+        (headed(8, 8, 8, 0, *[png.chunk(b"tEXt", b"")] * png.MOST_CHUNKS), "more than 4,096 chunks"),
+        (headed(8, 8).replace(b"IDAT", b"IDAX"), "it has no pixels"),
+    ],
+)
+def test_a_wrong_png_is_refused_by_its_reason(content: bytes, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        header.check(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda own: own[:5] + b"\4" + own[6:] + b"\4\x11\0", "it is CMYK"),
+        (lambda own: b"\x0c" + own[1:], "it has 12 bits a channel"),
+        (lambda own: own[:1] + b"\0\1\0\1" + own[5:], "it is 1 × 1 pixels"),
+        (lambda own: own[:1] + b"\xff\xff\xff\xff" + own[5:], "it is 65,535 × 65,535 pixels"),
+        (lambda own: own[:1] + b"\0\0" + own[3:], jpeg.BROKEN),
+        (lambda own: own[:8] + b"\7" + own[9:], jpeg.BROKEN),
+    ],
+)
+def test_a_wrong_jpeg_is_refused_by_its_reason(photo: bytes, change: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        header.check(framed(photo, change))
+
+
+def test_a_jpeg_is_refused_wherever_it_is_cut_off(photo: bytes) -> None:
+    header.check(photo)
+    for length in range(2, len(photo) - 1):
+        with pytest.raises(InputError, match=r"cut off|neither"):
+            header.check(photo[:length])
+
+
+def test_a_jpeg_of_another_kind_is_refused(photo: bytes) -> None:
+    with pytest.raises(InputError, match="lossless, arithmetic or hierarchical"):
+        header.check(photo.replace(b"\xff\xc0", b"\xff\xc9", 1))
+    with pytest.raises(InputError, match="more than 256 segments"):
+        header.check(photo[:2] + b"\xff\xfe\0\2" * 300 + photo[2:])
+
+
+@pytest.mark.parametrize("text", ["no base64 !", "AAA", "ab\ncd", "äöü"])
+def test_what_is_not_base64_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="it is not base64"):
+        header.decode(text)
+
+
+def damaged(photo: bytes, drawn: random.Random) -> bytes:
+    """The JPEG with some bytes changed, left out or put in, most of them in its tables."""
+    content = bytearray(photo)
+    for _ in range(drawn.choice((1, 1, 2, 3))):
+        place = drawn.randrange(2, 700 if drawn.random() < 0.7 else len(content))
+        if drawn.random() < 0.8:
+            content[place] = drawn.choice((drawn.randrange(256), 0, 255))
+        elif drawn.random() < 0.5:
+            del content[place : place + drawn.randrange(1, 40)]
+        else:
+            content[place:place] = drawn.randbytes(drawn.randrange(1, 20))
+    return bytes(content)
+
+
+DECODE = """
+import sys
+from pathlib import Path
+from flows.errors import InputError
+from flows.images import classifier
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        classifier.pixels([path.read_bytes()], 8)
+    except InputError:
+        pass
+print("alive")
+"""
+
+
+def test_what_is_let_through_neither_ends_the_decoder_s_process_nor_hangs_it(
+    photo: bytes, tmp_path: Path
+) -> None:
+    drawn = random.Random(0)  # noqa: S311
+    for number in range(300):
+        (tmp_path / f"{number:04}").write_bytes(damaged(photo, drawn))
+    done = subprocess.run(
+        [sys.executable, "-c", DECODE, str(tmp_path)],
+        env={"PYTHONPATH": PRODUCT},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.stdout == "alive\n", done.stderr[-500:]
+
+
+@pytest.mark.parametrize("rest", [0, 1, 2])
+def test_base64_of_every_length_is_read(rest: int) -> None:
+    """After the last chunk, a PNG may go on: so it can be of any length."""
+    content = png.grey(8, GREY)
+    content += b"\0" * ((rest - len(content)) % 3)
+    assert len(content) % 3 == rest
+    found = classifier.pixels([content], 8)
+    assert found[0, :, :, 0].tobytes() == found[0, :, :, 2].tobytes() == GREY
+
+
+def test_a_jpeg_is_read_in_rgb(photo: bytes) -> None:
+    found = classifier.pixels([photo], 24)
+    assert found.shape == (1, 24, 24, 3)
+    expected = painted().mean((0, 1))
+    assert np.abs(found[0].mean((0, 1)) - expected).max() < 4
+
+
+def test_any_size_is_scaled_and_what_is_made_smaller_is_averaged() -> None:
+    checks = np.indices((64, 64)).sum(0) % 2 * 255
+    found = classifier.pixels([png.grey(64, checks.astype(np.uint8).tobytes())], 8)
+    assert np.abs(found.astype(int) - 127).max() <= 8
+
+
+def some(count: int = 40) -> Labelled:
+    """Images that differ in one pixel."""
+    contents = [png.grey(8, bytes([n, *GREY[1:]])) for n in range(count)]
+    return Labelled(
+        [f"gs://b/{n:03}.png" for n in range(count)], [str(n % 3) for n in range(count)], contents
+    )
+
+
+def test_a_copy_of_an_image_is_on_its_side_and_stays_when_others_come() -> None:
+    few, more = (labelled.split(some(count), 0.3, 1) for count in (40, 60))
+    for side, larger in zip(few, more, strict=True):
+        assert set(side.names) < set(larger.names)
+    twice = Labelled(["gs://b/0", "gs://b/1"], ["a", "b"], [some().contents[0]] * 2)
+    with pytest.raises(InputError, match=r"is empty: holdout_share = 0\.3 of 2 images is"):
+        labelled.split(twice, 0.3, 1)
+
+
+def test_images_are_written_and_read(tmp_path: Path) -> None:
+    labelled.write(some(), tmp_path / "images.parquet")
+    assert labelled.read(tmp_path) == some()
+
+
+def test_an_image_that_cannot_be_decoded_is_named() -> None:
+    bad = png.grey(8, GREY).replace(zlib.compress(b"")[:1], b"\x79", 1)
+    with pytest.raises(
+        InputError, match="image 1: its header is good, but its pixels cannot be decoded"
+    ):
+        classifier.pixels([png.grey(8, GREY), bad], 8)
+
+
+def test_the_example_is_an_image() -> None:
+    assert header.decode(classifier.EXAMPLE.b64) == base64.b64decode(classifier.EXAMPLE.b64)

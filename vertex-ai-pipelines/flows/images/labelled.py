@@ -1,0 +1,122 @@
+"""Images with labels: a table names them, Cloud Storage has them, a Parquet file carries both on."""
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows import holdout, storage
+from flows.contract import Facts
+from flows.errors import InputError
+from flows.images import header
+from flows.storage import Address
+
+NAME, LABEL, CONTENT = "image", "label", "content"
+TOGETHER = 1000  # images of one file
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One entry an image, sorted by name: its gs:// address, what it shows, and its bytes."""
+
+    names: list[str]
+    labels: list[str]
+    contents: list[bytes]
+
+
+def fetch(facts: Facts, destination: str) -> Facts:
+    """Put the images beside the table that was exported to `destination`; the facts of what is there.
+
+    So the data is what it was when it was read, whatever is written over later. The table has the
+    columns `image`, a gs:// address, and `label`. Raises InputError that names an image that is none.
+    """
+    from flows import bigquery
+
+    bigquery.require((NAME, LABEL), facts["columns"], "the query's result")
+    folder = f"{facts['files'][0].partition('/')[0]}/images"
+    with tempfile.TemporaryDirectory() as scratch:
+        storage.download(destination, Path(scratch), facts["files"])
+        names, labels = _table(Path(scratch))
+        packed = Path(scratch, "packed")
+        packed.mkdir()
+        for number, (own, shown) in enumerate(_batches(names, labels)):
+            found = Labelled(own, shown, _contents(own))
+            write(found, packed / f"{number:05}.parquet")
+        files = storage.upload(packed, f"{destination.rstrip('/')}/{folder}")
+    return facts | {"classes": len(set(labels)), "files": [f"{folder}/{name}" for name in sorted(files)]}
+
+
+def write(images: Labelled, path: Path) -> None:
+    """One Parquet file: the same bytes for the same images."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {NAME: images.names, LABEL: images.labels, CONTENT: images.contents}
+    pq.write_table(pa.table(columns), path, compression="none", use_dictionary=False)
+
+
+def read(folder: Path) -> Labelled:
+    """What `write` wrote to the files in `folder`. Raises InputError."""
+    from flows import bigquery
+
+    rows = bigquery.read(folder, [NAME, LABEL, CONTENT]).sort_by(NAME)
+    return Labelled(*(rows[name].to_pylist() for name in (NAME, LABEL, CONTENT)))
+
+
+def split(images: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]:
+    """Training set and holdout, about `share` of the images. Raises InputError where one is empty.
+
+    An image's side is a matter of `seed` and its bytes alone: two copies of one are never on both, and
+    none changes sides when others come.
+    """
+    held = holdout.held(images.contents, share, seed, "images")
+    return _part(images, [not one for one in held]), _part(images, held)
+
+
+def _part(images: Labelled, wanted: list[bool]) -> Labelled:
+    columns = (images.names, images.labels, images.contents)
+    return Labelled(*(list(itertools.compress(column, wanted)) for column in columns))  # type: ignore[arg-type]
+
+
+def _table(folder: Path) -> tuple[list[str], list[str]]:
+    """The addresses, sorted, and the labels as texts."""
+    from flows import bigquery
+
+    rows = bigquery.read(folder, [NAME, LABEL])
+    for column in (NAME, LABEL):
+        bigquery.no_nulls(rows, column)
+    rows = rows.sort_by(NAME)
+    names = [str(one) for one in rows[NAME].to_pylist()]
+    for one, following in itertools.pairwise(names):
+        if one == following:
+            raise InputError(
+                f"image {one} has more than one label", "select one row an image in query.sql"
+            )
+    return names, [str(one) for one in rows[LABEL].to_pylist()]
+
+
+def _batches(names: list[str], labels: list[str]) -> Iterator[tuple[list[str], list[str]]]:
+    for start in range(0, len(names), TOGETHER):
+        yield names[start : start + TOGETHER], labels[start : start + TOGETHER]
+
+
+def _contents(names: list[str]) -> list[bytes]:
+    with ThreadPoolExecutor(storage.THREADS) as pool:
+        return list(pool.map(_content, names))
+
+
+def _content(name: str) -> bytes:
+    address = Address.parse(name, "gs")
+    blob: Any = storage.gs_client().bucket(address.bucket).blob(address.key)
+    with storage.named(f"download of {address}"):
+        content: bytes = blob.download_as_bytes()
+    try:
+        header.check(content)
+    except InputError as error:
+        raise InputError(
+            f"image {name}: {error.what}", f"{error.mend}, or leave it out in query.sql"
+        ) from None
+    return content

@@ -1,0 +1,78 @@
+"""The structure of a PNG: its first chunk, and that the others are there up to the last one.
+
+Source: Portable Network Graphics (PNG) Specification, W3C, third edition, 5 and 11.
+"""
+
+import struct
+import zlib
+
+from flows.images.refused import Refused
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
+DEPTHS = {GREY: (1, 2, 4, 8), RGB: (8,)}
+MOST_CHUNKS = 4096  # encoders make some hundred of the largest request
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """Width and height. Raises Refused where it is cut off, or of a kind that is not read."""
+    width, height, depth, colour = _header(data)
+    if colour in (GREY_ALPHA, RGB_ALPHA):
+        raise Refused("it has an alpha channel")
+    if colour == PALETTE:
+        raise Refused("it has a palette")
+    if depth == 16:
+        raise Refused("it has 16 bits a channel")
+    if depth not in DEPTHS.get(colour, ()):
+        raise Refused("its header is not a PNG's")
+    _walk(data)
+    return width, height
+
+
+def grey(width: int, pixels: bytes) -> bytes:
+    """A PNG of `pixels`, a byte each, in rows of `width`: the same bytes for the same pixels."""
+    rows = b"".join(b"\0" + pixels[at : at + width] for at in range(0, len(pixels), width))
+    head = struct.pack(">IIBBBBB", width, len(pixels) // width, 8, GREY, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
+    return SIGNATURE + b"".join(chunk(kind, content) for kind, content in chunks)
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """A chunk: length, kind, content and checksum."""
+    return (
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    )
+
+
+def _header(data: bytes) -> tuple[int, int, int, int]:
+    """Width, height, bits and the kind of colour, from IHDR."""
+    if len(data) < 33:
+        raise Refused("it is cut off")
+    width, height, depth, colour, packing, filters, laces = struct.unpack_from(">IIBBBBB", data, 16)
+    (crc,) = struct.unpack_from(">I", data, 29)
+    whole = data[8:16] == b"\0\0\0\rIHDR" and crc == zlib.crc32(data[12:29])
+    if not whole or packing or filters or laces > 1:
+        raise Refused("its header is not a PNG's")
+    return width, height, depth, colour
+
+
+def _walk(data: bytes) -> None:
+    """From chunk to chunk, to IEND."""
+    place, pixels = 33, False
+    for _ in range(MOST_CHUNKS):
+        if place + 12 > len(data):
+            raise Refused("it is cut off")
+        (length,) = struct.unpack_from(">I", data, place)
+        kind = data[place + 4 : place + 8]
+        place += 12 + length
+        if kind == b"tRNS":
+            raise Refused("it has an alpha channel")
+        pixels = pixels or kind == b"IDAT"
+        if kind == b"IEND":
+            break
+    else:
+        raise Refused(f"it has more than {MOST_CHUNKS:,} chunks")
+    if place > len(data):
+        raise Refused("it is cut off")
+    if not pixels:
+        raise Refused("it has no pixels")

@@ -180,3 +180,14 @@ def test_bars_begin_at_zero_or_below_the_least() -> None:
 )
 def test_numbers_are_readable(value: float | None, shown: str) -> None:
     assert markdown.number(value) == shown
+
+
+def test_how_training_went_is_told_by_turns() -> None:
+    series = {"loss": (2.0, 1.0, 0.5), "a`b": tuple(float(n) for n in range(250)), "once": (1.0,)}
+    text = body(evidence(manifest(series=series)))
+    assert "| `loss` | 2 | 0.5 | 2 | 0.5 |" in text
+    assert "x-axis 1 --> 3\n    line [2, 1, 0.5]" in text
+    assert "`once`" not in text
+    (many,) = [row for row in text.splitlines() if row.startswith("    line [0, 3, 6")]
+    assert many.count(",") < 100
+    assert "### Training" not in body(evidence(manifest()))

@@ -1,10 +1,11 @@
 """Text from outside, made safe for a pull request's Markdown; and numbers made readable."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 LONGEST = 300  # characters of one piece of text from outside
 MOST = 20  # lines of a block
+MOST_POINTS = 100  # of a line chart
 LIVELY = re.compile(r"([\\`*_{}\[\]|~])")
 
 
@@ -71,6 +72,20 @@ def bars(title: str, values: Mapping[str, float]) -> str:
         f"    x-axis [{', '.join(label(name) for name in values)}]",
         f"    y-axis {low:.4g} --> {top + margin:.4g}",
         f"    bar [{', '.join(f'{value:.6g}' for value in values.values())}]",
+        "```",
+    ]
+    return "\n".join(lines)
+
+
+def line(title: str, values: Sequence[float]) -> str:
+    """A line chart that GitHub draws itself: one value a turn, from the first; of many, every n-th."""
+    shown = values[:: -(-len(values) // MOST_POINTS)]
+    lines = [
+        "```mermaid",
+        "xychart-beta",
+        f"    title {label(title)}",
+        f"    x-axis 1 --> {len(values)}",
+        f"    line [{', '.join(f'{value:.4g}' for value in shown)}]",
         "```",
     ]
     return "\n".join(lines)

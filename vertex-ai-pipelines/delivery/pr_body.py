@@ -1,6 +1,6 @@
 """What the release pull request says: evidence for people, and one line for programs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,14 @@ from delivery import metrics, releases
 from delivery.candidate import Candidate, candidate_of, line
 from delivery.jobs import console
 from delivery.markdown import bars, code, number, table, text
+from delivery.markdown import line as chart
 from delivery.metrics import MOST_ROWS, Metrics
 from delivery.releases import Release
 from flows.manifest import Manifest
 
 __all__ = ["Evidence", "body", "candidate_of", "title"]
+
+MOST_SERIES = 4
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ def body(evidence: Evidence) -> str:
         _metrics(evidence),
         _verdict(evidence),
         _plot(evidence),
+        _training(evidence.manifest.series),
         "### Data",
         _data(evidence.manifest.data),
         "### Where it comes from",
@@ -172,6 +176,15 @@ def _plot(evidence: Evidence) -> str:
     }
     values = {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
     return bars(metric, values) if len(values) > 1 else ""
+
+
+def _training(series: Mapping[str, Sequence[float]]) -> str:
+    """How training went, turn by turn; nothing where the flow does not say."""
+    told = {name: of for name, of in list(series.items())[:MOST_SERIES] if len(of) > 1}
+    rows = [(code(name), *map(number, (of[0], min(of), max(of), of[-1]))) for name, of in told.items()]
+    shown = [table(("by epoch", "first", "lowest", "highest", "last"), rows)]
+    shown += [chart(name, of) for name, of in told.items()]
+    return "\n\n".join(["### Training", *shown]) if told else ""
 
 
 def _data(data: Mapping[str, Any]) -> str:

@@ -62,7 +62,8 @@ class Manifest(Table):
     """A model version: files, evidence and origin. `data` and `config` are the flow's own tables.
 
     `image` ran the steps; `serving_image` serves the model ("", where an earlier version wrote this: the
-    same), without what only training needs.
+    same), without what only training needs. `series` has how training's metrics
+    went, one value a turn.
     """
 
     schema: Literal[1] = 1
@@ -81,6 +82,7 @@ class Manifest(Table):
     pipeline_job: Annotated[str, Meta(pattern=r"^projects/[^/]+/locations/[^/]+/pipelineJobs/[^/]+\Z")]
     environment: str
     created: str
+    series: dict[str, tuple[float, ...]] = {}
 
     @property
     def serves(self) -> str:

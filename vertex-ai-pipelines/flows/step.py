@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from flows import contract, released, upload
+from flows import checkpoints, contract, released, upload
 from flows.config import Gate, Train
 from flows.contract import Flow, Saved, Window
 from flows.errors import InputError
@@ -76,9 +76,12 @@ def train(execution: Execution) -> str:
     chosen = _chosen(execution)
     model = execution.folder("model")
     options = _options(execution, "train", chosen.options, chosen.algorithm)
-    made = _flow(execution).train(chosen, options, execution.fetch("training"), model)
-    facts = {"algorithm": chosen.algorithm, "format": made.format, "summary": made.summary}
-    execution.put("model", facts)
+    training = execution.fetch("training")
+    with checkpoints.beside(execution.uri("model")):
+        made = _flow(execution).train(chosen, options, training, model)
+        facts = {"algorithm": chosen.algorithm, "format": made.format, "summary": made.summary}
+        series = {name: list(values) for name, values in made.series.items()}
+        execution.put("model", facts | ({"series": series} if series else {}))
     execution.put("metrics", made.metrics)
     return made.summary
 
@@ -114,6 +117,7 @@ def upload_model(execution: Execution) -> str:
         | {name: metadata[name] for name in ("algorithm", "format", "files")}
         | {
             "metrics": {name: value for name, value in metrics.items() if not isinstance(value, str)},
+            "series": metadata.get("series", {}),
             "verdict": execution.table("verdict", Verdict),
             "data": upload.facts(execution.metadata("data"), execution.metadata("training")),
             "config": execution.table("config", dict[str, Any]),

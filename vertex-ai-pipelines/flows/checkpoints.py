@@ -1,0 +1,68 @@
+"""What a step has reached so far, kept where a second try of the same step finds it.
+
+Vertex AI tries a preempted step again with the same output addresses: it lies beside its artifact,
+and goes once the artifact is whole. What a job leaves that failed for good, the bucket's life-cycle
+rule takes. In a notebook there is no step, and nothing is kept.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from flows import storage
+from flows.storage import Address
+
+_PLACE: ContextVar["_Place | None"] = ContextVar("place", default=None)
+
+
+class _Place:
+    """One object in Cloud Storage; `used` once there is anything."""
+
+    def __init__(self, uri: str) -> None:
+        self.address = Address.parse(f"{uri}-checkpoint", "gs")
+        self.used = False
+
+    @property
+    def blob(self) -> Any:
+        return storage.gs_client().bucket(self.address.bucket).blob(self.address.key)
+
+
+@contextmanager
+def beside(uri: str) -> Iterator[None]:
+    """While a step makes the artifact at `uri`, a gs:// folder; at its end, the checkpoint goes."""
+    place = _Place(uri)
+    token = _PLACE.set(place)
+    try:
+        yield
+        if place.used:
+            with storage.named(f"end of {place.address}"):
+                place.blob.delete()
+    finally:
+        _PLACE.reset(token)
+
+
+def find(path: Path) -> bool:
+    """Whether an earlier try of this step has kept anything; it is in the file `path` then."""
+    from google.api_core.exceptions import NotFound
+
+    if not (place := _PLACE.get()):
+        return False
+    try:
+        with storage.named(f"look at {place.address}", passing=NotFound):
+            place.blob.download_to_filename(str(path))
+    except NotFound:
+        return False
+    place.used = True
+    return True
+
+
+def keep(path: Path) -> None:
+    """Keep the file: the whole of it, in the place of what was kept before."""
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    if place := _PLACE.get():
+        place.used = True
+        with storage.named(f"upload to {place.address}"):
+            place.blob.upload_from_filename(str(path), retry=DEFAULT_RETRY)

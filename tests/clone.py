@@ -28,7 +28,7 @@ import time, github
 client = github.Github(auth=github.Auth.Token(os.environ["GITHUB_TOKEN"]), seconds_between_requests=0)
 where = client.get_repo(os.environ["GITHUB_REPOSITORY"])
 while any(run.status != "completed" for run in where.get_workflow_runs()):
-    time.sleep(0.1)
+    time.sleep(0.5)
 """
 
 

@@ -37,7 +37,7 @@ deadline = time.monotonic() + 240
 while time.monotonic() < deadline and (
     len(runs()) < 2 or any(run.status != "completed" for run in runs().values())
 ):
-    time.sleep(0.2)
+    time.sleep(0.5)
 endpoint = {"api_endpoint": "europe-west1-aiplatform.googleapis.com"}
 jobs = PipelineServiceClient(client_options=endpoint)
 parent = f"projects/{os.environ['GOOGLE_CLOUD_PROJECT']}/locations/europe-west1"
@@ -60,7 +60,7 @@ def judged(branch):
         for run in where.get_workflow_runs(branch=branch, event="pull_request"):
             if run.status == "completed":
                 return {job.name: job.conclusion for job in run.jobs()}
-        time.sleep(0.2)
+        time.sleep(0.5)
 ours, theirs, file = "release/local/linnerud", "by-hand", "releases/local/linnerud.toml"
 where.create_git_ref(f"refs/heads/{theirs}", where.get_branch(ours).commit.sha)
 found = where.get_contents(file, theirs)

@@ -130,7 +130,7 @@ def run(name, branch):
     workflow.create_dispatch(branch, throw=True)
     found = workflow.get_runs(branch=branch)[0]
     while found.status != "completed":
-        time.sleep(0.05)
+        time.sleep(0.3)
         found = repo.get_workflow_run(found.id)
     data = requests.get(found.logs_url, headers={"authorization": f"token {token}"}).content
     with zipfile.ZipFile(io.BytesIO(data)) as archive:

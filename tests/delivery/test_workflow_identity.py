@@ -118,7 +118,7 @@ workflow = repo.get_workflow("reads.yml")
 workflow.create_dispatch("main", throw=True)
 run = workflow.get_runs()[0]
 while run.status != "completed":
-    time.sleep(0.05)
+    time.sleep(0.3)
     run = repo.get_workflow_run(run.id)
 data = requests.get(run.logs_url, headers={"authorization": f"token {token}"}).content
 with zipfile.ZipFile(io.BytesIO(data)) as found:

@@ -26,7 +26,7 @@ def submit(pipeline, until=("SUCCEEDED", "FAILED", "CANCELLED"), **values):
 
 def ended(job):
     while not job.state.name.endswith(("SUCCEEDED", "FAILED", "CANCELLED")):
-        time.sleep(0.05)
+        time.sleep(0.2)
         job._sync_gca_resource()
     return job
 

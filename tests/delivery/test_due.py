@@ -204,6 +204,7 @@ def test_a_flow_that_cannot_be_read_fails_alone(
         return real(name)
 
     monkeypatch.setattr(config, "load", load)
+    monkeypatch.setattr(config, "names", lambda *_: ["linnerud", "recommender"])
     monkeypatch.setattr(due, "Jobs", lambda environment: Jobs({"commit": git.head(clone.root)}))
     assert due.due(environment()) == ["linnerud"]
     said = capsys.readouterr().err

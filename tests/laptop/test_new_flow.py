@@ -14,6 +14,7 @@ from laptop import flow_names, new_flow
 from tests.clone import ROOT, Clone, Ended, clone
 
 LONG = "a_name_that_is_as_long_as_any_flow_s_may"
+FREE = "no_flow_has_this_name"
 FOLDER = "vertex-ai-pipelines/flows"
 
 
@@ -101,18 +102,18 @@ def test_a_refused_name_says_why(name: str, words: str) -> None:
 def test_a_released_name_is_not_given_to_another_flow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flow_names.check("demand")
+    flow_names.check(FREE)
     monkeypatch.setattr(flow_names, "ROOT", tmp_path)
     (tmp_path / "releases" / "staging").mkdir(parents=True)
-    (tmp_path / "releases" / "staging" / "demand.toml").touch()
-    with pytest.raises(InputError, match=r"releases/staging/demand\.toml says that a model of another"):
-        flow_names.check("demand")
+    (tmp_path / "releases" / "staging" / f"{FREE}.toml").touch()
+    with pytest.raises(InputError, match=rf"releases/staging/{FREE}\.toml says that a model of another"):
+        flow_names.check(FREE)
 
 
 def test_an_endpoint_is_one_flow_s(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow_names, "endpoint_id", lambda flow, environment: "the-same")
     with pytest.raises(InputError, match="endpoint the-same would be that of flow"):
-        flow_names.check("demand")
+        flow_names.check(FREE)
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def test_an_interrupted_call_is_ended_by_the_next(stage: Path) -> None:
 
 def test_it_asks_on_a_terminal() -> None:
     person, terminal = pty.openpty()
-    os.write(person, b"demand\ntree\n")
+    os.write(person, f"{FREE}\ntree\n".encode())
     done = subprocess.run(
         [ROOT / "scripts" / "new-flow"], stdin=terminal, capture_output=True, text=True, check=False
     )
@@ -164,4 +165,4 @@ def test_it_asks_nobody_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="NAME is missing"):
         new_flow.main([])
     with pytest.raises(InputError, match="--kind KIND is missing"):
-        new_flow.main(["demand"])
+        new_flow.main([FREE])

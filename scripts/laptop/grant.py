@@ -117,7 +117,7 @@ def _apply(session: Any, project: str, kind: str, name: str, some: list[Grant]) 
         policy = _with(_json(_call(session, "POST", f"{address}:getIamPolicy{AS}")), some)
         _json(_call(session, "POST", f"{address}:setIamPolicy", json={"policy": policy}))
     elif kind == "bucket":
-        _bucket(project, name, some)
+        bucket(project, name, some)
     elif kind == "key":
         policy = _with(_json(session.get(f"{KMS}/{name}:getIamPolicy{AS}")), some)
         _json(session.post(f"{KMS}/{name}:setIamPolicy", json={"policy": policy}))
@@ -135,15 +135,16 @@ def _binding(grant: Grant) -> dict[str, Any]:
     return {"role": grant.role, "members": [grant.member], **condition}
 
 
-def _bucket(project: str, name: str, some: list[Grant]) -> None:
+def bucket(project: str, name: str, some: list[Grant]) -> None:
+    """Add grants to a bucket's own policy."""
     from google.cloud import storage
 
-    bucket = storage.Client(project=project).bucket(name)
-    policy = bucket.get_iam_policy(requested_policy_version=CONDITIONAL)
+    found = storage.Client(project=project).bucket(name)
+    policy = found.get_iam_policy(requested_policy_version=CONDITIONAL)
     policy.version = CONDITIONAL
     for grant in some:
         policy.bindings.append({**_binding(grant), "members": {grant.member}})
-    bucket.set_iam_policy(policy)
+    found.set_iam_policy(policy)
 
 
 def _resource(name: str, some: Iterable[Grant]) -> None:

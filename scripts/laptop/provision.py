@@ -53,7 +53,7 @@ def done() -> bool:
 def provision() -> None:
     """Make what is missing; again: nothing. Runs in the owner's environment."""
     trusted = federation.repository(settings.load().repository)
-    for one in _here():
+    for one in here():
         _buckets(one)
         _secrets(one)
         grant.signing_key(one)
@@ -65,7 +65,7 @@ def provision() -> None:
     MARK.write_text(_fingerprint())
 
 
-def _here() -> list[Environment]:
+def here() -> list[Environment]:
     """The environments in the local cloud's one project."""
     project = local_environment().project
     return [one for one in settings.load().environments.values() if one.project == project]
@@ -77,9 +77,9 @@ def _fingerprint() -> str:
     unasked = Repository(repository, 0, 0)  # its numbers are its name's, as long as this cloud lives
     rights = [
         (grants.google(one), [grants.s3_policy(one, who) for who in USERS], grants.aws(one, unasked, ""))
-        for one in _here()
+        for one in here()
     ]
-    named = msgspec.json.encode([_here(), repository, tables, rights, VERSION])
+    named = msgspec.json.encode([here(), repository, tables, rights, VERSION])
     return hashlib.sha256(named).hexdigest()
 
 

@@ -18,7 +18,7 @@ from delivery.submit import cancelling
 from delivery.work import Work, alone
 from flows import config
 from flows.errors import InputError, RetrainError, explained
-from laptop import packages, provision, release, tree
+from laptop import packages, provision, release, samples, tree
 from laptop.button import ended_jobs, log, press
 from laptop.candidate import failed, finish, followed
 from laptop.report import Mark, mark
@@ -67,6 +67,7 @@ def main(argv: list[str]) -> int:
     packages.needed(flows)
     with told(), watched(enter_cloud()):
         provision.enter()
+        samples.needed(flows)
         started = begin(flows)
         with cancelling(started.jobs, started.running.values()):
             done = several if arguments.all else single

@@ -1,0 +1,58 @@
+"""What a flow's sample table names in Cloud Storage: put there once, when the flow is first run.
+
+`provision` loads the tables of all flows, which costs little; some thousand objects take seconds, and
+who runs another flow does not wait for them.
+"""
+
+import importlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from delivery.grants import Grant
+from delivery.settings import Environment
+from flows import config, storage
+from laptop import grant
+from laptop.provision import CALL, here
+from laptop.shown import say
+from laptop.world import local_environment
+
+DONE = ".whole"  # an object that is written last
+
+
+def needed(flows: Iterable[str]) -> None:
+    """Put the objects of these flows' samples to their buckets, where they are not there already."""
+    for name in flows:
+        if (config.FLOWS / name / "sample.py").is_file():
+            module = importlib.import_module(f"flows.{name}.sample")
+            if bucket := getattr(module, "BUCKET", ""):
+                _fill(local_environment(), bucket, f"{name}{DONE}", module.objects())
+
+
+def _fill(environment: Environment, name: str, done: str, objects: Iterable[tuple[str, bytes]]) -> None:
+    from google.cloud import storage as google
+
+    client = google.Client(project=environment.project)
+    bucket = client.lookup_bucket(name, timeout=CALL)
+    if bucket and bucket.blob(done).exists(timeout=CALL):
+        return
+    if not bucket:
+        bucket = client.create_bucket(name, location=environment.region, timeout=CALL)
+    readers = [one.pipeline_account for one in here()]
+    grant.bucket(environment.project, name, [_reads(who, name) for who in readers])
+
+    def put(one: tuple[str, bytes]) -> None:
+        _put(bucket, *one)
+
+    with ThreadPoolExecutor(storage.THREADS) as pool:
+        count = sum(1 for _ in pool.map(put, objects))
+    _put(bucket, done, b"")
+    say("sample", f"{count:,} objects in gs://{name} · once")
+
+
+def _put(bucket: Any, name: str, content: bytes) -> None:
+    bucket.blob(name).upload_from_string(content, timeout=CALL)
+
+
+def _reads(who: str, bucket: str) -> Grant:
+    return Grant(who, "roles/storage.objectViewer", "bucket", bucket)

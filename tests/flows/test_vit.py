@@ -1,0 +1,328 @@
+"""The image classifier: what it learns, what its one file answers, and that it goes on where it was."""
+
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from flows.config import Gate, Train, load
+from flows.contract import Saved
+from flows.errors import InputError
+from flows.images import classifier, labelled, png
+from flows.images.classifier import Image
+from flows.images.labelled import Labelled
+from flows.vit import export, flow, sample
+from flows.vit.config import METRICS, Preprocess, Vit
+from laptop import packages
+from tests.conftest import ROOT
+
+SMALL = Vit(width=16, depth=2, heads=2, epochs=6, warmup=1, patience=6, batch=16, rate=0.01)
+GATE = Gate(metric="accuracy", goal="max", floor=0.3)
+
+
+def digits(count: int) -> Labelled:
+    """The first digits of the sample."""
+    found = list(islice(sample.digits(), count))
+    names = [f"gs://b/{number:04}.png" for number in range(count)]
+    return Labelled(names, [label for label, _ in found], [content for _, content in found])
+
+
+@pytest.fixture(scope="module")
+def libraries() -> Iterator[str]:
+    """The folder of what the image that trains has besides main, installed once, as for a run."""
+    packages.ensure("torch")
+    place = str(next(one.parent for one in (ROOT / packages.FOLDER / "torch").glob("*/torch")))
+    sys.path.append(place)
+    yield place
+    sys.path.remove(place)
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Training set and holdout, of 300 digits."""
+    root = tmp_path_factory.mktemp("split")
+    folders = [root / name for name in ("data", "training", "holdout")]
+    for folder in folders:
+        folder.mkdir()
+    labelled.write(digits(300), folders[0] / "images.parquet")
+    flow.preprocess(Preprocess(), folders[0], {}, folders[1], folders[2])
+    return folders[1], folders[2]
+
+
+@pytest.fixture(scope="module")
+def trained(libraries: str, split: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What train says, and the model's folder."""
+    folder = tmp_path_factory.mktemp("model")
+    return flow.train(Train(algorithm="vit"), SMALL, split[0], folder), folder
+
+
+def weights(options: Vit, classes: int = 3) -> dict[str, np.ndarray[Any, Any]]:
+    """Weights at random, by the network's names."""
+    drawn = np.random.default_rng(0)
+    width, places = options.width, (options.size // options.patch) ** 2 + 1
+
+    def some(*shape: int) -> np.ndarray[Any, Any]:
+        return drawn.normal(0, 0.3, shape).astype(np.float32)
+
+    found = {"cls_token": some(1, 1, width), "pos_embed": some(1, places, width)}
+    found |= _pair("patch_embed.proj", some(width, 3, options.patch, options.patch), some(width))
+    for number in range(options.depth):
+        for name, out, into in (
+            ("attn.qkv", 3, 1),
+            ("attn.proj", 1, 1),
+            ("mlp.fc1", 4, 1),
+            ("mlp.fc2", 1, 4),
+        ):
+            own = some(out * width, into * width), some(out * width)
+            found |= _pair(f"blocks.{number}.{name}", *own)
+        for name in ("norm1", "norm2"):
+            found |= _pair(f"blocks.{number}.{name}", some(width), some(width))
+    return (
+        found
+        | _pair("norm", some(width), some(width))
+        | _pair("head", some(classes, width), some(classes))
+    )
+
+
+def _pair(name: str, weight: Any, bias: Any) -> dict[str, Any]:
+    return {f"{name}.weight": weight, f"{name}.bias": bias}
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with weights at random: it needs no torch."""
+    folder = tmp_path_factory.mktemp("untrained")
+    (folder / classifier.FILE).write_bytes(export.write(weights(SMALL), SMALL, ["a", "b", "c"]))
+    return folder
+
+
+def asked(content: bytes) -> Image:
+    return Image(b64=classifier.encoded(content))
+
+
+def test_from_images_to_labels(trained: Any, split: tuple[Path, Path], tmp_path: Path) -> None:
+    made, folder = trained
+    saved = Saved(folder, "vit", made.format, "v1")
+    found = flow.evaluate(GATE, saved, split[1], saved, tmp_path)
+    assert (found.metrics["accuracy"] or 0) > 0.5  # ten classes
+    assert found.metrics["skew"] == found.metrics["champion_skew"] == 0
+    assert pq.read_table(tmp_path / "scores.parquet").column_names[:3] == ["unit", *METRICS]
+    assert set(made.series) == {"loss", "validation_loss", "validation_accuracy"}
+    assert [len(of) for of in made.series.values()] == [made.metrics["epochs"]] * 3
+    assert made.series["loss"][-1] < made.series["loss"][0]
+    (answer,) = flow.load(folder, "vit", "onnx").predict([Image(**sample.INSTANCES[0])])
+    assert answer["label"] in set("0123456789")
+    assert 0 < answer["confidence"] <= 1
+
+
+def test_the_same_images_give_the_same_bytes(
+    trained: Any, split: tuple[Path, Path], tmp_path: Path
+) -> None:
+    flow.train(Train(algorithm="vit"), SMALL, split[0], tmp_path)
+    first = (trained[1] / classifier.FILE).read_bytes()
+    assert (tmp_path / classifier.FILE).read_bytes() == first
+    flow.train(Train(algorithm="vit", seed=1), SMALL, split[0], tmp_path)
+    assert (tmp_path / classifier.FILE).read_bytes() != first
+
+
+def test_onnx_has_the_network_s_scores(libraries: str, untrained: Path) -> None:
+    import torch  # type: ignore[import-not-found, unused-ignore]
+
+    from flows.vit.network import Network
+
+    network = Network(SMALL, 3).eval()
+    network.load_state_dict({name: torch.from_numpy(one) for name, one in weights(SMALL).items()})
+    contents = digits(50).contents
+    shares, seen = flow.load(untrained, "vit", "onnx").shares(contents)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(classifier.pixels(contents, SMALL.size))).softmax(1).numpy()
+    assert np.abs(shares - expected).max() < 1e-5
+    assert np.ptp(expected, axis=0).min() > 0.01
+    assert (seen == classifier.pixels(contents, SMALL.size)).all()
+
+
+RESUME = """
+import sys
+sys.path.append({libraries!r})
+from pathlib import Path
+from google.cloud import storage
+from flows import checkpoints
+from flows.config import Train
+from flows.vit import fit, flow
+from flows.vit.config import Vit
+bucket = storage.Client().create_bucket("checkpoints")
+options = Vit(**{options!r})
+whole = fit.Training._save
+class Preempted(Exception):
+    pass
+def save(self):
+    whole(self)
+    if self.progress.epoch == 3:
+        raise Preempted
+fit.Training._save = save
+def attempt():
+    with checkpoints.beside("gs://checkpoints/job/train/model"):
+        flow.train(Train(algorithm="vit"), options, Path({training!r}), Path({model!r}))
+try:
+    attempt()
+except Preempted:
+    left = [blob.name for blob in bucket.list_blobs()]
+fit.Training._save = whole
+attempt()
+answer = {{"left": left, "after": [blob.name for blob in bucket.list_blobs()]}}
+"""
+
+
+def test_a_preempted_step_goes_on_and_ends_with_the_same_bytes(
+    program: Any, libraries: str, trained: Any, split: tuple[Path, Path], tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    options = msgspec.to_builtins(msgspec.structs.replace(SMALL, checkpoint=1e-9))
+    given = {"libraries": libraries, "training": str(split[0]), "model": str(tmp_path)}
+    found = program(RESUME.format(options=options, **given))
+    assert found == {"left": ["job/train/model-checkpoint"], "after": []}
+    assert (tmp_path / classifier.FILE).read_bytes() == (trained[1] / classifier.FILE).read_bytes()
+
+
+def test_training_ends_early(libraries: str, split: tuple[Path, Path], tmp_path: Path) -> None:
+    options = msgspec.structs.replace(SMALL, epochs=50, patience=1, rate=5.0)
+    made = flow.train(Train(algorithm="vit"), options, split[0], tmp_path)
+    assert made.metrics["epochs"] == made.metrics["best_epoch"] + 1 < 50
+
+
+HUGGING_FACE = (
+    ("cls_token", "vit.embeddings.cls_token"),
+    ("pos_embed", "vit.embeddings.position_embeddings"),
+    ("patch_embed.proj", "vit.embeddings.patch_embeddings.projection"),
+    ("blocks.", "vit.encoder.layer."),
+    (".norm1", ".layernorm_before"),
+    (".norm2", ".layernorm_after"),
+    (".attn.proj", ".attention.output.dense"),
+    (".mlp.fc1", ".intermediate.dense"),
+    (".mlp.fc2", ".output.dense"),
+    ("head", "classifier"),
+)
+
+
+def hugging_face(own: dict[str, Any]) -> dict[str, Any]:
+    """The weights as transformers' ViTForImageClassification names them."""
+    found = {}
+    for name, value in own.items():
+        other = "vit.layernorm." + name.removeprefix("norm.") if name.startswith("norm.") else name
+        for ours, theirs in HUGGING_FACE:
+            other = other.replace(ours, theirs)
+        if ".attn.qkv." in other:
+            for part, rows in zip(("query", "key", "value"), np.split(value, 3), strict=True):
+                found[other.replace(".attn.qkv.", f".attention.attention.{part}.")] = rows
+        else:
+            found[other] = value
+    return found
+
+
+@pytest.mark.parametrize("names", [dict, hugging_face])
+def test_pretrained_weights_are_taken_by_either_s_names(libraries: str, names: Any) -> None:
+    import torch
+
+    from flows.vit import pretrained
+
+    own = weights(SMALL)
+    given = {name: torch.from_numpy(np.ascontiguousarray(one)) for name, one in names(own).items()}
+    found = pretrained.renamed(given)
+    assert {name: one.numpy().tobytes() for name, one in found.items()} == {
+        name: one.tobytes() for name, one in own.items()
+    }
+
+
+def test_other_classes_and_another_size_begin_from_the_rest(
+    libraries: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from flows.vit import pretrained
+    from flows.vit.network import Network
+
+    given = {name: torch.from_numpy(one) for name, one in weights(SMALL).items()}
+    monkeypatch.setattr(pretrained, "_load", lambda uri: dict(given))
+    network = Network(msgspec.structs.replace(SMALL, size=16), 5)
+    head = network.state_dict()["head.weight"].clone()
+    pretrained.begin(network, "gs://b/model.safetensors")
+    begun = network.state_dict()
+    assert (begun["blocks.1.mlp.fc1.weight"] == given["blocks.1.mlp.fc1.weight"]).all()
+    assert (begun["head.weight"] == head).all()
+    assert begun["pos_embed"].shape == (1, 17, 16)
+    assert (begun["pos_embed"][:, 0] == given["pos_embed"][:, 0]).all()
+    with pytest.raises(
+        InputError, match=r"'cls_token' is \(1, 1, 16\), but this network's \(1, 1, 32\)"
+    ):
+        pretrained.begin(Network(msgspec.structs.replace(SMALL, width=32), 3), "gs://b/m.safetensors")
+    del given["blocks.1.norm1.bias"]
+    with pytest.raises(InputError, match=r"gs://b/m\.safetensors has no 'blocks\.1\.norm1\.bias'"):
+        pretrained.begin(Network(SMALL, 3), "gs://b/m.safetensors")
+
+
+def test_one_answer_is_not_a_matter_of_its_neighbours(untrained: Path) -> None:
+    model = flow.load(untrained, "vit", "onnx")
+    instances = [asked(content) for content in digits(70).contents]
+    together, alone = model.predict(instances), [model.predict([one])[0] for one in instances]
+    assert [one["label"] for one in together] == [one["label"] for one in alone]
+    assert together[3]["confidence"] == pytest.approx(alone[3]["confidence"], abs=1e-6)
+    assert model.predict([]) == []
+
+
+def test_an_image_that_cannot_be_decoded_is_named_among_others(untrained: Path) -> None:
+    model = flow.load(untrained, "vit", "onnx")
+    good = png.grey(8, bytes(64))
+    bad = good.replace(b"IDAT\x78", b"IDAT\x79", 1)
+    with pytest.raises(InputError, match=r"instances\[1\]: its header is good, but its pixels cannot"):
+        model.predict([asked(good), asked(bad), asked(good)])
+    with pytest.raises(InputError, match=r"instances\[2\]: it is neither PNG nor JPEG"):
+        model.predict([asked(good), asked(good), asked(b"words")])
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"patch": 3}, "size = 8 is not a multiple of patch = 3"),
+        ({"heads": 3}, "width = 16 is not a multiple of heads = 3"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    libraries: str, split: tuple[Path, Path], tmp_path: Path, changed: Any, words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        flow.train(Train(algorithm="vit"), msgspec.structs.replace(SMALL, **changed), split[0], tmp_path)
+
+
+def test_what_cannot_be_learnt_from_is_refused(libraries: str, tmp_path: Path) -> None:
+    few = digits(4)
+    labelled.write(few, tmp_path / "images.parquet")
+    with pytest.raises(InputError, match="the training set has 4 images, too few for validation_share"):
+        flow.train(Train(algorithm="vit"), SMALL, tmp_path, tmp_path)
+    labelled.write(Labelled(few.names, ["7"] * 4, few.contents), tmp_path / "images.parquet")
+    with pytest.raises(InputError, match="all images have one label"):
+        flow.train(Train(algorithm="vit"), SMALL, tmp_path, tmp_path)
+
+
+def test_what_this_code_cannot_open_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot open a model of mlp in onnx"):
+        flow.load(tmp_path, "mlp", "onnx")
+    (tmp_path / classifier.FILE).write_bytes(b"no model")
+    with pytest.raises(InputError, match=r"model\.onnx: it cannot be opened"):
+        flow.load(tmp_path, "vit", "onnx")
+
+
+def test_flow_toml_is_valid_and_the_sample_has_its_images(tmp_path: Path) -> None:
+    found = load("vit")
+    assert (found.image, found.train.algorithm) == ("torch", "vit")
+    name, path = sample.table(tmp_path)
+    rows = pq.read_table(path)
+    assert (name, len(rows)) == (found.data.table, 1797)
+    names = {f"gs://{sample.BUCKET}/{name}" for name, _ in sample.objects()}
+    assert names == set(rows["image"].to_pylist())
+    assert sorted(set(rows["label"].to_pylist())) == list("0123456789")

@@ -1,0 +1,1 @@
+"""An image classifier: a vision transformer that reads PNG and JPEG."""

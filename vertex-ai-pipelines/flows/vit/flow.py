@@ -1,0 +1,124 @@
+"""The image classifier's life: the functions of `flows.contract.Flow`."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flows import evaluation
+from flows.config import Gate, Train
+from flows.contract import Evaluated, Facts, Saved, Trained, Window
+from flows.errors import InputError
+from flows.evaluation import Measured
+from flows.images import classifier, labelled, measured
+from flows.images.classifier import Classifier
+from flows.vit.config import Preprocess, Vit
+
+ALGORITHMS = ("vit",)
+FILE = "images.parquet"
+
+
+def get_data(
+    table: str,
+    options: Any,  # noqa: ARG001
+    query: str,
+    window: Window,
+    project: str,
+    destination: str,
+) -> Facts:
+    """Export each image's label, and the image with it. It has no options."""
+    from flows import bigquery
+
+    facts = labelled.fetch(bigquery.export(query, table, window, project, destination), destination)
+    days = bigquery.days(window.start, window.end)
+    return facts | {"summary": f"{facts['rows']:,} images of {facts['classes']} classes · {days}"}
+
+
+def preprocess(
+    options: Preprocess,
+    data: Path,
+    facts: Facts,  # noqa: ARG001
+    training: Path,
+    holdout: Path,
+) -> tuple[Facts, Facts]:
+    """Split by each image's bytes and the seed: no copy of a held-out image is learnt from."""
+    own, held = labelled.split(labelled.read(data), options.holdout_share, options.seed)
+    labelled.write(own, training / FILE)
+    labelled.write(held, holdout / FILE)
+    sizes = {"training_images": len(own.names), "holdout_images": len(held.names)}
+    summary = f"{sizes['training_images']:,} images to learn from · {sizes['holdout_images']:,} held out"
+    return sizes | {"summary": summary}, sizes
+
+
+def train(config: Train, options: Vit, training: Path, model: Path) -> Trained:
+    """Train and write model.onnx: from base64 to label and confidence."""
+    from flows.vit import export, fit
+    from flows.vit.network import Network
+
+    _refuse(options)
+    images = labelled.read(training)
+    classes = sorted(set(images.labels))
+    if len(classes) < 2:
+        raise InputError("all images have one label: there is nothing to learn", "mend query.sql")
+    pixels = classifier.pixels(images.contents, options.size)
+    number = {name: place for place, name in enumerate(classes)}
+    wanted = np.array([number[name] for name in images.labels], np.int64)
+    work = fit.Training(
+        _network(Network, options, classes, config.seed), options, config.seed, (pixels, wanted)
+    )
+    work.run()
+    weights = {name: value.cpu().numpy() for name, value in work.network.state_dict().items()}
+    (model / classifier.FILE).write_bytes(export.write(weights, options, classes))
+    return _trained(config, work.progress)
+
+
+def evaluate(gate: Gate, model: Saved, holdout: Path, champion: Saved | None, scores: Path) -> Evaluated:
+    """Whether each image of the holdout is named rightly, and what differs from training's pixels."""
+    truth = labelled.read(holdout)
+
+    def measure(saved: Saved) -> Measured:
+        return measured.measure(load(saved.folder, saved.algorithm, saved.format), truth)
+
+    return evaluation.evaluate(gate, measure, model, champion, scores)
+
+
+def load(model: Path, algorithm: str, format: str) -> Classifier:  # noqa: A002
+    """The model in a folder, as its manifest names algorithm and format."""
+    if algorithm not in ALGORITHMS or format != classifier.FORMAT:
+        raise InputError(f"this flow cannot open a model of {algorithm} in {format}", "train again")
+    return Classifier(model / classifier.FILE)
+
+
+def _network(kind: Any, options: Vit, classes: list[str], seed: int) -> Any:
+    import torch  # type: ignore[import-not-found, unused-ignore]
+
+    from flows.vit import pretrained
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(seed)
+    network = kind(options, len(classes))
+    if options.weights:
+        pretrained.begin(network, options.weights)
+    return network
+
+
+def _refuse(options: Vit) -> None:
+    """What each option alone cannot show."""
+    for whole, part in (("size", "patch"), ("width", "heads")):
+        if getattr(options, whole) % getattr(options, part):
+            raise InputError(
+                f"[train.vit] {whole} = {getattr(options, whole)} is not a multiple of"
+                f" {part} = {getattr(options, part)}",
+                "choose one that is",
+            )
+
+
+def _trained(config: Train, progress: Any) -> Trained:
+    at = progress.best - 1
+    found = {name: values[at] for name, values in progress.series.items()}
+    metrics = {"epochs": progress.epoch, "best_epoch": progress.best, **found}
+    summary = (
+        f"{config.algorithm} · epoch {progress.best} of {progress.epoch} ·"
+        f" {found['validation_accuracy']:.1%} right on the validation set"
+    )
+    return Trained(classifier.FORMAT, metrics, summary, progress.series)

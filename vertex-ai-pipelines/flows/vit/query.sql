@@ -1,0 +1,8 @@
+-- One row an image: where it lies in Cloud Storage, and what it shows. The step's account must be able to
+-- read it there: roles/storage.objectViewer on the bucket.
+select
+  image,
+  label
+from ${table} for system_time as of ${snapshot}
+where taken_at >= @window_from
+  and taken_at < @window_until

@@ -53,7 +53,7 @@ def framed(photo: bytes, change: Any) -> bytes:
     """The JPEG with another frame header: bits, height, width and the components."""
     at = photo.index(b"\xff\xc0")
     (length,) = struct.unpack_from(">H", photo, at + 2)
-    content = change(photo[at + 4 : at + 2 + length])
+    content: bytes = change(photo[at + 4 : at + 2 + length])
     return photo[: at + 2] + struct.pack(">H", len(content) + 2) + content + photo[at + 2 + length :]
 
 

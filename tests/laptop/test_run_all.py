@@ -1,6 +1,7 @@
 """`run --all`, apart from the cloud that it needs: several flows at once, each by itself."""
 
 import json
+import signal
 import time
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -8,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from delivery import follow
+from delivery.follow import Outcome
 from delivery.work import Work, alone
 from flows import config
 from flows.errors import InputError, RetrainError
@@ -90,6 +93,40 @@ def test_what_fails_with_one_flow_is_its_own(
     assert (second["state"], second["seconds"]) == ("released", 3.0)
     said = capsys.readouterr().err
     assert said == "linnerud      error: GitHub refuses to merge\n  mend: look at it\n"
+
+
+def test_ctrl_c_stops_the_jobs_that_have_not_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], slept: list[float]
+) -> None:
+    def watch(_jobs: Any, name: str, _screen: Any) -> Work[Outcome]:
+        yield 1.0 if name.endswith("linnerud-v1") else 2.0
+        if name.endswith("recommender-v1"):
+            raise KeyboardInterrupt
+        return Outcome("SUCCEEDED", [])
+
+    def came(flow: str, _job: Any) -> Work[dict[str, Any]]:
+        yield 60.0
+        pytest.fail(f"{flow} goes on")
+
+    stopped = list[str]()
+    jobs: Any = SimpleNamespace(cancel=stopped.append, find=lambda _: None)
+    running = {flow: f"projects/p/locations/r/pipelineJobs/{flow}-v1" for flow in FLOWS}
+    started = Started("c" * 40, Mark(3, 4), jobs, running)
+    monkeypatch.setenv("GITHUB_REPOSITORY", "acme/models")
+    monkeypatch.setattr(run, "readable", lambda: (FLOWS, {}))
+    monkeypatch.setattr(run, "enter_cloud", lambda: 0)
+    monkeypatch.setattr(run, "watched", nullcontext)
+    monkeypatch.setattr(provision, "enter", lambda: None)
+    monkeypatch.setattr(run, "begin", lambda _: started)
+    monkeypatch.setattr(follow, "watch", watch)
+    monkeypatch.setattr(run, "followed", came)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run.main(["--all"])
+    signal.signal(signal.SIGINT, before)
+    assert stopped == ["projects/p/locations/r/pipelineJobs/recommender-v1"]
+    assert "cancelled     recommender-v1\n" in capsys.readouterr().err
+    assert slept
 
 
 def test_a_flow_whose_submit_failed_hides_no_other(

@@ -162,6 +162,7 @@ def cancelled(run: Any) -> Iterator[None]:
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would leave them running
         run.cancel()
+        say("cancelled", f"{TRAIN} · run-{run.id}")
         for _ in ended_jobs(run):
             pass
         jobs = Jobs(local_environment())

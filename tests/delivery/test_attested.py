@@ -350,7 +350,8 @@ def test_a_trust_root_that_is_none_is_named(
         with pytest.raises(InputError) as caught:
             call(PRODUCTION, shelf, DIGEST)
         assert words in str(caught.value)
-        assert str(path) in str(caught.value)
+        assert f"trust/production.{file}" in str(caught.value)
+        assert str(tmp_path) not in str(caught.value)
 
 
 @pytest.mark.parametrize("kept", [0, 1])

@@ -226,7 +226,7 @@ def _alone(group: str, builder: Builder) -> AbstractContextManager[None]:
 
 def _leave_out(what: str, error: Exception) -> None:
     """A flow's failure is its own: the submit that misses the image fails, and no other."""
-    why = error.what if isinstance(error, RetrainError) else f"{type(error).__name__}: {error}"
+    why = str(error) if isinstance(error, RetrainError) else f"{type(error).__name__}: {error}"
     print(f"build         {what} is left out: {why}", file=sys.stderr)
 
 

@@ -8,6 +8,7 @@ from delivery import lazy
 from flows.errors import RetrainError, explained
 
 INTERRUPTED = 130
+GOES_ON = "calling it again is safe; what it had started, and is not said to be cancelled, goes on"
 PIPE_CLOSED = 141
 
 
@@ -27,5 +28,5 @@ def run(main: Callable[[list[str]], int]) -> int:
         print(f"error: {known}", file=sys.stderr)
         return known.exit_code
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print(f"interrupted   {GOES_ON}", file=sys.stderr)
         return INTERRUPTED

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from flows.errors import InputError
 
+SHOWN = 5  # changed files that an error names
+
 
 def head(root: Path) -> str:
     """The checkout's commit, 40 hexadecimal digits; the files are exactly that commit's.
@@ -19,10 +21,16 @@ def head(root: Path) -> str:
         )
     if changed := _git(root, "status", "--porcelain"):
         raise InputError(
-            f"{root} has changes that are not committed: {changed.splitlines()[0].strip()}",
+            f"{root} has changes that are not committed: {_some(changed.splitlines())}",
             "commit them, so that the commit tells what was built, or use ./scripts/run",
         )
     return commit
+
+
+def _some(lines: list[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = len(lines) - SHOWN
+    return ", ".join(line.strip() for line in lines[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def knows(root: Path, commit: str) -> bool:

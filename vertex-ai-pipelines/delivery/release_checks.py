@@ -14,7 +14,11 @@ def released(environment: Environment) -> Iterator[Finding]:
     """What releases/ declares for this environment."""
     for name in config.names():
         found = releases.read(ROOT / releases.path(environment.name, name))
-        shown = f"{found.champion.version} at {found.champion.traffic} %" if found else "nothing yet"
+        shown = (
+            f"{found.champion.version} at {found.champion.traffic} %"
+            if found
+            else "no file in this checkout"
+        )
         yield Finding("release", "ok", f"{name} · {shown}")
         for entry in found.entries if found else ():
             if not entry.image.startswith(f"{environment.artifact_registry}/"):

@@ -15,7 +15,7 @@ from delivery import settings, trust
 from delivery.grants import Repository
 from delivery.settings import Environment
 from flows.errors import InputError
-from flows.tables import Table, convert, load_toml
+from flows.tables import Table
 
 FORM = "application/vnd.dev.sigstore.trustedroot+json"
 
@@ -85,11 +85,15 @@ def path(environment: Environment) -> Path:
 
 def read(environment: Environment) -> list[Root]:
     """The environment's roots. Raises InputError for a file that is missing, empty, or no such roots."""
-    where = path(environment)
-    mend = f"gh attestation trusted-root > {where.relative_to(settings.ROOT)}, and read what it says"
-    if not where.exists():
+    file = path(environment)
+    where = file.relative_to(settings.ROOT)
+    mend = (
+        f"gh attestation trusted-root > {where}, and read what it says; of a laptop's GitHub,"
+        " ./scripts/localcloud trusted-root prints them"
+    )
+    if not file.exists():
         raise InputError(f"{where}: there is no such file: no attestation of GitHub's counts", mend)
-    lines = enumerate(where.read_bytes().splitlines(), 1)
+    lines = enumerate(file.read_bytes().splitlines(), 1)
     found = [_root(line, f"{where}:{number}", mend) for number, line in lines if line.strip()]
     if not found:
         raise InputError(f"{where}: it names nobody: no attestation of GitHub's counts", mend)
@@ -98,11 +102,11 @@ def read(environment: Environment) -> list[Root]:
 
 def repository(environment: Environment) -> Repository:
     """Whose workflow counts, as trust/ENV.toml says. Raises InputError where it does not."""
-    where = trust.path(environment)
-    if not where.exists():
+    where = trust.path(environment).relative_to(settings.ROOT)
+    if not (settings.ROOT / where).exists():
         mend = f"./scripts/doctor {environment.name} says what belongs there"
         raise InputError(f"{where}: there is no such file: whose attestations count?", mend)
-    found = convert(load_toml(where), _Toml, str(where))
+    found = trust.load(where, _Toml, "repository_id and owner_id, GitHub's numbers")
     return Repository(settings.load().repository, found.repository_id, found.owner_id)
 
 

@@ -95,7 +95,7 @@ def _key(environment: Environment) -> Iterator[Finding]:
     own = [key for key in trust.read(environment) if key.name == version] if there.exists() else []
     kms = Kms(version)
     public = kms.public()
-    mend = f"put what this prints into {where}: {command(version)}"
+    mend = f"put what this prints into {where}: {command(version)}; it is, as Cloud KMS says:\n{public}"
     if not own:
         yield Finding("attest", "failed", f"{where} does not name {version}", "the key that signs", mend)
     elif own[0].public.strip() != public.strip():

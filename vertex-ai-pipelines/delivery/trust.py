@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from delivery import settings
 from delivery.settings import Environment
 from flows.errors import InputError
 from flows.tables import Table, convert, load_toml
+
+T = TypeVar("T")
 
 
 class TrustedKey(Table):
@@ -34,11 +36,11 @@ def path(environment: Environment) -> Path:
 
 def read(environment: Environment) -> list[TrustedKey]:
     """The environment's keys. Raises InputError for a file that is missing, or is not of its form."""
-    where = path(environment)
-    if not where.exists():
+    where = path(environment).relative_to(settings.ROOT)
+    if not (settings.ROOT / where).exists():
         mend = f"./scripts/doctor {environment.name} says what belongs there"
         raise InputError(f"{where}: there is no such file: no signature on an image counts", mend)
-    keys = convert(load_toml(where), _Toml, str(where)).keys
+    keys = load(where, _Toml, "[[keys]], each with name and public").keys
     names = [key.name for key in keys]
     if twice := {name for name in names if names.count(name) > 1}:
         raise InputError(
@@ -49,6 +51,15 @@ def read(environment: Environment) -> list[TrustedKey]:
         if key.until and key.until.tzinfo is None:
             raise InputError(f"{where}: until = {key.until} has no time zone", "end it with Z")
     return keys
+
+
+def load(where: Path, kind: type[T], belongs: str) -> T:
+    """A trust root, from the repository's root. Raises InputError that says what `belongs` there."""
+    try:
+        return convert(load_toml(settings.ROOT / where), kind, str(where))
+    except InputError as error:
+        mend = f"with this environment's attest, schema = 1 and {belongs}, belong there"
+        raise InputError(error.what, mend) from None
 
 
 def publics(keys: list[TrustedKey]) -> Mapping[str, Any]:

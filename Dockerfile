@@ -18,7 +18,8 @@ ARG REQUIREMENTS=
 # Wheels alone, by hash: nothing is compiled and no package's program runs. Modules are compiled, or every
 # step's start would cost seconds; by hash, so that no time gets into the image. Left out: what only a test,
 # a compiler or a C program reads; and Arrow's own clients of Flight and S3 and boto3's other services, which
-# no step reaches on a laptop either. docs/image.md says what that saves.
+# no step reaches on a laptop either. docs/image.md says what that saves. Linked: GNU's OpenMP, which LightGBM
+# looks for in the system, and the base does not have.
 RUN /poetry/bin/poetry export --only "$DEPENDENCY_GROUPS" --output requirements.txt \
  && { [ -z "$REQUIREMENTS" ] || cat "requirements/$REQUIREMENTS.txt" >> requirements.txt; } \
  && python3 -m venv --without-pip /packages \
@@ -31,6 +32,7 @@ RUN /poetry/bin/poetry export --only "$DEPENDENCY_GROUPS" --output requirements.
     -o -name '*.tp' -o -name conftest.py -o -path '*/onnxruntime/capi/libonnxruntime.so.*' \
     -o -path '*/pyarrow/*_cpp_tests*' -o -path '*/pyarrow/*flight*' -o -path '*/pyarrow/*_s3*' \
     -o -path '*/pyarrow/libarrow_*.so' -o -path '*/pyarrow/libarrow_*.so.*.*.*' \) -delete \
+ && ln -s /packages/lib/python3.*/site-packages/scikit_learn.libs/libgomp-*.so* /packages/lib/libgomp.so.1 \
  && /packages/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /packages
 
 FROM base AS runtime
@@ -38,7 +40,7 @@ FROM base AS runtime
 RUN echo "retrain:x:10001:10001::/tmp:/usr/sbin/nologin" >> /etc/passwd
 COPY --from=packages /packages /packages
 WORKDIR /app
-ENV PATH=/packages/bin:/usr/local/bin:/usr/bin:/bin PYTHONPATH=/app
+ENV PATH=/packages/bin:/usr/local/bin:/usr/bin:/bin PYTHONPATH=/app LD_LIBRARY_PATH=/packages/lib
 
 # Copies alone: ./scripts/build puts this layer on the others without a container engine.
 FROM runtime

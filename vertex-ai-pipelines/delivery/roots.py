@@ -87,10 +87,7 @@ def read(environment: Environment) -> list[Root]:
     """The environment's roots. Raises InputError for a file that is missing, empty, or no such roots."""
     file = path(environment)
     where = file.relative_to(settings.ROOT)
-    mend = (
-        f"gh attestation trusted-root > {where}, and read what it says; of a laptop's GitHub,"
-        " ./scripts/localcloud trusted-root prints them"
-    )
+    mend = f"gh attestation trusted-root > {where}, and read what it says"
     if not file.exists():
         raise InputError(f"{where}: there is no such file: no attestation of GitHub's counts", mend)
     lines = enumerate(file.read_bytes().splitlines(), 1)

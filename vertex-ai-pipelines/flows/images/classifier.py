@@ -70,6 +70,8 @@ class Classifier:
                 check(one)
             except InputError as error:
                 raise InputError(f"instances[{index}]: {error.what}", error.mend) from None
+        if not instances:
+            return []
         texts = [one.b64 for one in instances]
         try:
             labels, confidences = self._ask([LABEL, CONFIDENCE], texts)
@@ -85,7 +87,7 @@ class Classifier:
         return shares, pixels
 
     def _ask(self, outputs: list[str], texts: list[str]) -> list[Any]:
-        parts = [texts[at : at + TOGETHER] for at in range(0, len(texts), TOGETHER)] or [[]]
+        parts = [texts[at : at + TOGETHER] for at in range(0, len(texts), TOGETHER)]
         found = [self._session.run(outputs, {graph.IMAGE: np.array(part, object)}) for part in parts]
         return [np.concatenate(columns) for columns in zip(*found, strict=True)]
 

@@ -8,6 +8,8 @@ from importlib.metadata import distributions
 
 import pytest
 
+from delivery import lock
+from flows import config
 from tests.clone import ROOT, tracked
 from tests.test_layers import PLACES, imports, modules
 
@@ -20,6 +22,7 @@ GROUPS = {
     "laptop": ["main", "delivery", "local"],
     "tests": ["main", "delivery", "local", "dev"],
 }
+FOLDER = re.compile(r"vertex-ai-pipelines/flows/(\w+)/")
 OWN = {*PLACES, "benchmarks", "tests"}
 MODULE = re.compile(r"([\w/]+?)(?:/__init__)?(?:\.[\w-]+)?\.(?:py|so),")
 
@@ -57,6 +60,15 @@ def owner(module: str) -> str | None:
     return next((one for one in known if one), f"nobody's {module}")
 
 
+@cache
+def added(name: str) -> frozenset[str]:
+    """What a file may import besides: of a flow, what its own image adds; of a test, what any adds."""
+    own = FOLDER.match(name)
+    flows = {own[1]} if own else set(config.names()) if name.startswith("tests/") else set[str]()
+    images = {config.load(flow).image for flow in flows & set(config.names())}
+    return frozenset(package.name for image in images for package in lock.added(ROOT, image))
+
+
 @pytest.mark.parametrize("place", GROUPS)
 def test_what_is_imported_is_named(place: str) -> None:
     files = {
@@ -69,6 +81,8 @@ def test_what_is_imported_is_named(place: str) -> None:
         f"{name}:{line}: {module} is of {package}"
         for name in files.get(place) or modules(place)
         for line, module in imports(ROOT / name)
-        if (package := owner(module)) and package not in known
+        if (package := owner(module))
+        and package not in known
+        and module.partition(".")[0] not in added(name)
     }
     assert sorted(wrong) == []

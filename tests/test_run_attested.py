@@ -42,7 +42,6 @@ def attesting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
         assert "trust/local.jsonl: there is no such file" in looked, looked
         found = re.search(r"expected: (repository_id = \d+), (owner_id = \d+)", looked)
         assert found, looked
-        (made.folder / "trust").mkdir()
         numbers = f"schema = 1\n{found[1]}\n{found[2]}\n"
         (made.folder / "trust" / "local.toml").write_text(numbers)
         roots = made.verb("localcloud", "trusted-root").out

@@ -67,7 +67,6 @@ def keyless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
         looked = made.verb("doctor", "local")
         assert f"trust/local.toml does not name {SIGNER}" in looked.err, looked
         key = f"schema = 1\n[[keys]]\nname = '{SIGNER}'\npublic = '''{made.program(PUBLIC)}'''\n"
-        (made.folder / "trust").mkdir()
         (made.folder / "trust" / "local.toml").write_text(key)
         yield made
 

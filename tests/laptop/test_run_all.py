@@ -14,7 +14,7 @@ from delivery.follow import Outcome
 from delivery.work import Work, alone
 from flows import config
 from flows.errors import InputError, RetrainError
-from laptop import candidate, provision, release, report, run, together
+from laptop import candidate, packages, provision, release, report, run, samples, together
 from laptop.report import Mark
 from laptop.run import Started
 from laptop.shown import SCREEN, detail, say
@@ -117,6 +117,8 @@ def test_ctrl_c_stops_the_jobs_that_have_not_ended(
     monkeypatch.setattr(run, "enter_cloud", lambda: 0)
     monkeypatch.setattr(run, "watched", nullcontext)
     monkeypatch.setattr(provision, "enter", lambda: None)
+    for place in (packages, samples):
+        monkeypatch.setattr(place, "needed", lambda _: None)
     monkeypatch.setattr(run, "begin", lambda _: started)
     monkeypatch.setattr(follow, "watch", watch)
     monkeypatch.setattr(run, "followed", came)
@@ -178,6 +180,8 @@ def test_a_flow_that_cannot_be_read_is_said_and_the_others_go_on(
     monkeypatch.setattr(run, "enter_cloud", lambda: 0)
     monkeypatch.setattr(run, "watched", nullcontext)
     monkeypatch.setattr(provision, "enter", lambda: None)
+    for place in (packages, samples):
+        monkeypatch.setattr(place, "needed", lambda _: None)
     monkeypatch.setattr(run, "begin", lambda _: Started("c" * 40, Mark(3, 4), jobs, {}))
     done = {name: {"state": "proposed", "flow": name} for name in others}
     monkeypatch.setattr(run, "several", lambda _started, flows, *_: {name: done[name] for name in flows})

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from flows.errors import InputError
-from flows.images import classifier, graph, header, jpeg, labelled, png
+from flows.images import classifier, export, graph, header, jpeg, labelled, png
+from flows.images.classifier import Classifier, Image
 from flows.images.labelled import Labelled
+from flows.tabular.graph import SOFTMAX, Step
 from tests.conftest import PRODUCT
 
 GREY = bytes(range(0, 256, 4))
@@ -221,3 +223,18 @@ def test_an_image_that_cannot_be_decoded_is_named() -> None:
 
 def test_the_example_is_an_image() -> None:
     assert header.decode(classifier.EXAMPLE.b64) == base64.b64decode(classifier.EXAMPLE.b64)
+
+
+def test_steps_on_values_are_a_whole_classifier(tmp_path: Path) -> None:
+    """The step here is a sum: the whiter an image, the more it is "white"."""
+    side = 8 * 8 * 3
+    steps = [Step("MatMul", (np.stack([np.zeros(side), np.full(side, 1 / side)], 1),)), SOFTMAX]
+    export.write(tmp_path, steps, ["black", "white"], 8)
+    model = Classifier(tmp_path / classifier.FILE)
+    contents = [png.grey(8, bytes([one] * 64)) for one in (51, 255)]
+    expected = export.values(classifier.pixels(contents, 8)).mean(1)
+    assert expected == pytest.approx([0.2, 1])
+    shares, _ = model.shares(contents)
+    assert shares[:, 1] == pytest.approx(1 / (1 + np.exp(-expected)), abs=1e-6)
+    [answer] = model.predict([Image(b64=classifier.encoded(contents[1]))])
+    assert answer == {"label": "white", "confidence": pytest.approx(shares[1, 1])}

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from flows.errors import InputError
@@ -57,6 +58,19 @@ def test_probabilities_are_scikit_learn_s(target: Any, tmp_path: Path) -> None:
     answers = model.read(Classifier, tmp_path, graph.FORMAT).predict(own.features.tolist())
     assert [one["label"] for one in answers] == made.predict(scaler.transform(own.features)).tolist()
     assert [one["confidence"] for one in answers] == pytest.approx(found.max(axis=1))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("target", [["no", "no", "yes"], [3, 1, 2]])
+def test_a_perceptron_is_scikit_learn_s(target: Any, activation: Any, tmp_path: Path) -> None:
+    own = some(target)
+    own = Rows(own.units, own.names, own.features / 100, own.target)
+    network = MLPClassifier((5, 4), activation=activation, max_iter=20, random_state=0)
+    made = network.fit(own.features, own.target)
+    found = scores(graph.perceptron(made), own, tmp_path, made.classes_.tolist())
+    assert found == pytest.approx(made.predict_proba(own.features), abs=1e-12)
+    assert np.ptp(found, axis=0).min() > 0.01
 
 
 def test_a_forest_is_scikit_learn_s_also_at_its_thresholds(tmp_path: Path) -> None:

@@ -30,9 +30,9 @@ def reading(size: int) -> list[Any]:
             node("Gather", [IMAGE, "turn"], ["one"]),
             *_bytes(),
             node("DecodeImage", ["bytes"], ["decoded"], domain=EXTENSIONS),
-            _constant("order", [2, 1, 0]),  # the decoder gives blue first
+            constant("order", [2, 1, 0]),  # the decoder gives blue first
             node("Gather", ["decoded", "order"], ["rgb"], axis=2),
-            _constant("wanted", [size, size, 3]),
+            constant("wanted", [size, size, 3]),
             node("Resize", ["rgb", "", "", "wanted"], ["scaled"], mode="linear", antialias=1),
             node("Identity", ["go"], ["going"]),
         ],
@@ -75,7 +75,7 @@ def _bytes() -> list[Any]:
 
     node = helper.make_node
     return [
-        _constant("flat", [1]),
+        constant("flat", [1]),
         node("Reshape", ["one", "flat"], ["text"]),
         node(
             "Tokenizer", ["text"], ["letters"],
@@ -86,25 +86,25 @@ def _bytes() -> list[Any]:
             domain="ai.onnx.ml", keys_strings=list(ALPHABET), values_int64s=list(range(64)),
             default_int64=-1,
         ),
-        _constant("none", 0),
+        constant("none", 0),
         node("Less", ["coded", "none"], ["padding"]),
         node("Cast", ["padding"], ["padded"], to=7),
         node("ReduceSum", ["padded"], ["missing"], keepdims=0),
         node("Max", ["coded", "none"], ["six"]),
-        _constant("fours", [-1, 4]),
+        constant("fours", [-1, 4]),
         node("Reshape", ["six", "fours"], ["quads"]),
-        _constant("weights", [1 << 18, 1 << 12, 1 << 6, 1]),
+        constant("weights", [1 << 18, 1 << 12, 1 << 6, 1]),
         node("Mul", ["quads", "weights"], ["shifted"]),
-        _constant("last", [1]),
+        constant("last", [1]),
         node("ReduceSum", ["shifted", "last"], ["words"], keepdims=1),
-        _constant("places", [1 << 16, 1 << 8, 1]),
+        constant("places", [1 << 16, 1 << 8, 1]),
         node("Div", ["words", "places"], ["high"]),
-        _constant("byte", 256),
+        constant("byte", 256),
         node("Mod", ["high", "byte"], ["low"]),
         node("Cast", ["low"], ["triples"], to=2),
-        _constant("line", [-1]),
+        constant("line", [-1]),
         node("Reshape", ["triples", "line"], ["padded_bytes"]),
-        _constant("begin", [0]),
+        constant("begin", [0]),
         node("Size", ["padded_bytes"], ["all"]),
         node("Sub", ["all", "missing"], ["end"]),
         node("Unsqueeze", ["end", "begin"], ["ends"]),
@@ -112,7 +112,8 @@ def _bytes() -> list[Any]:
     ]  # fmt: skip
 
 
-def _constant(name: str, value: int | list[int]) -> Any:
+def constant(name: str, value: int | list[int]) -> Any:
+    """A node that gives whole numbers."""
     from onnx import helper, numpy_helper
 
     tensor = numpy_helper.from_array(np.array(value, np.int64), name)

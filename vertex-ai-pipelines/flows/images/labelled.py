@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from flows import holdout, storage
-from flows.contract import Facts
+from flows.contract import Facts, Window
 from flows.errors import InputError
 from flows.images import header
 from flows.storage import Address
 
 NAME, LABEL, CONTENT = "image", "label", "content"
+FILE = "images.parquet"
 TOGETHER = 1000  # images of one file
 
 
@@ -25,6 +26,25 @@ class Labelled:
     names: list[str]
     labels: list[str]
     contents: list[bytes]
+
+    def classes(self) -> list[str]:
+        """The labels, sorted. Raises InputError where all images have the same."""
+        found = sorted(set(self.labels))
+        if len(found) < 2:
+            raise InputError("all images have one label: there is nothing to learn", "mend query.sql")
+        return found
+
+
+def export(query: str, table: str, window: Window, project: str, destination: str) -> Facts:
+    """What the query finds, by `flows.bigquery.export`, and the images that it names.
+
+    Raises InputError that names an image that is none.
+    """
+    from flows import bigquery
+
+    facts = fetch(bigquery.export(query, table, window, project, destination), destination)
+    days = bigquery.days(window.start, window.end)
+    return facts | {"summary": f"{facts['rows']:,} images of {facts['classes']} classes · {days}"}
 
 
 def fetch(facts: Facts, destination: str) -> Facts:
@@ -74,6 +94,15 @@ def split(images: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled
     """
     held = holdout.held(images.contents, share, seed, "images")
     return _part(images, [not one for one in held]), _part(images, held)
+
+
+def write_both(own: Labelled, held: Labelled, folders: tuple[Path, Path]) -> tuple[Facts, Facts]:
+    """Write training set and holdout to their folders; the facts of each."""
+    for part, folder in zip((own, held), folders, strict=True):
+        write(part, folder / FILE)
+    sizes = {"training_images": len(own.names), "holdout_images": len(held.names)}
+    summary = f"{len(own.names):,} images to learn from · {len(held.names):,} held out"
+    return sizes | {"summary": summary}, sizes
 
 
 def _part(images: Labelled, wanted: list[bool]) -> Labelled:

@@ -1,5 +1,6 @@
 """ONNX files of scikit-learn's estimators, operator by operator: the same bytes for the same model."""
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,10 +39,15 @@ def linear(scaler: Any, estimator: Any) -> list[Step]:
 def logistic(scaler: Any, estimator: Any) -> list[Step]:
     """A logistic regression behind a StandardScaler: the probability of each of its classes."""
     product, base = linear(scaler, estimator)
-    weights, added = product.constants[0], base.constants[0]
-    if len(added) == 1:  # of two classes, scikit-learn has the second one's alone
-        weights, added = (np.hstack([np.zeros_like(one), one]) for one in (weights, added))
-    return [Step("MatMul", (weights,)), Step("Add", (added,)), SOFTMAX]
+    return _probabilities(product.constants[0], base.constants[0])
+
+
+def perceptron(estimator: Any) -> list[Step]:
+    """A multi-layer perceptron (MLPClassifier): the probability of each of its classes."""
+    *hidden, last = zip(estimator.coefs_, estimator.intercepts_, strict=True)
+    between = Step(estimator.activation.capitalize())  # "relu" and "tanh" are ONNX's, too
+    steps = [[Step("MatMul", (weights,)), Step("Add", (base,)), between] for weights, base in hidden]
+    return [*itertools.chain(*steps), *_probabilities(*last)]
 
 
 def forest(estimator: Any) -> list[Step]:
@@ -69,18 +75,7 @@ def write(folder: Path, steps: Sequence[Step], rows: Rows, labels: Ids | None = 
     import onnx
     from onnx import helper
 
-    nodes, constants, last = [], [], "features"
-    for number, step in enumerate(steps):
-        named = [
-            onnx.numpy_helper.from_array(np.ascontiguousarray(one), f"constant{number}_{place}")
-            for place, one in enumerate(step.constants)
-        ]
-        inputs, last = [last, *(one.name for one in named)], f"step{number}"
-        nodes.append(
-            helper.make_node(step.operator, inputs, [last], domain=step.domain, **step.attributes)
-        )
-        constants += named
-    nodes[-1].output[0] = "scores"
+    nodes, constants = chained(steps, "features", "scores")
     begin, end = (
         helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, ["rows", columns])
         for name, columns in (("features", len(rows.names)), ("scores", None))
@@ -96,6 +91,32 @@ def write(folder: Path, steps: Sequence[Step], rows: Rows, labels: Ids | None = 
     helper.set_model_props(made, {name: json.dumps(told[name]) for name in sorted(told)})
     onnx.checker.check_model(made)
     (folder / FILE).write_bytes(made.SerializeToString(deterministic=True))
+
+
+def chained(steps: Sequence[Step], first: str, last: str) -> tuple[list[Any], list[Any]]:
+    """Nodes, each of which follows the one before, from `first` to `last`; and their constants."""
+    from onnx import helper, numpy_helper
+
+    nodes, constants = [], []
+    for number, step in enumerate(steps):
+        named = [
+            numpy_helper.from_array(np.ascontiguousarray(one), f"constant{number}_{place}")
+            for place, one in enumerate(step.constants)
+        ]
+        inputs, first = [first, *(one.name for one in named)], f"step{number}"
+        nodes.append(
+            helper.make_node(step.operator, inputs, [first], domain=step.domain, **step.attributes)
+        )
+        constants += named
+    nodes[-1].output[0] = last
+    return nodes, constants
+
+
+def _probabilities(weights: Numbers, base: Numbers) -> list[Step]:
+    """The last layer; of two classes, scikit-learn has the second one's alone."""
+    if len(base) == 1:
+        weights, base = (np.hstack([np.zeros_like(one), one]) for one in (weights, base))
+    return [Step("MatMul", (weights,)), Step("Add", (base,)), SOFTMAX]
 
 
 def _nodes(trees: Sequence[Any]) -> dict[str, Any]:

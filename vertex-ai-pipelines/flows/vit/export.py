@@ -4,14 +4,13 @@ The nodes are written out here: so the file's bytes are the same for the same we
 has to be in the image.
 """
 
-import json
 from typing import Any
 
 import numpy as np
 
 from flows.arrays import Arrays
-from flows.images import graph
-from flows.images.classifier import CONFIDENCE, LABEL, SHARES
+from flows.images import export, graph
+from flows.images.classifier import SHARES
 from flows.vit.config import Vit
 
 EPSILON = 1e-6  # as in flows.vit.network
@@ -58,22 +57,12 @@ class _Nodes:
 
 def write(weights: Arrays, options: Vit, classes: list[str]) -> bytes:
     """The model's file; `weights` are those of `flows.vit.network.Network`, by name."""
-    from onnx import TensorProto, helper
-
     made = _Nodes(weights)
     tokens = _tokens(made, options)
     for number in range(options.depth):
         tokens = _block(made, tokens, f"blocks.{number}", options)
-    _answer(made, made.norm(tokens, "norm"), classes)
-    info, size = helper.make_tensor_value_info, options.size
-    outputs = [
-        info(LABEL, TensorProto.STRING, ["images"]),
-        info(CONFIDENCE, TensorProto.FLOAT, ["images"]),
-        info(SHARES, TensorProto.FLOAT, ["images", len(classes)]),
-        info(graph.PIXELS, TensorProto.UINT8, ["images", size, size, 3]),
-    ]
-    facts = json.dumps({"classes": classes, "size": size}, sort_keys=True)
-    return graph.model([*graph.reading(size), *made.nodes], "vit", outputs, made.constants, facts)
+    _answer(made, made.norm(tokens, "norm"))
+    return export.whole(made.nodes, made.constants, classes, options.size)
 
 
 def _tokens(made: _Nodes, options: Vit) -> str:
@@ -120,11 +109,7 @@ def _attention(made: _Nodes, tokens: str, name: str, options: Vit) -> str:
     return made.linear(made.add("Reshape", seen, made.shape(0, 0, options.width)), f"{name}.proj")
 
 
-def _answer(made: _Nodes, tokens: str, classes: list[str]) -> None:
-    """From the first token to label and confidence."""
+def _answer(made: _Nodes, tokens: str) -> None:
+    """From the first token to the probability of each class."""
     first = made.add("Gather", tokens, made.constant("first", 0, np.int64), axis=1)
-    shares = made.add("Softmax", made.linear(first, "head"), axis=-1, name=SHARES)
-    made.add("ReduceMax", shares, made.shape(1), keepdims=0, name=CONFIDENCE)
-    best = made.add("ArgMax", shares, axis=1, keepdims=0)
-    names = {"keys_int64s": list(range(len(classes))), "values_strings": classes}
-    made.add("LabelEncoder", best, domain="ai.onnx.ml", name=LABEL, **names)
+    made.add("Softmax", made.linear(first, "head"), axis=-1, name=SHARES)

@@ -15,7 +15,6 @@ from flows.images.classifier import Classifier
 from flows.vit.config import Preprocess, Vit
 
 ALGORITHMS = ("vit",)
-FILE = "images.parquet"
 
 
 def get_data(
@@ -27,11 +26,7 @@ def get_data(
     destination: str,
 ) -> Facts:
     """Export each image's label, and the image with it. It has no options."""
-    from flows import bigquery
-
-    facts = labelled.fetch(bigquery.export(query, table, window, project, destination), destination)
-    days = bigquery.days(window.start, window.end)
-    return facts | {"summary": f"{facts['rows']:,} images of {facts['classes']} classes · {days}"}
+    return labelled.export(query, table, window, project, destination)
 
 
 def preprocess(
@@ -42,12 +37,8 @@ def preprocess(
     holdout: Path,
 ) -> tuple[Facts, Facts]:
     """Split by each image's bytes and the seed: no copy of a held-out image is learnt from."""
-    own, held = labelled.split(labelled.read(data), options.holdout_share, options.seed)
-    labelled.write(own, training / FILE)
-    labelled.write(held, holdout / FILE)
-    sizes = {"training_images": len(own.names), "holdout_images": len(held.names)}
-    summary = f"{sizes['training_images']:,} images to learn from · {sizes['holdout_images']:,} held out"
-    return sizes | {"summary": summary}, sizes
+    parts = labelled.split(labelled.read(data), options.holdout_share, options.seed)
+    return labelled.write_both(*parts, (training, holdout))
 
 
 def train(config: Train, options: Vit, training: Path, model: Path) -> Trained:
@@ -57,9 +48,7 @@ def train(config: Train, options: Vit, training: Path, model: Path) -> Trained:
 
     _refuse(options)
     images = labelled.read(training)
-    classes = sorted(set(images.labels))
-    if len(classes) < 2:
-        raise InputError("all images have one label: there is nothing to learn", "mend query.sql")
+    classes = images.classes()
     pixels = classifier.pixels(images.contents, options.size)
     number = {name: place for place, name in enumerate(classes)}
     wanted = np.array([number[name] for name in images.labels], np.int64)

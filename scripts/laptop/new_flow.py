@@ -26,6 +26,7 @@ KINDS = {
     "regression": "a number for each row of a table",
     "classification": "a label for each row of a table",
     "ranking": "an order of candidates, by the features of each",
+    "image": "a label for each image that a table names",
 }
 
 

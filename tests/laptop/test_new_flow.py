@@ -158,7 +158,9 @@ def test_it_asks_on_a_terminal() -> None:
     os.close(person)
     os.close(terminal)
     assert done.returncode == 2
-    assert done.stderr.startswith("name: kind (regression, classification, ranking): error: there is no")
+    assert done.stderr.startswith(
+        "name: kind (regression, classification, ranking, image): error: there is no"
+    )
 
 
 def test_it_asks_nobody_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,9 @@
+-- One row an image: where it lies in Cloud Storage (gs://…, a PNG or JPEG), and its label. Put your own columns
+-- here, and your table's name into flow.toml. Filter on the table's partition column. The account of the
+-- pipeline must be able to read the images: roles/storage.objectViewer on their bucket.
+select
+  image,
+  label
+from ${table} for system_time as of ${snapshot}
+where taken_at >= @window_from
+  and taken_at < @window_until

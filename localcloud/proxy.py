@@ -121,6 +121,8 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while data := await reader.read(CHUNK):
             writer.write(data)
             await writer.drain()
+    except TimeoutError:  # the other side has left without its goodbye of TLS
+        pass
     finally:
         with contextlib.suppress(Exception):
             writer.close()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from flows import config
 from tests.clone import Clone, Ended, clone
 
 pytestmark = pytest.mark.slow
@@ -104,7 +105,8 @@ def test_what_train_has_built_it_has_signed(keyless: Clone, ended: Ended) -> Non
     assert "may sign, too" not in looked.err
     calls = (keyless.cloud.root / "calls.log").read_text().splitlines()
     callers = [one.split()[1] for one in calls if "cloudkms.AsymmetricSign" in one]
-    assert [caller.split("-")[0] for caller in callers] == ["run"]
+    images = {"base", *(config.load(name).image for name in config.names())}
+    assert [caller.split("-")[0] for caller in callers] == ["run"] * len(images)
 
 
 def logs(keyless: Clone) -> list[str]:

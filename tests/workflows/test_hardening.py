@@ -147,7 +147,7 @@ BREAKS = {
     ),
     "another's group": (
         RELEASE,
-        "group: release-pr-${{ inputs.flow }}",
+        "group: release-pr-${{ inputs.flow || inputs.manifest }}",
         "group: release",
         "concurrency:",
         "group 'release' is not release-pr's alone",

@@ -21,7 +21,7 @@ from flows.manifest import Manifest
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/release-pr", description=__doc__)
-    main.add_argument("--flow", help="refused where the manifest is another's")
+    main.add_argument("--flow", default="", help="refused where the manifest is another's")
     main.add_argument("--environment", "--env", required=True, help="a table of settings.toml")
     main.add_argument("--manifest", required=True, help="s3://BUCKET/models/FLOW/VERSION/manifest.json")
     main.add_argument("--sha256", required=True, help="the hash of the manifest's bytes")
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     found = settings.load()
     environment = found.environment(arguments.environment)
     candidate = claimed(environment, arguments.manifest, arguments.sha256, config.names())
-    if arguments.flow not in (None, candidate.flow):
+    if arguments.flow not in ("", candidate.flow):
         what = f"--flow {arguments.flow!r}: the manifest is of flow '{candidate.flow}'"
         raise InputError(what, "each flow's candidates wait for one another, and for no other flow's")
     outcome = release(found, environment, candidate, arguments.wait)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import re
+import socket
 import ssl
 from collections.abc import Callable
 from typing import NamedTuple
@@ -100,7 +101,8 @@ class Proxy:
         self.origins[own_port], self._clients[own_port] = origin, writer
         try:
             inner_writer.write(first)
-            await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+            own = writer.get_extra_info("socket")
+            await asyncio.gather(_pump(reader, inner_writer, own), _pump(inner_reader, writer))
         finally:
             self.origins.pop(own_port, None)
             self._clients.pop(own_port, None)
@@ -116,9 +118,13 @@ class Proxy:
             self._loop.call_soon_threadsafe(writer.transport.abort)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: socket.socket | None = None
+) -> None:
     try:
         while data := await reader.read(CHUNK):
+            if asked:  # through a proxy, urllib3 sends a request's body once its head is acknowledged
+                asked.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             writer.write(data)
             await writer.drain()
     except TimeoutError:  # the other side has left without its goodbye of TLS

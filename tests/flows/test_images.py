@@ -20,6 +20,7 @@ from flows.tabular.graph import SOFTMAX, Step
 from tests.conftest import PRODUCT
 
 GREY = bytes(range(0, 256, 4))
+PACKED = zlib.compress(b"words")
 
 
 def painted(width: int = 40, height: int = 24) -> np.ndarray[Any, Any]:
@@ -51,6 +52,11 @@ def headed(width: int, height: int, depth: int = 8, colour: int = 0, *others: by
     return b"".join([png.SIGNATURE, png.chunk(b"IHDR", head), *others, pixels, png.chunk(b"IEND", b"")])
 
 
+def profile(length: int) -> bytes:
+    """A chunk with a colour profile of zeros."""
+    return png.chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(length)))
+
+
 def framed(photo: bytes, change: Any) -> bytes:
     """The JPEG with another frame header: bits, height, width and the components."""
     at = photo.index(b"\xff\xc0")
@@ -80,11 +86,28 @@ def framed(photo: bytes, change: Any) -> bytes:
         (headed(8, 8, 8, 0, png.chunk(b"tRNS", b"\0\0")), "it has an alpha channel"),
         (headed(8, 8, 8, 0, *[png.chunk(b"tEXt", b"")] * png.MOST_CHUNKS), "more than 4,096 chunks"),
         (headed(8, 8).replace(b"IDAT", b"IDAX"), "it has no pixels"),
+        (headed(8, 8, 8, 0, png.chunk(b"zTXt", b"a\0\0" + PACKED)), "it has compressed text"),
+        (headed(8, 8, 8, 0, png.chunk(b"iTXt", b"a\0\1\0\0\0" + PACKED)), "it has compressed text"),
+        (headed(8, 8, 8, 0, profile(png.MOST_PROFILE + 1)), "profile has more than 1,048,576 bytes"),
+        (headed(8, 8, 8, 0, *[profile(1)] * 2), "it has more than one colour profile"),
     ],
 )
 def test_a_wrong_png_is_refused_by_its_reason(content: bytes, words: str) -> None:
     with pytest.raises(InputError, match=words):
         header.check(content)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        png.chunk(b"tEXt", b"a\0words"),
+        png.chunk(b"iTXt", b"a\0\0\0\0\0words"),
+        profile(png.MOST_PROFILE),
+        png.chunk(b"iCCP", b"a\0\0no profile"),
+    ],
+)
+def test_a_png_with_notes_or_a_colour_profile_is_let_through(other: bytes) -> None:
+    header.check(headed(8, 8, 8, 0, other))
 
 
 @pytest.mark.parametrize(

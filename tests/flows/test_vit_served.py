@@ -55,6 +55,7 @@ def headed(width: int, height: int, depth: int = 8, colour: int = png.GREY) -> b
     return png.SIGNATURE + b"".join(png.chunk(kind, content) for kind, content in chunks)
 
 
+BOMB = png.chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 20)))
 WRONG = [
     (asked(b"words"), "instances[1]: it is neither PNG nor JPEG"),
     (asked(GOOD[:-5]), "instances[1]: it is cut off"),
@@ -66,6 +67,7 @@ WRONG = [
     (asked(headed(8, 8, 16)), "instances[1]: it has 16 bits a channel"),
     (asked((JPEGS / "cmyk.jpg").read_bytes()), "instances[1]: it is CMYK"),
     (asked((JPEGS / "grey.jpg").read_bytes()), "instances[1]: it is a grey JPEG"),
+    (asked(GOOD[:33] + BOMB + GOOD[33:]), "instances[1]: it has compressed text"),
     (asked(headed(9, 9)), "instances[1]: its header is good, but its pixels cannot be decoded"),
     ({"b64": "not base64"}, "instances[1]: it is not base64"),
     ({"b64": 7}, "instances[1].b64: expected str, got int"),

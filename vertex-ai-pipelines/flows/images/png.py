@@ -12,6 +12,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 DEPTHS = {GREY: (1, 2, 4, 8), RGB: (8,)}
 MOST_CHUNKS = 4096  # encoders make some hundred of the largest request
+PACKED = (b"zTXt", b"iTXt", b"iCCP")  # the decoder inflates them as far as they go
+MOST_PROFILE = 1 << 20  # bytes of a colour profile, inflated: most have a few thousand
 
 
 def size(data: bytes) -> tuple[int, int]:
@@ -58,21 +60,41 @@ def _header(data: bytes) -> tuple[int, int, int, int]:
 
 def _walk(data: bytes) -> None:
     """From chunk to chunk, to IEND."""
-    place, pixels = 33, False
+    place, seen = 33, set[bytes]()
     for _ in range(MOST_CHUNKS):
         if place + 12 > len(data):
             raise Refused("it is cut off")
         (length,) = struct.unpack_from(">I", data, place)
         kind = data[place + 4 : place + 8]
-        place += 12 + length
         if kind == b"tRNS":
             raise Refused("it has an alpha channel")
-        pixels = pixels or kind == b"IDAT"
+        if kind == b"iCCP" and kind in seen:
+            raise Refused("it has more than one colour profile")
+        if kind in PACKED:
+            _bounded(kind, data[place + 8 : place + 8 + length])
+        place += 12 + length
+        seen.add(kind)
         if kind == b"IEND":
             break
     else:
         raise Refused(f"it has more than {MOST_CHUNKS:,} chunks")
     if place > len(data):
         raise Refused("it is cut off")
-    if not pixels:
+    if b"IDAT" not in seen:
         raise Refused("it has no pixels")
+
+
+def _bounded(kind: bytes, content: bytes) -> None:
+    """Raises Refused for what would be inflated beside the pixels to more than a profile's size."""
+    _, _, rest = content.partition(b"\0")  # after the keyword: whether or how the rest is packed
+    if kind == b"zTXt" or (kind == b"iTXt" and rest[:1] != b"\0"):
+        raise Refused("it has compressed text")
+    if kind == b"iCCP" and _is_longer(rest[1:], MOST_PROFILE):
+        raise Refused(f"its colour profile has more than {MOST_PROFILE:,} bytes")
+
+
+def _is_longer(packed: bytes, most: int) -> bool:
+    try:
+        return len(zlib.decompressobj().decompress(packed, most + 1)) > most
+    except zlib.error:  # the decoder, too, comes no further than to there
+        return False

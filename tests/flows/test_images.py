@@ -2,6 +2,7 @@
 
 import base64
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -245,7 +246,15 @@ def test_an_image_that_cannot_be_decoded_is_named() -> None:
 
 
 def test_the_example_is_an_image() -> None:
-    assert header.decode(classifier.EXAMPLE.b64) == base64.b64decode(classifier.EXAMPLE.b64)
+    assert header.check(base64.b64decode(classifier.EXAMPLE.b64)) == 64
+
+
+def test_the_images_of_a_request_have_so_many_pixels_at_most() -> None:
+    largest = Image(b64=classifier.encoded(headed(4096, 2048, 1)))
+    classifier.check([largest] * 2)
+    words = re.escape("instances[2]: up to here, the images have 16,777,280 pixels together, more than")
+    with pytest.raises(InputError, match=words):
+        classifier.check([largest, largest, classifier.EXAMPLE, largest])
 
 
 def test_steps_on_values_are_a_whole_classifier(tmp_path: Path) -> None:

@@ -95,6 +95,12 @@ def test_a_wrong_image_is_a_400_with_its_index_and_the_reason(
     assert server.predict([asked(GOOD)]).status == 200
 
 
+def test_a_request_of_too_many_pixels_is_a_400_with_the_index(server: Server) -> None:
+    found = server.predict([asked(GOOD), *[asked(headed(4096, 2048, 1))] * 255])
+    words = "instances[2]: up to here, the images have 16,777,280 pixels together, more than 16,777,216"
+    assert (found.status, found.body["error"][: len(words)]) == (400, words)
+
+
 def resident(server: Server) -> int:
     """The server's memory, in pages."""
     return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])

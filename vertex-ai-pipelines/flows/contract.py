@@ -71,14 +71,15 @@ class Form:
     """What a model is asked with: types that msgspec checks, of an instance and of the parameters.
 
     `example` is an instance, for people and to warm the model up; a request has `most` at most. `check`
-    raises InputError for an instance that is of its type and still wrong; the model is not asked then.
+    is given all instances of a request, and raises InputError, with the index, for one that is of its
+    type and still wrong, or that makes the request too much; the model is not asked then.
     """
 
     instance: Any
     example: Any
     parameters: type[Table] = NoParameters
     most: int = 10_000
-    check: Callable[[Any], None] | None = None
+    check: Callable[[list[Any]], None] | None = None
 
 
 class Model(Protocol):

@@ -17,6 +17,7 @@ from flows.tables import Table
 
 FILE, FORMAT = "model.onnx", "onnx"
 MOST = 256  # images of a request
+MOST_PIXELS = 1 << 24  # of a request's images: they hold up all other requests while they are decoded
 TOGETHER = 64  # images that the network is asked at once
 LABEL, CONFIDENCE, SHARES = "label", "confidence", "shares"
 DAMAGED = "its header is good, but its pixels cannot be decoded"
@@ -33,9 +34,24 @@ def encoded(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def check(instance: Image) -> None:
-    """Raises InputError, with the reason, where it is no image that is read."""
-    header.decode(instance.b64)
+def check(instances: list[Image]) -> None:
+    """Raises InputError, with index and reason, for what is no image that is read, or one too many."""
+    pixels = 0
+    for index, one in enumerate(instances):
+        pixels += _pixels(index, one)
+        if pixels > MOST_PIXELS:
+            raise InputError(
+                f"instances[{index}]: up to here, the images have {pixels:,} pixels together, "
+                f"more than {MOST_PIXELS:,}",
+                "send fewer in a request, or make them smaller",
+            )
+
+
+def _pixels(index: int, instance: Image) -> int:
+    try:
+        return header.check(header.decode(instance.b64))
+    except InputError as error:
+        raise InputError(f"instances[{index}]: {error.what}", error.mend) from None
 
 
 EXAMPLE = Image(b64=encoded(png.grey(8, bytes(range(0, 256, 4)))))
@@ -63,13 +79,11 @@ class Classifier:
     def predict(self, instances: list[Any], parameters: Any = None) -> list[Any]:  # noqa: ARG002
         """`{"label", "confidence"}` for each instance. There are no parameters.
 
-        Each is checked here, too: the decoder would end the process at what is no image.
+        Each is checked here, too: the decoder would end the process at what is no image. Their sum is
+        not: they may be of several requests.
         """
         for index, one in enumerate(instances):
-            try:
-                check(one)
-            except InputError as error:
-                raise InputError(f"instances[{index}]: {error.what}", error.mend) from None
+            _pixels(index, one)
         if not instances:
             return []
         texts = [one.b64 for one in instances]

@@ -18,17 +18,18 @@ LOOKS = "send a PNG (grey or RGB) or a JPEG (in colour) of 8 bits a channel"
 
 
 def decode(text: str) -> bytes:
-    """The image that `text` has in base64. Raises InputError with the reason where it is none."""
+    """The bytes that `text` has in base64. Raises InputError where it has none."""
     try:
-        data = base64.b64decode(text, validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise InputError("it is not base64", LOOKS + ", in base64 without line breaks") from None
-    check(data)
-    return data
 
 
-def check(data: bytes) -> None:
-    """Raises InputError, with the reason, where `data` is not a whole image of an accepted kind."""
+def check(data: bytes) -> int:
+    """How many pixels the image has.
+
+    Raises InputError, with the reason, where `data` is not a whole image of an accepted kind.
+    """
     try:
         width, height = _size(data)
     except Refused as reason:
@@ -39,6 +40,7 @@ def check(data: bytes) -> None:
         raise InputError(
             f"it is {width:,} × {height:,} pixels, more than {MOST:,} in all", "make it smaller"
         )
+    return width * height
 
 
 def _size(data: bytes) -> tuple[int, int]:

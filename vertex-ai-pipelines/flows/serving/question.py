@@ -49,17 +49,9 @@ class Reader:
         except (RecursionError, UnicodeDecodeError) as error:
             reason = DEEP if isinstance(error, RecursionError) else "it is not UTF-8"
             raise InputError(f"the request is not valid JSON: {reason}", self._looks("")) from None
-        self._check(asked.instances)
+        if self._form.check:
+            self._form.check(asked.instances)
         return Question(asked.instances, asked.parameters or self._usual, len(body))
-
-    def _check(self, instances: list[Any]) -> None:
-        if self._form.check is None:
-            return
-        for index, one in enumerate(instances):
-            try:
-                self._form.check(one)
-            except InputError as error:
-                raise InputError(f"instances[{index}]: {error.what}", error.mend) from None
 
     def _refused(self, message: str) -> InputError:
         found = WHERE.search(message)

@@ -215,6 +215,12 @@ def test_any_size_is_scaled_and_what_is_made_smaller_is_averaged() -> None:
     assert np.abs(found.astype(int) - 127).max() <= 8
 
 
+def test_what_is_decoded_is_scaled_before_anything_else() -> None:
+    """Every other pass over all pixels of a large image costs more than the scaling."""
+    body = graph.reading(8)[1].attribute[0].g.node
+    assert [node.op_type for node in body if "decoded" in node.input] == ["Resize"]
+
+
 def some(count: int = 40) -> Labelled:
     """Images that differ in one pixel."""
     contents = [png.grey(8, bytes([n, *GREY[1:]])) for n in range(count)]

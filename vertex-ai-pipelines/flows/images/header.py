@@ -13,6 +13,7 @@ from flows.images import jpeg, png
 from flows.images.refused import Refused
 
 LEAST = 4  # pixels a side
+LONGEST = 65_500  # pixels a side, as the decoder has it for a JPEG; a PNG's limit is higher
 MOST = 1 << 23  # pixels: 4K fits; decoded, they are 24 MB
 LOOKS = "send a PNG (grey or RGB) or a JPEG (in colour) of 8 bits a channel"
 
@@ -39,6 +40,10 @@ def check(data: bytes) -> int:
     if width * height > MOST:
         raise InputError(
             f"it is {width:,} × {height:,} pixels, more than {MOST:,} in all", "make it smaller"
+        )
+    if max(width, height) > LONGEST:
+        raise InputError(
+            f"it is {width:,} × {height:,} pixels, more than {LONGEST:,} a side", "make it smaller"
         )
     return width * height
 

@@ -154,7 +154,8 @@ def damaged(photo: bytes, drawn: random.Random) -> bytes:
     """The JPEG with some bytes changed, left out or put in, most of them in its tables."""
     content = bytearray(photo)
     for _ in range(drawn.choice((1, 1, 2, 3))):
-        place = drawn.randrange(2, 700 if drawn.random() < 0.7 else len(content))
+        tables = 700 if drawn.random() < 0.7 else len(content)
+        place = drawn.randrange(2, min(tables, len(content)))
         if drawn.random() < 0.8:
             content[place] = drawn.choice((drawn.randrange(256), 0, 255))
         elif drawn.random() < 0.5:
@@ -162,6 +163,20 @@ def damaged(photo: bytes, drawn: random.Random) -> bytes:
         else:
             content[place:place] = drawn.randbytes(drawn.randrange(1, 20))
     return bytes(content)
+
+
+def drawn_png(drawn: random.Random) -> bytes:
+    """A PNG of any kind, interlaced or not, with notes and pixels at random; the checksums are right."""
+    depth, colour = drawn.choice([(one, kind) for kind, every in png.DEPTHS.items() for one in every])
+    sides = drawn.randrange(4, 40), drawn.randrange(4, 40)
+    head = struct.pack(">IIBBBBB", *sides, depth, colour, 0, 0, drawn.randrange(2))
+    pixels = bytearray(zlib.compress(bytes(drawn.choices(range(5), k=drawn.randrange(6000)))))
+    if drawn.random() < 0.5:
+        pixels[drawn.randrange(len(pixels))] = drawn.randrange(256)
+    kinds = drawn.choices([b"PLTE", b"gAMA", b"cHRM", b"sBIT", b"bKGD", b"hIST", b"sPLT", b"iCCP"], k=2)
+    notes = [(kind, drawn.randbytes(drawn.choice((0, 1, 2, 3, 4, 32, 300)))) for kind in kinds]
+    chunks = [(b"IHDR", head), *notes, (b"IDAT", bytes(pixels)), (b"IEND", b"")]
+    return png.SIGNATURE + b"".join(png.chunk(kind, content) for kind, content in chunks)
 
 
 DECODE = """
@@ -182,8 +197,11 @@ def test_what_is_let_through_neither_ends_the_decoder_s_process_nor_hangs_it(
     photo: bytes, tmp_path: Path
 ) -> None:
     drawn = random.Random(0)  # noqa: S311
-    for number in range(300):
-        (tmp_path / f"{number:04}").write_bytes(damaged(photo, drawn))
+    progressive = (Path(__file__).parent / "images" / "progressive.jpg").read_bytes()
+    contents = [damaged(one, drawn) for one in (photo, progressive) for _ in range(300)]
+    contents += [drawn_png(drawn) for _ in range(300)]
+    for number, content in enumerate(contents):
+        (tmp_path / f"{number:04}").write_bytes(content)
     done = subprocess.run(
         [sys.executable, "-c", DECODE, str(tmp_path)],
         env={"PYTHONPATH": PRODUCT},

@@ -196,6 +196,32 @@ def test_training_ends_early(libraries: str, split: tuple[Path, Path], tmp_path:
     assert made.metrics["epochs"] == made.metrics["best_epoch"] + 1 < 50
 
 
+def test_training_that_diverged_says_what_to_change(
+    libraries: str, split: tuple[Path, Path], tmp_path: Path
+) -> None:
+    options = msgspec.structs.replace(SMALL, epochs=2, rate=1e38)
+    with pytest.raises(InputError, match="no epoch had a finite validation loss") as refused:
+        flow.train(Train(algorithm="vit"), options, split[0], tmp_path)
+    assert refused.value.mend == "lower [train.vit] rate"
+
+
+def test_the_series_leaves_out_an_epoch_that_diverged_later(
+    libraries: str, split: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.vit import fit
+
+    whole = fit.Training._measure
+
+    def measure(self: fit.Training) -> tuple[float, float]:
+        return (float("nan"), 0.1) if self.progress.epoch == 1 else whole(self)
+
+    monkeypatch.setattr(fit.Training, "_measure", measure)
+    options = msgspec.structs.replace(SMALL, epochs=3)
+    made = flow.train(Train(algorithm="vit"), options, split[0], tmp_path)
+    assert [len(of) for of in made.series.values()] == [2] * 3
+    assert np.isfinite(list(made.series.values())).all()
+
+
 HUGGING_FACE = (
     ("cls_token", "vit.embeddings.cls_token"),
     ("pos_embed", "vit.embeddings.position_embeddings"),

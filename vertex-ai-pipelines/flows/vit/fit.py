@@ -37,8 +37,8 @@ class Progress:
 
     @property
     def lowest(self) -> float:
-        """The lowest loss on the validation set so far."""
-        return min(self.series["validation_loss"], default=math.inf)
+        """The lowest loss on the validation set so far; what is no number counts as none."""
+        return min(filter(math.isfinite, self.series["validation_loss"]), default=math.inf)
 
 
 class Training:

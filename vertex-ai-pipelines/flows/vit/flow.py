@@ -56,6 +56,8 @@ def train(config: Train, options: Vit, training: Path, model: Path) -> Trained:
         _network(Network, options, classes, config.seed), options, config.seed, (pixels, wanted)
     )
     work.run()
+    if not work.progress.best:
+        raise InputError("no epoch had a finite validation loss", "lower [train.vit] rate")
     weights = {name: value.cpu().numpy() for name, value in work.network.state_dict().items()}
     (model / classifier.FILE).write_bytes(export.write(weights, options, classes))
     return _trained(config, work.progress)
@@ -110,4 +112,10 @@ def _trained(config: Train, progress: Any) -> Trained:
         f"{config.algorithm} · epoch {progress.best} of {progress.epoch} ·"
         f" {found['validation_accuracy']:.1%} right on the validation set"
     )
-    return Trained(classifier.FORMAT, metrics, summary, progress.series)
+    return Trained(classifier.FORMAT, metrics, summary, _finite(progress.series))
+
+
+def _finite(series: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Without the epochs that diverged: JSON has no such numbers."""
+    epochs = [one for one in zip(*series.values(), strict=True) if np.isfinite(one).all()]
+    return {name: [one[at] for one in epochs] for at, name in enumerate(series)}

@@ -102,6 +102,8 @@ def test_a_machine_is_overridden_for_one_step() -> None:
         ("train.factors=1 train.factors=2", "Cannot overwrite a value"),
         ("train.factor=16", r"unknown key 'factor' at \[svd\]; nearest known key: factors"),
         ("train.factors=many", "Expected `int`, got `str`"),
+        ("train.seed=-1", r"Expected `int` >= 0 - at `seed`"),
+        ("train.seed=4294967296", r"Expected `int` <= 4294967295 - at `seed`"),
         ("train.algorithm=svm", r"\[train\] algorithm = 'svm' is not one of this flow's"),
         ("gate.metric=ndcg@11", "metric = 'ndcg@11' is not one of this flow's"),
         ("gate.goal=most", "Invalid enum value 'most'"),

@@ -81,7 +81,7 @@ class Train(Table):
     """The chosen algorithm, its seed and its own options, defaults filled in."""
 
     algorithm: str
-    seed: int = 0
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0  # numpy's and torch's generators take no other
     options: dict[str, Any] = {}
 
 

@@ -1,5 +1,6 @@
 """The image classifier: what it learns, what its one file answers, and that it goes on where it was."""
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -290,6 +291,33 @@ def test_other_classes_and_another_size_begin_from_the_rest(
     del given["blocks.1.norm1.bias"]
     with pytest.raises(InputError, match=r"gs://b/m\.safetensors has no 'blocks\.1\.norm1\.bias'"):
         pretrained.begin(Network(SMALL, 3), "gs://b/m.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "words"),
+    [
+        ("blocks.2.norm1.weight", (16,), r"has 'blocks\.2\.norm1\.weight', which this network has not"),
+        ("blocks.0.ls1.gamma", (16,), r"has 'blocks\.0\.ls1\.gamma', which .* \(1 such\)"),
+        ("blocks.0.attn.q_norm.weight", (8,), r"has 'blocks\.0\.attn\.q_norm\.weight', which"),
+        ("pos_embed", (1, 16, 16), r"'pos_embed' is \(1, 16, 16\), but this network's \(1, 5, 16\)"),
+        ("pos_embed", (1, 1, 16), r"'pos_embed' is \(1, 1, 16\), but this network's \(1, 5, 16\)"),
+        ("pos_embed", (17, 16), r"'pos_embed' is \(17, 16\), but this network's \(1, 5, 16\)"),
+        ("vit.pooler.dense.weight", (16, 16), ""),
+    ],
+)
+def test_weights_of_another_network_are_refused(
+    libraries: str, monkeypatch: pytest.MonkeyPatch, name: str, shape: tuple[int, ...], words: str
+) -> None:
+    import torch
+
+    from flows.vit import pretrained
+    from flows.vit.network import Network
+
+    given = {own: torch.from_numpy(one) for own, one in weights(SMALL).items()}
+    monkeypatch.setattr(pretrained, "_load", lambda uri: {**given, name: torch.zeros(shape)})
+    refused = pytest.raises(InputError, match=words) if words else contextlib.nullcontext()
+    with refused:
+        pretrained.begin(Network(SMALL, 3), "gs://b/model.safetensors")
 
 
 def test_one_answer_is_not_a_matter_of_its_neighbours(untrained: Path) -> None:

@@ -1,6 +1,7 @@
 # mypy: disable-error-code="import-not-found, misc, unused-ignore"
 """Weights to begin with: a safetensors file in the names of timm or of Hugging Face's transformers."""
 
+import math
 import re
 import tempfile
 from pathlib import Path
@@ -29,13 +30,16 @@ NAMES = (
     (r"^classifier\.", "head."),
 )
 QUERY = re.compile(r"(?P<block>.*\.attn)\.query\.(?P<part>weight|bias)")
+UNUSED = ("head.", "pooler.")  # left over, they change no token: a network without them is the same
 SEES = "[train.vit] size, patch, width, depth and heads must be those of the weights"
 
 
 def begin(network: Network, uri: str) -> None:
-    """Give `network` the weights at `uri`, gs://…/model.safetensors. Raises InputError.
+    """Give `network` the weights at `uri`, gs://…/model.safetensors.
 
-    The head begins anew where there were other classes; the places of patches are scaled to this size.
+    Raises InputError where they are another network's: where some are missing, of another shape, or
+    left over. The head begins anew where there were other classes; the places of patches are scaled to
+    this size.
     """
     own = network.state_dict()
     found = renamed(_load(uri))
@@ -51,6 +55,8 @@ def begin(network: Network, uri: str) -> None:
             there, here = tuple(given.shape), tuple(value.shape)
             raise InputError(f"{uri}: '{name}' is {there}, but this network's {here}", SEES)
         taken[name] = given.float()
+    if left := sorted(name for name in found.keys() - own.keys() if not name.startswith(UNUSED)):
+        raise InputError(f"{uri} has '{left[0]}', which this network has not ({len(left)} such)", SEES)
     network.load_state_dict(taken)
 
 
@@ -84,10 +90,15 @@ def _load(uri: str) -> dict[str, Tensor]:
 
 
 def _places(given: Tensor, own: Tensor) -> Tensor:
-    """The embedding of places for another number of patches: the grid, scaled by cubic splines."""
-    if given.shape[1] == own.shape[1] or given.shape[2] != own.shape[2]:
+    """The embedding of places for another number of patches: the grid, scaled by cubic splines.
+
+    As it is given where it is not 1 × (class + a square of patches) × width.
+    """
+    if given.ndim != 3 or given.shape[::2] != own.shape[::2] or given.shape[1] in (0, 1, own.shape[1]):
         return given
-    before, after = (round((one.shape[1] - 1) ** 0.5) for one in (given, own))
+    before, after = (math.isqrt(one.shape[1] - 1) for one in (given, own))
+    if before**2 != given.shape[1] - 1:
+        return given
     grid = given[:, 1:].float().reshape(1, before, before, -1).permute(0, 3, 1, 2)
     scaled = nn.functional.interpolate(grid, (after, after), mode="bicubic", antialias=True)
     return torch.cat([given[:, :1].float(), scaled.permute(0, 2, 3, 1).flatten(1, 2)], 1)

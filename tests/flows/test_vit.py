@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -361,6 +362,15 @@ def test_what_cannot_be_learnt_from_is_refused(libraries: str, tmp_path: Path) -
     labelled.write(Labelled(few.names, ["7"] * 4, few.contents), tmp_path / "images.parquet")
     with pytest.raises(InputError, match="all images have one label"):
         flow.train(Train(algorithm="vit"), SMALL, tmp_path, tmp_path)
+
+
+def test_more_than_2_gb_of_images_may_be_sorted(tmp_path: Path) -> None:
+    path = tmp_path / "images.parquet"
+    labelled.write(digits(3), path)
+    written = pq.read_table(path)
+    assert written.schema.field("content").type == pa.large_binary()  # the others' offsets end there
+    pq.write_table(written.cast(pa.schema([*list(written.schema)[:2], ("content", pa.binary())])), path)
+    assert labelled.read(tmp_path) == digits(3)
 
 
 def test_what_this_code_cannot_open_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from flows.storage import Address
 NAME, LABEL, CONTENT = "image", "label", "content"
 FILE = "images.parquet"
 TOGETHER = 1000  # images of one file
+PAGE = 64  # images of one page of it, which ends at 2 GB
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,21 @@ def write(images: Labelled, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {NAME: images.names, LABEL: images.labels, CONTENT: images.contents}
-    pq.write_table(pa.table(columns), path, compression="none", use_dictionary=False)
+    contents = pa.array(images.contents, pa.large_binary())  # plain offsets end at 2 GB
+    columns = {NAME: images.names, LABEL: images.labels, CONTENT: contents}
+    table = pa.table(columns)
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_batch_size=PAGE)
 
 
 def read(folder: Path) -> Labelled:
     """What `write` wrote to the files in `folder`. Raises InputError."""
+    import pyarrow as pa
+
     from flows import bigquery
 
-    rows = bigquery.read(folder, [NAME, LABEL, CONTENT]).sort_by(NAME)
+    rows = bigquery.read(folder, [NAME, LABEL, CONTENT])
+    at = rows.column_names.index(CONTENT)
+    rows = rows.set_column(at, CONTENT, rows[CONTENT].cast(pa.large_binary())).sort_by(NAME)
     return Labelled(*(rows[name].to_pylist() for name in (NAME, LABEL, CONTENT)))
 
 

@@ -1,6 +1,7 @@
 """The image classifier: what it learns, what its one file answers, and that it goes on where it was."""
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -118,6 +119,7 @@ def test_from_images_to_labels(trained: Any, split: tuple[Path, Path], tmp_path:
     assert set(made.series) == {"loss", "validation_loss", "validation_accuracy"}
     assert [len(of) for of in made.series.values()] == [made.metrics["epochs"]] * 3
     assert made.series["loss"][-1] < made.series["loss"][0]
+    assert re.match(r"vit on (cpu|cuda) · epoch \d of 6 · ", made.summary)
     (answer,) = flow.load(folder, "vit", "onnx").predict([Image(**sample.INSTANCES[0])])
     assert answer["label"] in set("0123456789")
     assert 0 < answer["confidence"] <= 1

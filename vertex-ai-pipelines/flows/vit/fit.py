@@ -48,8 +48,8 @@ class Training:
         """Raises InputError where there are too few images for a validation set."""
         pixels, classes = data
         self._options, self._seed = options, seed
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = network.to(self._device)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = network.to(self.device)
         self._best: dict[str, Tensor] = copy.deepcopy(network.state_dict())
         self._adam = torch.optim.AdamW(network.parameters(), weight_decay=options.decay)
         self._pixels, self._classes = torch.from_numpy(pixels), torch.from_numpy(classes)
@@ -60,6 +60,7 @@ class Training:
 
     def run(self) -> None:
         """Train to the end; the network then has the weights of the best epoch."""
+        print(f"training on {self.device.type}", flush=True)
         self._resume()
         saved = time.monotonic()
         while not self._ended():
@@ -99,8 +100,8 @@ class Training:
             group["lr"] = self._rate(
                 self.progress.epoch + at * self._options.batch / len(self._training)
             )
-        images = moved(self.network.centred(self._pixels[part].to(self._device)), self._options, drawn)
-        wanted = self._classes[part].to(self._device)
+        images = moved(self.network.centred(self._pixels[part].to(self.device)), self._options, drawn)
+        wanted = self._classes[part].to(self.device)
         loss = nn.functional.cross_entropy(self.network.scores(images), wanted)
         self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -119,7 +120,7 @@ class Training:
         losses = right = 0.0
         with torch.inference_mode():
             for part in self._validation.split(self._options.batch):
-                found = self.network(self._pixels[part].to(self._device)).cpu()
+                found = self.network(self._pixels[part].to(self.device)).cpu()
                 wanted = self._classes[part]
                 losses += nn.functional.cross_entropy(found, wanted, reduction="sum").item()
                 right += int((found.argmax(1) == wanted).sum())

@@ -60,7 +60,7 @@ def train(config: Train, options: Vit, training: Path, model: Path) -> Trained:
         raise InputError("no epoch had a finite validation loss", "lower [train.vit] rate")
     weights = {name: value.cpu().numpy() for name, value in work.network.state_dict().items()}
     (model / classifier.FILE).write_bytes(export.write(weights, options, classes))
-    return _trained(config, work.progress)
+    return _trained(config, work.progress, work.device.type)
 
 
 def evaluate(gate: Gate, model: Saved, holdout: Path, champion: Saved | None, scores: Path) -> Evaluated:
@@ -104,12 +104,12 @@ def _refuse(options: Vit) -> None:
             )
 
 
-def _trained(config: Train, progress: Any) -> Trained:
+def _trained(config: Train, progress: Any, device: str) -> Trained:
     at = progress.best - 1
     found = {name: values[at] for name, values in progress.series.items()}
     metrics = {"epochs": progress.epoch, "best_epoch": progress.best, **found}
     summary = (
-        f"{config.algorithm} · epoch {progress.best} of {progress.epoch} ·"
+        f"{config.algorithm} on {device} · epoch {progress.best} of {progress.epoch} ·"
         f" {found['validation_accuracy']:.1%} right on the validation set"
     )
     return Trained(classifier.FORMAT, metrics, summary, _finite(progress.series))

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from google.api_core.exceptions import Forbidden, NotFound
 
-from flows import released, step, storage, upload
+from flows import checkpoints, released, step, storage, upload
 from flows.config import Train
 from flows.contract import Saved
 from flows.errors import InputError, RetrainError
@@ -99,6 +100,44 @@ def to_evaluate(pipeline: Pipeline, gate: str = '{"metric": "ndcg@10", "floor": 
     )
     given = {"project": "p", "champion": "", "champion_sha256": "", "s3": "{}", "gate": gate}
     pipeline.run("evaluate", ("model", "holdout"), ("metrics", "scores"), **given)
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        ("delete", "warning: end of gs://bucket/model-checkpoint"),
+        ("lost", ""),
+        ("upload", "warning: upload"),
+    ],
+)
+def test_a_whole_training_does_not_fail_for_its_checkpoint(
+    refused: str, said: str, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    whole, upload_file, written = flow.train, Cloud.upload_from_filename, list[bool]()
+
+    def train(*given: Any) -> Any:
+        checkpoints.keep(Path(__file__))
+        return whole(*given)
+
+    def upload_one(self: Cloud, path: str, **given: Any) -> None:
+        if refused == "upload" and self.root.name == "model-checkpoint":
+            raise Forbidden("not now")
+        upload_file(self, path, **given)
+
+    def delete(self: Cloud) -> None:
+        written.append((pipeline.root / "train/deep/executor_output.json").exists())
+        if refused != "upload":
+            raise Forbidden("not now") if refused == "delete" else NotFound("an earlier call removed it")
+
+    monkeypatch.setattr(flow, "train", train)
+    monkeypatch.setattr(Cloud, "upload_from_filename", upload_one)
+    monkeypatch.setattr(Cloud, "delete", delete, raising=False)
+    to_evaluate(pipeline)
+    assert written == [True], "an answer that cannot be written is tried again, with the checkpoint"
+    printed = capsys.readouterr().out
+    assert said in printed
+    assert ("warning" in printed) == bool(said)
 
 
 def test_from_exported_rows_to_a_verdict(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:

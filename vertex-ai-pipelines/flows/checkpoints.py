@@ -6,7 +6,7 @@ rule takes. In a notebook there is no step, and nothing is kept.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -31,16 +31,35 @@ class _Place:
 
 @contextmanager
 def beside(uri: str) -> Iterator[None]:
-    """While a step makes the artifact at `uri`, a gs:// folder; at its end, the checkpoint goes."""
+    """While a step makes the artifact at `uri`, a gs:// folder; where it ends well, the checkpoint goes.
+
+    What the step has made is whole by then: where the checkpoint cannot be removed, that is printed.
+    """
     place = _Place(uri)
     token = _PLACE.set(place)
     try:
         yield
         if place.used:
-            with storage.named(f"end of {place.address}"):
-                place.blob.delete()
+            _remove(place)
     finally:
         _PLACE.reset(token)
+
+
+def _remove(place: _Place) -> None:
+    from google.api_core.exceptions import NotFound
+
+    # NotFound: an answer was lost, and the client asked again.
+    with _harmless(), suppress(NotFound), storage.named(f"end of {place.address}", passing=NotFound):
+        place.blob.delete()
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """A checkpoint is no part of what the step makes: what fails with it is printed."""
+    try:
+        yield
+    except Exception as error:  # also what is not the service's answer: a lost network
+        print(f"warning: {error}", flush=True)
 
 
 def find(path: Path) -> bool:
@@ -59,10 +78,13 @@ def find(path: Path) -> bool:
 
 
 def keep(path: Path) -> None:
-    """Keep the file: the whole of it, in the place of what was kept before."""
+    """Keep the file: the whole of it, in the place of what was kept before.
+
+    Where that fails, it is printed: who trains goes on.
+    """
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     if place := _PLACE.get():
         place.used = True
-        with storage.named(f"upload to {place.address}"):
+        with _harmless(), storage.named(f"upload to {place.address}"):
             place.blob.upload_from_filename(str(path), retry=DEFAULT_RETRY)

@@ -3,6 +3,7 @@
 import argparse
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ def main(argv: list[str]) -> int:
     arguments = parser().parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="step-") as scratch:
         execution = Execution(arguments.executor_input, Path(scratch))
-        print(f"{arguments.step}: {STEPS[arguments.step](execution)}")
-        execution.finish()
+        with _checkpoint(arguments.step, execution):
+            print(f"{arguments.step}: {STEPS[arguments.step](execution)}")
+            execution.finish()
     return 0
 
 
@@ -77,11 +79,10 @@ def train(execution: Execution) -> str:
     model = execution.folder("model")
     options = _options(execution, "train", chosen.options, chosen.algorithm)
     training = execution.fetch("training")
-    with checkpoints.beside(execution.uri("model")):
-        made = _flow(execution).train(chosen, options, training, model)
-        facts = {"algorithm": chosen.algorithm, "format": made.format, "summary": made.summary}
-        series = {name: list(values) for name, values in made.series.items()}
-        execution.put("model", facts | ({"series": series} if series else {}))
+    made = _flow(execution).train(chosen, options, training, model)
+    facts = {"algorithm": chosen.algorithm, "format": made.format, "summary": made.summary}
+    series = {name: list(values) for name, values in made.series.items()}
+    execution.put("model", facts | ({"series": series} if series else {}))
     execution.put("metrics", made.metrics)
     return made.summary
 
@@ -132,6 +133,11 @@ def upload_model(execution: Execution) -> str:
 STEPS: dict[str, Callable[[Execution], str]] = {
     step.__name__: step for step in (get_data, preprocess, train, evaluate, upload_model)
 }
+
+
+def _checkpoint(name: str, execution: Execution) -> AbstractContextManager[None]:
+    """Only training takes long enough to keep what it has reached."""
+    return checkpoints.beside(execution.uri("model")) if name == "train" else nullcontext()
 
 
 def _flow(execution: Execution) -> Flow:

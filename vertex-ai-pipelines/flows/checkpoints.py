@@ -1,8 +1,8 @@
 """What a step has reached so far, kept where a second try of the same step finds it.
 
 Vertex AI tries a preempted step again with the same output addresses: it lies beside its artifact,
-and goes once the artifact is whole. What a job leaves that failed for good, the bucket's life-cycle
-rule takes. In a notebook there is no step, and nothing is kept.
+and goes once the artifact is whole. What a job leaves that failed for good stays there, until somebody
+removes it. In a notebook there is no step, and nothing is kept.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,9 @@
 """What a step has reached so far, kept where a second try of the same step finds it.
 
-Vertex AI tries a preempted step again with the same output addresses: it lies beside its artifact,
-and goes once the artifact is whole. What a job leaves that failed for good stays there, until somebody
-removes it. In a notebook there is no step, and nothing is kept.
+A second try has the same output addresses: what is kept lies beside the step's artifact, and goes once
+that is whole. Whether a step is tried again is Vertex AI's to decide, or RETRIES' in delivery.pipeline,
+which has none for training. What a job leaves that failed for good stays there, until somebody removes
+it. In a notebook there is no step, and nothing is kept.
 """
 
 from collections.abc import Iterator

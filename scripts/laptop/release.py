@@ -156,7 +156,7 @@ def _traffic(environment: Environment, name: str) -> dict[str, int]:
 def _asked(environment: Environment, name: str, flow: str) -> Any:
     """The endpoint's first prediction for the flow's example, by the SDK and by plain HTTP."""
     instances = getattr(import_module(f"flows.{flow}.sample"), "INSTANCES", None)
-    if instances is None:
+    if not instances:
         say("prediction", f"not asked: flows/{flow}/sample.py has no INSTANCES")
         return None
     _ask_sdk(environment, name, instances)

@@ -1,7 +1,13 @@
 """What `run --release` says of what serves: the challenger's next step, and how it is undone."""
 
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
 from delivery import releases
-from laptop.release import following, undoing
+from laptop.release import _asked, following, undoing
 from tests.delivery import evidence
 from tests.delivery.evidence import CHAMPION, OLD, VERSION
 
@@ -35,3 +41,12 @@ def test_what_has_something_before_it_is_rolled_back() -> None:
     back = "./scripts/rollback recommender, or revert the merge"
     assert undoing("recommender", released(CHAMPION), [released(CHAMPION), released(OLD)]) == back
     assert undoing("recommender", released(OLD, VERSION, 10), []) == back
+
+
+def test_a_sample_without_an_example_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "flows.linnerud.sample", SimpleNamespace(INSTANCES=[]))
+    environment: Any = None
+    assert _asked(environment, "endpoints/one", "linnerud") is None
+    assert "has no INSTANCES" in capsys.readouterr().err

@@ -73,7 +73,8 @@ def main(argv: list[str]) -> int:
             done = several if arguments.all else single
             results = done(started, flows, arguments.release, start)
     seconds = round(time.monotonic() - start, 1)
-    results |= {flow: failed(flow, started.commit) | {"seconds": seconds} for flow in wrong}
+    unasked = release.NONE if arguments.release else {}
+    results |= {flow: failed(flow, started.commit) | unasked | {"seconds": seconds} for flow in wrong}
     states = {flow: result["state"] for flow, result in sorted(results.items())}
     ends = [f"{seconds:.1f} s", *(f"{flow} {state}" for flow, state in states.items() if arguments.all)]
     say("total", " · ".join(ends))
@@ -181,12 +182,14 @@ def single(started: Started, flows: list[str], is_released: bool, start: float) 
 
 def several(started: Started, flows: list[str], is_released: bool, start: float) -> dict[str, Result]:
     """What came of each flow, all at the same time; what goes wrong with one is its own."""
-    results = {flow: failed(flow, started.commit) for flow in flows}
+    unasked = release.NONE if is_released else {}
+    results = {flow: failed(flow, started.commit) | unasked for flow in flows}
 
     def course(flow: str) -> Work[None]:
         try:
             results[flow] = yield from candidate(started, flow)
             if is_released:
+                results[flow] |= release.NONE
                 results[flow] = yield from release.roll_out(results[flow])
             finish(results[flow])
         except Exception as error:

@@ -91,6 +91,7 @@ def test_what_fails_with_one_flow_is_its_own(
     first, second = (results[flow] for flow in FLOWS)
     assert (first["state"], first["seconds"], first["model"]["version"]) == ("failed", 4.0, "v1")
     assert (second["state"], second["seconds"]) == ("released", 3.0)
+    assert first | release.NONE == first
     said = capsys.readouterr().err
     assert said == "linnerud      error: GitHub refuses to merge\n  mend: look at it\n"
 
@@ -185,13 +186,15 @@ def test_a_flow_that_cannot_be_read_is_said_and_the_others_go_on(
     monkeypatch.setattr(run, "begin", lambda _: Started("c" * 40, Mark(3, 4), jobs, {}))
     done = {name: {"state": "proposed", "flow": name} for name in others}
     monkeypatch.setattr(run, "several", lambda _started, flows, *_: {name: done[name] for name in flows})
-    assert run.main(["--all", "--json"]) == 2
+    assert run.main(["--all", "--json", "--release"]) == 2
     said = capsys.readouterr()
     assert "error: linnerud/flow.toml: not valid TOML" in said.err
     assert "linnerud failed" in said.err.splitlines()[-1]
     answer = json.loads(said.out)
     assert answer["states"] == {"linnerud": "failed"} | dict.fromkeys(others, "proposed")
     assert [one["flow"] for one in answer["flows"]] == config.names()
+    (refused,) = (one for one in answer["flows"] if one["flow"] == "linnerud")
+    assert refused | release.NONE == refused
 
 
 def test_nothing_starts_where_no_flow_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:

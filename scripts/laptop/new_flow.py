@@ -76,7 +76,7 @@ def staged() -> Iterator[Path]:
 
 
 def write(stage: Path, name: str, kind: str) -> list[Path]:
-    """The whole flow in `stage`, checked; its paths in the repository, the folder last."""
+    """The whole flow in `stage`, checked; its paths in the repository, the test last."""
     folder = config.FLOWS.relative_to(ROOT) / name
     test = Path("tests", "flows", f"test_{name}.py")
     golden = Path("tests", "delivery", "golden", f"{name}.yaml")
@@ -90,7 +90,7 @@ def write(stage: Path, name: str, kind: str) -> list[Path]:
     flow = config.load(name, stage / folder.parent)
     pipeline.compile_pipeline(flow, pipeline.PLACEHOLDER, stage / golden)
     shutil.rmtree(stage / folder / "__pycache__", ignore_errors=True)
-    return [test, golden, folder]
+    return [golden, folder, test]
 
 
 def named(text: str, kind: str, name: str) -> str:
@@ -110,7 +110,7 @@ def tidy(files: list[Path]) -> None:
 
 
 def place(stage: Path, made: list[Path]) -> None:
-    """Move what was `made` to where it belongs: the folder last, so that a flow is whole or not there.
+    """Move what was `made` to where it belongs, in that order: a test is never there without its flow.
 
     Raises InputError where something else is there already; then nothing is moved. What an interrupted
     call has left is the same, and is no hindrance.

@@ -73,7 +73,9 @@ def test_each_kind_is_a_whole_flow(kind: str, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(flows, "__path__", list(flows.__path__))
     made = new_flow.write(tmp_path, f"some_{kind}", kind)
     assert all((tmp_path / path).exists() for path in made)
-    assert f'"some_{kind}.rows"' in (tmp_path / made[-1] / "flow.toml").read_text()
+    _, folder, test = made
+    assert test.name == f"test_some_{kind}.py", "the test, which imports the flow, comes last"
+    assert f'"some_{kind}.rows"' in (tmp_path / folder / "flow.toml").read_text()
 
 
 @pytest.mark.parametrize(

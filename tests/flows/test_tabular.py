@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_probabilities_are_scikit_learn_s(target: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("activation", graph.ACTIVATIONS)
 @pytest.mark.parametrize("target", [["no", "no", "yes"], [3, 1, 2]])
 def test_a_perceptron_is_scikit_learn_s(target: Any, activation: Any, tmp_path: Path) -> None:
     own = some(target)
@@ -70,7 +71,13 @@ def test_a_perceptron_is_scikit_learn_s(target: Any, activation: Any, tmp_path: 
     made = network.fit(own.features, own.target)
     found = scores(graph.perceptron(made), own, tmp_path, made.classes_.tolist())
     assert found == pytest.approx(made.predict_proba(own.features), abs=1e-12)
-    assert np.ptp(found, axis=0).min() > 0.01
+    assert np.ptp(found, axis=0).min() > 0.001
+
+
+def test_an_activation_without_an_operator_is_refused() -> None:
+    other = SimpleNamespace(activation="softplus", coefs_=[np.eye(2)], intercepts_=[np.ones(2)])
+    with pytest.raises(InputError, match="activation 'softplus' has no ONNX operator"):
+        graph.perceptron(other)
 
 
 def test_a_forest_is_scikit_learn_s_also_at_its_thresholds(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arrays import Ids
+from flows.errors import InputError
 from flows.tabular.rows import Numbers, Rows
 
 FILE, FORMAT = "model.onnx", "onnx"
 # Of 2021 and 2022: every ONNX Runtime in use reads them.
 OPSET, TREES, IR_VERSION = 17, 3, 8
 ML = "ai.onnx.ml"
+ACTIVATIONS = {"identity": "Identity", "logistic": "Sigmoid", "relu": "Relu", "tanh": "Tanh"}
 
 
 class Step(NamedTuple):
@@ -43,9 +45,14 @@ def logistic(scaler: Any, estimator: Any) -> list[Step]:
 
 
 def perceptron(estimator: Any) -> list[Step]:
-    """A multi-layer perceptron (MLPClassifier): the probability of each of its classes."""
+    """A multi-layer perceptron (MLPClassifier): the probability of each of its classes.
+
+    Raises InputError for an activation that is not one of ACTIVATIONS.
+    """
     *hidden, last = zip(estimator.coefs_, estimator.intercepts_, strict=True)
-    between = Step(estimator.activation.capitalize())  # "relu" and "tanh" are ONNX's, too
+    if (name := estimator.activation) not in ACTIVATIONS:
+        raise InputError(f"activation '{name}' has no ONNX operator", f"one of {', '.join(ACTIVATIONS)}")
+    between = Step(ACTIVATIONS[name])
     steps = [[Step("MatMul", (weights,)), Step("Add", (base,)), between] for weights, base in hidden]
     return [*itertools.chain(*steps), *_probabilities(*last)]
 

@@ -4,8 +4,9 @@
 who runs another flow does not wait for them.
 """
 
+import hashlib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +18,8 @@ from laptop.provision import CALL, here
 from laptop.shown import say
 from laptop.world import local_environment
 
-DONE = ".whole"  # an object that is written last
+DONE = ".whole"  # of an object that is written last
+Objects = Callable[[], Iterable[tuple[str, bytes]]]  # names and contents
 
 
 def needed(flows: Iterable[str]) -> None:
@@ -26,12 +28,13 @@ def needed(flows: Iterable[str]) -> None:
         if (config.FLOWS / name / "sample.py").is_file():
             module = importlib.import_module(f"flows.{name}.sample")
             if bucket := getattr(module, "BUCKET", ""):
-                _fill(local_environment(), bucket, f"{name}{DONE}", module.objects())
+                _fill(local_environment(), bucket, name, module.objects)
 
 
-def _fill(environment: Environment, name: str, done: str, objects: Iterable[tuple[str, bytes]]) -> None:
+def _fill(environment: Environment, name: str, flow: str, objects: Objects) -> None:
     from google.cloud import storage as google
 
+    done = f"{flow}-{_digest(objects())}{DONE}"
     client = google.Client(project=environment.project)
     bucket = client.lookup_bucket(name, timeout=CALL)
     if bucket and bucket.blob(done).exists(timeout=CALL):
@@ -45,9 +48,17 @@ def _fill(environment: Environment, name: str, done: str, objects: Iterable[tupl
         _put(bucket, *one)
 
     with ThreadPoolExecutor(storage.THREADS) as pool:
-        count = sum(1 for _ in pool.map(put, objects))
+        count = sum(1 for _ in pool.map(put, objects()))
     _put(bucket, done, b"")
     say("sample", f"{count:,} objects in gs://{name} · once")
+
+
+def _digest(objects: Iterable[tuple[str, bytes]]) -> str:
+    """Of names and contents: a sample that was changed is put there anew."""
+    whole = hashlib.sha256()
+    for name, content in objects:
+        whole.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+    return whole.hexdigest()[:16]
 
 
 def _put(bucket: Any, name: str, content: bytes) -> None:

@@ -49,7 +49,9 @@ def main(argv: list[str]) -> int:
         )
     asked, indexes = read(source)
     known = {one.requirement: one.hashes for one in requirements.load(ROOT, group)}
-    found = [hashed(one, indexes, known.get(one.requirement, ())) for one in resolved(source, asked)]
+    pypi, chosen = [_index()], resolved(source, asked)
+    pages = {one: indexes if "+" in one.version else pypi for one in chosen}
+    found = [hashed(one, pages[one], known.get(one.requirement, ())) for one in chosen]
     text = HEAD.format(group, group) + "".join(f"--extra-index-url {index}\n" for index in indexes)
     target = ROOT / requirements.name(group)
     target.with_suffix(".part").write_text(text + "".join(map(written, found)))
@@ -93,14 +95,12 @@ def resolved(source: Path, asked: list[Requirement]) -> list[Package]:
 
 
 def hashed(package: Package, indexes: list[str], known: tuple[str, ...]) -> Package:
-    """With the hashes of all its wheels that a supported Python can use, and those that were known.
+    """With the hashes of all its wheels in `indexes` for a supported Python, and those that were known.
 
     What is kept of an earlier file lets an index be out of reach: a version's files do not change.
     """
-    pages = [] if "+" in package.version else [_index()]
-    pages += indexes if "+" in package.version else []
     found = {*package.hashes, *known}
-    for page in pages:
+    for page in indexes:
         found |= set(_hashes(page, package))
     if not found:
         raise RetrainError(f"no index in reach has {package.requirement}")
@@ -172,9 +172,11 @@ def _links(page: str) -> list[str]:
 
 
 def _index() -> str:
-    """pip's own index, as it is configured."""
-    with pip() as command:
-        found = _said([*command, "config", "get", "global.index-url"]).stdout
+    """pip's own index, as it is configured: by its variable, or else in its files."""
+    found = plain().get("PIP_INDEX_URL", "")
+    if not found:
+        with pip() as command:
+            found = _said([*command, "config", "get", "global.index-url"]).stdout
     return found.strip().rstrip("/") or PYPI
 
 

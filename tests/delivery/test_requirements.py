@@ -102,6 +102,8 @@ def test_the_engine_is_told_the_lock_s_groups_and_the_file(
         ("sympy==1.14.0", "sympy>=1.14.0", "'sympy>=1.14.0 --hash"),
         (f"\\\n    {ONE}\n", "\n", "'sympy==1.14.0' is not NAME==VERSION with --hash"),
         ("--extra-index-url", "--index-url", "'--index-url https://packages.example.com/cpu' is not"),
+        ("sympy==1.14.0", "SymPy==1.14.0", "'SymPy==1.14.0 --hash"),
+        ('"darwin"', '"darwin" --no-binary torch', "--no-binary torch"),
         ("sympy==1.14.0", "numpy==2.4.0", "numpy is in the main group of poetry.lock, too"),
     ],
 )

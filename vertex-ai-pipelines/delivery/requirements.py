@@ -12,8 +12,9 @@ from pathlib import Path
 from flows.errors import InputError
 
 FOLDER = Path("vertex-ai-pipelines/requirements")
+# A name as it is compared, and behind a marker no options of pip's.
 PIN = re.compile(
-    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;=*]+)(?:\s*;\s*(?P<marker>.+))?"
+    r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)==(?P<version>[^\s;=*]+)(?:\s*;\s*(?P<marker>(?:(?!\s-).)+))?"
 )
 HASH = re.compile(r"\s+--hash=(sha256:[0-9a-f]{64})(?=\s|$)")
 INDEX = re.compile(r"--extra-index-url[ =](\S+)")

@@ -24,7 +24,7 @@ from flows.errors import InputError, RetrainError
 from laptop.packages import pip, plain
 from laptop.shown import say
 
-PYPI = "https://pypi.org/simple"
+USUAL = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
 CALL = 60.0  # seconds for a page
 SUPPORTED = re.compile(r"cp311|cp312|cp313|py3|py2\.py3|abi3")
 HEAD = (
@@ -172,12 +172,13 @@ def _links(page: str) -> list[str]:
 
 
 def _index() -> str:
-    """pip's own index, as it is configured: by its variable, or else in its files."""
+    """pip's own index: by its variable, or else as its files say, or else its usual one."""
     found = plain().get("PIP_INDEX_URL", "")
     if not found:
         with pip() as command:
-            found = _said([*command, "config", "get", "global.index-url"]).stdout
-    return found.strip().rstrip("/") or PYPI
+            found = _said([*command, "config", "get", "global.index-url"]).stdout.strip()
+            found = found or _said([command[0], "-c", USUAL]).stdout
+    return found.strip().rstrip("/")
 
 
 def _said(command: list[str]) -> subprocess.CompletedProcess[str]:

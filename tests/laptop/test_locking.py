@@ -25,7 +25,7 @@ EXTRA = "https://extra.example.com/cpu"
             0,
         ),
         ("", "https://two.example.com/", "https://two.example.com", 1),
-        ("", "", locking.PYPI, 1),
+        ("", "", "https://usual.example.com/simple", 1),
     ],
 )
 def test_pip_is_asked_once_for_its_index_and_its_variable_comes_first(
@@ -53,7 +53,12 @@ def test_pip_is_asked_once_for_its_index_and_its_variable_comes_first(
     monkeypatch.setattr(locking, "pip", pip)
     monkeypatch.setattr(locking, "resolved", lambda *_: chosen)
     monkeypatch.setattr(locking, "_hashes", hashes)
-    monkeypatch.setattr(locking, "_said", lambda command: CompletedProcess(command, 0, configured, ""))
+    said = {locking.USUAL: "https://usual.example.com/simple\n"}
+    monkeypatch.setattr(
+        locking,
+        "_said",
+        lambda command: CompletedProcess(command, 0, said.get(command[-1], configured), ""),
+    )
     assert locking.main(["some"]) == 0
     assert asked == [("a", index), ("b", EXTRA), ("c", index)]
     assert len(pips) == made

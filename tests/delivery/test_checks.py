@@ -125,7 +125,8 @@ def test_what_deploy_may_not_do_is_named_with_its_mend(look: Any, program: Any) 
     google = """
 from google.cloud import resourcemanager_v3, storage
 projects, project = resourcemanager_v3.ProjectsClient(), "projects/test-project"
-policy = projects.get_iam_policy(request={"resource": project, "options": {"requested_policy_version": 3}})
+asked = {"resource": project, "options": {"requested_policy_version": 3}}
+policy = projects.get_iam_policy(request=asked)
 for binding in policy.bindings:  # other tests of this cloud may have let it deploy
     binding.members[:] = [one for one in binding.members if one != "serviceAccount:%s"]
 projects.set_iam_policy(request={"resource": project, "policy": policy})

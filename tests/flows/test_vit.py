@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import save_file
 
+from flows import storage
 from flows.config import Gate, Train, load
 from flows.contract import Saved
 from flows.errors import InputError
@@ -278,22 +280,23 @@ def test_other_classes_and_another_size_begin_from_the_rest(
     from flows.vit.network import Network
 
     given = {name: torch.from_numpy(one) for name, one in weights(SMALL).items()}
-    monkeypatch.setattr(pretrained, "_load", lambda uri: dict(given))
+    monkeypatch.setattr(pretrained, "_load", lambda *_: dict(given))
     network = Network(msgspec.structs.replace(SMALL, size=16), 5)
     head = network.state_dict()["head.weight"].clone()
-    pretrained.begin(network, "gs://b/model.safetensors")
+    pretrained.begin(network, "gs://b/model.safetensors", "")
     begun = network.state_dict()
     assert (begun["blocks.1.mlp.fc1.weight"] == given["blocks.1.mlp.fc1.weight"]).all()
     assert (begun["head.weight"] == head).all()
     assert begun["pos_embed"].shape == (1, 17, 16)
     assert (begun["pos_embed"][:, 0] == given["pos_embed"][:, 0]).all()
+    wider = Network(msgspec.structs.replace(SMALL, width=32), 3)
     with pytest.raises(
         InputError, match=r"'cls_token' is \(1, 1, 16\), but this network's \(1, 1, 32\)"
     ):
-        pretrained.begin(Network(msgspec.structs.replace(SMALL, width=32), 3), "gs://b/m.safetensors")
+        pretrained.begin(wider, "gs://b/m.safetensors", "")
     del given["blocks.1.norm1.bias"]
     with pytest.raises(InputError, match=r"gs://b/m\.safetensors has no 'blocks\.1\.norm1\.bias'"):
-        pretrained.begin(Network(SMALL, 3), "gs://b/m.safetensors")
+        pretrained.begin(Network(SMALL, 3), "gs://b/m.safetensors", "")
 
 
 @pytest.mark.parametrize(
@@ -317,10 +320,48 @@ def test_weights_of_another_network_are_refused(
     from flows.vit.network import Network
 
     given = {own: torch.from_numpy(one) for own, one in weights(SMALL).items()}
-    monkeypatch.setattr(pretrained, "_load", lambda uri: {**given, name: torch.zeros(shape)})
+    monkeypatch.setattr(pretrained, "_load", lambda *_: {**given, name: torch.zeros(shape)})
     refused = pytest.raises(InputError, match=words) if words else contextlib.nullcontext()
     with refused:
-        pretrained.begin(Network(SMALL, 3), "gs://b/model.safetensors")
+        pretrained.begin(Network(SMALL, 3), "gs://b/model.safetensors", "")
+
+
+PRETRAINED = """
+import sys
+sys.path.append({libraries!r})
+from pathlib import Path
+from google.cloud import storage
+from flows.errors import InputError
+from flows.vit import pretrained
+from flows.vit.config import Vit
+from flows.vit.network import Network
+bucket = storage.Client().create_bucket("pretrained")
+bucket.blob("vits/model.safetensors").upload_from_filename({path!r})
+network, answer = Network(Vit(**{options!r}), 3), {{}}
+try:
+    pretrained.begin(network, "gs://pretrained/vits/model.safetensors", "0" * 64)
+except InputError as error:
+    answer["refused"] = error.what
+pretrained.begin(network, "gs://pretrained/vits/model.safetensors", {sha256!r})
+answer["head"] = network.state_dict()["head.weight"].tolist()
+"""
+
+
+def test_pretrained_weights_are_read_from_cloud_storage_if_they_are_the_ones(
+    program: Any, libraries: str, tmp_path: Path
+) -> None:
+    own = weights(SMALL)
+    path = tmp_path / "model.safetensors"
+    save_file(hugging_face(own), path)
+    sha256, options = storage.hash_file(path).sha256, msgspec.to_builtins(SMALL)
+    found = program(
+        PRETRAINED.format(libraries=libraries, path=str(path), options=options, sha256=sha256)
+    )
+    assert found["head"] == own["head.weight"].tolist()
+    assert found["refused"] == (
+        f"gs://pretrained/vits/model.safetensors: its SHA-256 is {sha256},"
+        f" but [train.vit] weights_sha256 is {'0' * 64}"
+    )
 
 
 def test_one_answer_is_not_a_matter_of_its_neighbours(untrained: Path) -> None:
@@ -343,17 +384,20 @@ def test_an_image_that_cannot_be_decoded_is_named_among_others(untrained: Path) 
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("assignments", "words"),
     [
-        ({"patch": 3}, "size = 8 is not a multiple of patch = 3"),
-        ({"heads": 3}, "width = 16 is not a multiple of heads = 3"),
+        ("train.patch=3", r"\[train\]: size = 8 is not a multiple of patch = 3"),
+        ("train.heads=3", "width = 64 is not a multiple of heads = 3"),
+        ("train.weights=gs://b/m.safetensors", "weights and weights_sha256, .*, belong together"),
+        (f"train.weights_sha256={'0' * 64}", "weights and weights_sha256, .*, belong together"),
+        ("train.weights=gs://b/m train.weights_sha256=0a", "weights_sha256 = '0a' is not 64 hex digits"),
     ],
 )
-def test_options_that_contradict_each_other_are_refused(
-    libraries: str, split: tuple[Path, Path], tmp_path: Path, changed: Any, words: str
+def test_options_that_contradict_each_other_are_refused_before_anything_has_run(
+    assignments: str, words: str
 ) -> None:
     with pytest.raises(InputError, match=words):
-        flow.train(Train(algorithm="vit"), msgspec.structs.replace(SMALL, **changed), split[0], tmp_path)
+        load("vit", assignments=assignments)
 
 
 def test_what_cannot_be_learnt_from_is_refused(libraries: str, tmp_path: Path) -> None:

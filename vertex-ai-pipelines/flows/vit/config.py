@@ -1,5 +1,6 @@
 """The image classifier's own options in flow.toml."""
 
+import re
 from typing import Annotated
 
 from msgspec import Meta
@@ -10,6 +11,7 @@ METRICS = {"accuracy": "accuracy", "log_loss": "log loss"}
 Positive = Annotated[int, Meta(ge=1)]
 Channel = Annotated[float, Meta(ge=0, le=1)]
 Colour = tuple[Channel, Channel, Channel]
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Preprocess(Table):
@@ -27,7 +29,8 @@ class Vit(Table):
     after `patience` epochs without a lower loss on `validation_share` of the training set, training
     ends. `shift` (a share of the side) and `rotate` (degrees) move training images at random. On a CPU,
     another number of `threads` adds up in another order: another model. `weights`,
-    gs://…/model.safetensors, is what to begin with, in the names of timm or Hugging Face.
+    gs://…/model.safetensors, is what to begin with, in the names of timm or Hugging Face, and
+    `weights_sha256` (64 hex digits, as sha256sum prints them) says that it is the same file still.
     """
 
     size: Positive = 8
@@ -48,7 +51,19 @@ class Vit(Table):
     shift: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     rotate: Annotated[float, Meta(ge=0, le=180)] = 0.0
     weights: str = ""
+    weights_sha256: str = ""
     checkpoint: Annotated[float, Meta(gt=0)] = 60.0  # seconds between two
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what no option shows alone: an InputError for who reads the table."""
+        for name, other in (("size", "patch"), ("width", "heads")):
+            whole, part = getattr(self, name), getattr(self, other)
+            if whole % part:
+                raise ValueError(f"{name} = {whole} is not a multiple of {other} = {part}")
+        if bool(self.weights) != bool(self.weights_sha256):
+            raise ValueError("weights and weights_sha256, the SHA-256 of that file, belong together")
+        if self.weights and not SHA256.fullmatch(self.weights_sha256):
+            raise ValueError(f"weights_sha256 = '{self.weights_sha256}' is not 64 hex digits")
 
 
 class Train(Table):

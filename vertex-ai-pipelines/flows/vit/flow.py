@@ -46,7 +46,6 @@ def train(config: Train, options: Vit, training: Path, model: Path) -> Trained:
     from flows.vit import export, fit
     from flows.vit.network import Network
 
-    _refuse(options)
     images = labelled.read(training)
     classes = images.classes()
     pixels = classifier.pixels(images.contents, options.size)
@@ -89,19 +88,8 @@ def _network(kind: Any, options: Vit, classes: list[str], seed: int) -> Any:
     torch.manual_seed(seed)
     network = kind(options, len(classes))
     if options.weights:
-        pretrained.begin(network, options.weights)
+        pretrained.begin(network, options.weights, options.weights_sha256)
     return network
-
-
-def _refuse(options: Vit) -> None:
-    """What each option alone cannot show."""
-    for whole, part in (("size", "patch"), ("width", "heads")):
-        if getattr(options, whole) % getattr(options, part):
-            raise InputError(
-                f"[train.vit] {whole} = {getattr(options, whole)} is not a multiple of"
-                f" {part} = {getattr(options, part)}",
-                "choose one that is",
-            )
 
 
 def _trained(config: Train, progress: Any, device: str) -> Trained:

@@ -34,15 +34,15 @@ UNUSED = ("head.", "pooler.")  # left over, they change no token: a network with
 SEES = "[train.vit] size, patch, width, depth and heads must be those of the weights"
 
 
-def begin(network: Network, uri: str) -> None:
-    """Give `network` the weights at `uri`, gs://…/model.safetensors.
+def begin(network: Network, uri: str, sha256: str) -> None:
+    """Give `network` the weights at `uri`, gs://…/model.safetensors, a file with this SHA-256.
 
-    Raises InputError where they are another network's: where some are missing, of another shape, or
-    left over. The head begins anew where there were other classes; the places of patches are scaled to
-    this size.
+    Raises InputError where it is another file, and where they are another network's: where some are
+    missing, of another shape, or left over. The head begins anew where there were other classes; the
+    places of patches are scaled to this size.
     """
     own = network.state_dict()
-    found = renamed(_load(uri))
+    found = renamed(_load(uri, sha256))
     found["pos_embed"] = _places(found.get("pos_embed", own["pos_embed"]), own["pos_embed"])
     if found.get("head.weight", own["head.weight"]).shape != own["head.weight"].shape:
         found |= {name: own[name] for name in ("head.weight", "head.bias")}
@@ -75,13 +75,18 @@ def renamed(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return named
 
 
-def _load(uri: str) -> dict[str, Tensor]:
+def _load(uri: str, sha256: str) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     parent, _, name = uri.rpartition("/")
     with tempfile.TemporaryDirectory() as folder:
-        storage.download(parent, Path(folder), [name])
+        there = storage.download(parent, Path(folder), [name])[name].sha256
+        if there != sha256:
+            raise InputError(
+                f"{uri}: its SHA-256 is {there}, but [train.vit] weights_sha256 is {sha256}",
+                "it was written over, or is another file: look, and put its SHA-256 there",
+            )
         try:
             found: dict[str, Tensor] = load_file(Path(folder, name))
         except SafetensorError as error:

@@ -1,6 +1,7 @@
 """The job that a worker runs: its order, its folder, and what it tells of itself."""
 
 import json
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from socket import socket
@@ -12,6 +13,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from localcloud.pipeline_files import Mount
 
+EXECUTION = ContextVar[int]("execution")  # of the task that this thread runs, through all its attempts
 Kind = pipeline_spec_pb2.ParameterType.ParameterTypeEnum
 
 

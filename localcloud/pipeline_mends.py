@@ -1,12 +1,11 @@
 """What kfp's local runner lacks or does otherwise than Vertex AI, put right in this process."""
 
-import os
 from typing import Any
 
 from kfp.local import executor_input_utils, executor_output_utils, importer_handler
 from kfp.local.orchestrator import enhanced_dag_orchestrator
 
-from localcloud.pipeline_job import Job, artifacts_of, swap
+from localcloud.pipeline_job import EXECUTION, Job, artifacts_of, swap
 from localcloud.pipeline_values import mend_empty_values, mend_placeholders, whole
 
 
@@ -22,10 +21,13 @@ def mend(job: Job) -> None:
 
 
 def _mend_folders() -> None:
-    """Each execution has a folder of its own: kfp gives all iterations of a loop the same one."""
+    """Each execution has a folder of its own: kfp gives all iterations of a loop the same one.
+
+    What is tried again is the same execution: its outputs have the addresses that they had.
+    """
 
     def folder(pipeline_root: str, task_resource_name: str, **_: Any) -> str:
-        return f"{pipeline_root}/{task_resource_name}_{int.from_bytes(os.urandom(7))}"
+        return f"{pipeline_root}/{task_resource_name}_{EXECUTION.get()}"
 
     executor_input_utils.construct_local_task_root = folder
 

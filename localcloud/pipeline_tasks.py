@@ -1,12 +1,13 @@
 """Tells of each task's start and end, and what it gave."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from kfp.local import pipeline_orchestrator, status
 from kfp.local.orchestrator import enhanced_dag_orchestrator, task_executor
 
-from localcloud.pipeline_job import Job, artifacts_of, swap
+from localcloud.pipeline_job import EXECUTION, Job, artifacts_of, swap
 from localcloud.pipeline_step import last_bytes
 
 
@@ -16,6 +17,7 @@ def tell_of_tasks(job: Job) -> None:
 
     def execute(task_name: str, task_spec: Any, **others: Any) -> tuple[dict[str, Any], status.Status]:
         job.task, job.cached = task_name, False
+        EXECUTION.set(int.from_bytes(os.urandom(7)))
         job.tell("start", task=task_name)
         try:
             outputs, state = original(task_name=task_name, task_spec=task_spec, **others)

@@ -45,7 +45,9 @@ STRANGE = FlowConfig(
     gate=Gate(metric="strange@metric", margin=0.13579),
     resources={
         "default": Machine(cpu="500m", memory="3Gi"),
-        "train": Machine(cpu="8", memory="32G", accelerator="NVIDIA_TESLA_T4", accelerator_count=2),
+        "train": Machine(
+            cpu="8", memory="32G", accelerator="NVIDIA_TESLA_T4", accelerator_count=2, retries=3
+        ),
     },
 )
 
@@ -188,10 +190,15 @@ def test_all_but_upload_model_is_cached(recommender: dict[str, Any]) -> None:
     assert caching == {**{name: {"enableCache": True} for name in CACHED}, "upload-model": {}}
 
 
-def test_only_upload_model_is_tried_again(recommender: dict[str, Any]) -> None:
-    retried = {n: t["retryPolicy"]["maxRetryCount"] for n, t in tasks(recommender).items()
-               if "retryPolicy" in t}  # fmt: skip
-    assert retried == {"upload-model": 2}
+def test_upload_model_is_tried_again_and_what_flow_toml_says(
+    recommender: dict[str, Any], strange: dict[str, Any]
+) -> None:
+    def retried(spec: dict[str, Any]) -> dict[str, int]:
+        policies = {name: task.get("retryPolicy") for name, task in tasks(spec).items()}
+        return {name: int(one["maxRetryCount"]) for name, one in policies.items() if one}
+
+    assert retried(recommender) == {"upload-model": 2}
+    assert retried(strange) == {"train": 3, "upload-model": 2}
 
 
 @pytest.mark.parametrize("task", CACHED)

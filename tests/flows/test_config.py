@@ -106,6 +106,7 @@ def test_a_machine_is_overridden_for_one_step() -> None:
         ("train.seed=4294967296", r"Expected `int` <= 4294967295 - at `seed`"),
         ("train.algorithm=svm", r"\[train\] algorithm = 'svm' is not one of this flow's"),
         ("gate.metric=ndcg@11", "metric = 'ndcg@11' is not one of this flow's"),
+        ("resources.train.retries=11", r"Expected `int` <= 10 - at `resources.*retries`"),
         ("gate.goal=most", "Invalid enum value 'most'"),
     ],
 )

@@ -12,7 +12,7 @@ from delivery.references import pinned
 from flows.config import FlowConfig, Machine
 
 PLACEHOLDER = "registry.invalid/retrain/base@sha256:" + "0" * 64
-RETRIES = {"upload_model": 2}  # it alone calls what is not Google's
+RETRIES = {"upload_model": 2}  # at least: it alone calls what is not Google's
 # What every run is told beside the flow's own options.
 RUN = (
     "project",
@@ -179,8 +179,8 @@ def _step(name: str, flow: FlowConfig, image: str) -> Step:
     def task(**arguments: Any) -> Any:
         made = component(**arguments).set_container_image(image).set_display_name(name)
         _set_machine(made, flow.machine(name))
-        if name in RETRIES:
-            made.set_retry(RETRIES[name], backoff_duration="1s", backoff_factor=2.0)
+        if retries := max(flow.machine(name).retries, RETRIES.get(name, 0)):
+            made.set_retry(retries, backoff_duration="1s", backoff_factor=2.0)
         # Uploading is the point of a run: a cached answer would release nothing.
         return made.set_caching_options(name != "upload_model")
 

@@ -44,12 +44,17 @@ class Gate(Table):
 
 
 class Machine(Table):
-    """What one step runs on: `cpu` in cores, `memory` with its unit."""
+    """What one step runs on: `cpu` in cores, `memory` with its unit.
+
+    Where it fails, for whatever reason, it is tried again, up to `retries` times: worth it for what is
+    long, may lose its machine, and goes on where it was (flows.checkpoints).
+    """
 
     cpu: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?m?$")] = "2"
     memory: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?(K|M|G|T|Ki|Mi|Gi|Ti)$")] = "8G"
     accelerator: str | None = None
     accelerator_count: Annotated[int, Meta(ge=1)] = 1
+    retries: Annotated[int, Meta(ge=0, le=10)] = 0
 
 
 class Serving(Table):

@@ -12,7 +12,7 @@ from google.api_core.exceptions import Forbidden, NotFound
 
 from flows import checkpoints, released, step, storage, upload
 from flows.config import Train
-from flows.contract import Saved
+from flows.contract import ASIDE, Saved
 from flows.errors import InputError, RetrainError
 from flows.manifest import Verdict
 from flows.recommender import flow, split
@@ -219,6 +219,14 @@ def test_a_champion_of_another_schema_is_not_comparable(
 
 
 def test_upload_model_gets_the_whole_story(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = flow.train
+
+    def train(*given: Any) -> Any:
+        (given[-1] / ASIDE).mkdir()
+        (given[-1] / ASIDE / "for_evaluate").write_text("")
+        return whole(*given)
+
+    monkeypatch.setattr(flow, "train", train)
     to_evaluate(pipeline)
     seen: list[Any] = []
     done = upload.Uploaded("s3://store/models/recommender/v/manifest.json", "a" * 64, "proposed")
@@ -247,6 +255,7 @@ def test_upload_model_gets_the_whole_story(pipeline: Pipeline, monkeypatch: pyte
     candidate = seen[0][0]
     assert (candidate.data["rows"], candidate.data["users"], candidate.algorithm) == (400, 20, "svd")
     assert "ndcg@10" in candidate.metrics
+    assert set(candidate.files) == {"model.safetensors"}
     assert candidate.serves == run["serving_image"]
     assert pipeline.values["state"] == "proposed"
 

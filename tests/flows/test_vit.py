@@ -1,31 +1,37 @@
 """The image classifier: what it learns, what its one file answers, and that it goes on where it was."""
 
 import contextlib
+import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from kfp import dsl
 from safetensors.numpy import save_file
 
 from flows import storage
 from flows.config import Gate, Train, load
 from flows.contract import Saved
-from flows.errors import InputError
-from flows.images import classifier, labelled, png
+from flows.errors import InputError, RetrainError
+from flows.images import classifier, labelled, measured, png
 from flows.images.classifier import Image
 from flows.images.labelled import Labelled
 from flows.vit import export, flow, sample
 from flows.vit.config import METRICS, Preprocess, Vit
 from laptop import packages
-from tests.conftest import ROOT
+from localcloud.client import Client
+from tests.conftest import PRODUCT, ROOT
+from tests.localcloud.jobs import Jobs, tasks
 
 SMALL = Vit(width=16, depth=2, heads=2, epochs=6, warmup=1, patience=6, batch=16, rate=0.01)
 GATE = Gate(metric="accuracy", goal="max", floor=0.3)
@@ -117,6 +123,7 @@ def test_from_images_to_labels(trained: Any, split: tuple[Path, Path], tmp_path:
     found = flow.evaluate(GATE, saved, split[1], saved, tmp_path)
     assert (found.metrics["accuracy"] or 0) > 0.5  # ten classes
     assert found.metrics["skew"] == found.metrics["champion_skew"] == 0
+    assert (found.metrics["export_skew"] or 0) < 1e-5
     assert pq.read_table(tmp_path / "scores.parquet").column_names[:3] == ["unit", *METRICS]
     assert set(made.series) == {"loss", "validation_loss", "validation_accuracy"}
     assert [len(of) for of in made.series.values()] == [made.metrics["epochs"]] * 3
@@ -125,6 +132,17 @@ def test_from_images_to_labels(trained: Any, split: tuple[Path, Path], tmp_path:
     (answer,) = flow.load(folder, "vit", "onnx").predict([Image(**sample.INSTANCES[0])])
     assert answer["label"] in set("0123456789")
     assert 0 < answer["confidence"] <= 1
+
+
+def test_a_file_that_is_not_what_was_trained_is_no_candidate(
+    trained: Any, split: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(trained[1], tmp_path / "model")
+    images = labelled.read(split[0])
+    other = np.full((len(images.contents), 10), 0.1)
+    measured.keep(tmp_path / "model", images.contents, other, lambda seen: seen)
+    with pytest.raises(RetrainError, match=r"model\.onnx: a probability is 0\.\d+ away from what"):
+        flow.evaluate(GATE, Saved(tmp_path / "model", "vit", "onnx"), split[1], None, tmp_path)
 
 
 def test_the_same_images_give_the_same_bytes(
@@ -153,47 +171,107 @@ def test_onnx_has_the_network_s_scores(libraries: str, untrained: Path) -> None:
     assert (seen == classifier.pixels(contents, SMALL.size)).all()
 
 
-RESUME = """
-import sys
+KILLED = """
+import os, runpy, signal
+from flows.vit import fit
+whole = fit.Training._save
+def save(self):
+    whole(self)
+    if self.progress.epoch == 3:  # of the second try, too, if it began anew
+        os.kill(os.getpid(), signal.SIGKILL)
+fit.Training._save = save
+runpy.run_module("flows", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def jobs(cloud: Client) -> Jobs:
+    return Jobs(cloud)
+
+
+def training(jobs: Jobs, libraries: str, folder: Path, options: Vit) -> Any:
+    """A pipeline of one step, killed in its third epoch, after a checkpoint, and tried again."""
+    files = Path(PRODUCT).rglob("flows/**/*.py")
+    code = {f"app/{path.relative_to(PRODUCT)}": path.read_text() for path in files}
+    image = jobs.push({**code, "app/killed.py": KILLED}, {}, f"PYTHONPATH={libraries}")
+    url = "https://storage.googleapis.com/upload/storage/v1/b/runs/o?uploadType=media&name=own/images.parquet"
+    assert jobs.session.post(url, data=(folder / labelled.FILE).read_bytes()).ok
+    given = {"algorithm": "vit", **msgspec.to_builtins(options)}
+
+    @dsl.container_component  # type: ignore[untyped-decorator]
+    def train(
+        flow: str,
+        train: str,
+        training: dsl.Input[dsl.Dataset],
+        model: dsl.Output[dsl.Model],
+        metrics: dsl.Output[dsl.Metrics],
+    ) -> dsl.ContainerSpec:
+        command = ["python", "killed.py", "train", "--executor-input", "{{$}}"]
+        return dsl.ContainerSpec(image=image, command=command)
+
+    @dsl.pipeline(name="killed")  # type: ignore[untyped-decorator]
+    def pipeline() -> None:
+        own = dsl.importer("gs://runs/own", dsl.Dataset).output
+        train(flow="vit", train=json.dumps(given), training=own).set_retry(1)
+
+    return pipeline
+
+
+def test_a_killed_step_goes_on_and_ends_with_the_same_bytes(
+    jobs: Jobs, libraries: str, trained: Any, split: tuple[Path, Path]
+) -> None:
+    options = msgspec.structs.replace(SMALL, checkpoint=1e-9)
+    job = jobs.run(training(jobs, libraries, split[0], options))
+    log = (jobs.folder(job["name"]) / "logs" / "train.log").read_text()
+    assert job["state"] == "PIPELINE_STATE_SUCCEEDED", log
+    assert re.findall(r"^epoch (\d) of|(on from epoch \d)", log, re.M) == [
+        *((str(n), "") for n in (1, 2, 3)), ("", "on from epoch 3"), *((str(n), "") for n in (4, 5, 6))
+    ]  # fmt: skip
+    uri = tasks(job)["train"]["outputs"]["model"]["artifacts"][0]["uri"].removeprefix("gs://runs/")
+    bucket = "https://storage.googleapis.com/storage/v1/b/runs/o"
+    left = jobs.session.get(bucket, params={"prefix": uri}).json()["items"]
+    assert [one["name"].removeprefix(uri) for one in left] == ["/aside/asked.parquet", "/model.onnx"]
+    made = jobs.session.get(f"{bucket}/{quote(uri + '/model.onnx', safe='')}?alt=media").content
+    assert made == (trained[1] / classifier.FILE).read_bytes()
+
+
+RESUMED = """
+import contextlib, io, sys
 sys.path.append({libraries!r})
 from pathlib import Path
 from google.cloud import storage
 from flows import checkpoints
 from flows.config import Train
-from flows.vit import fit, flow
+from flows.errors import InputError
+from flows.vit import flow
 from flows.vit.config import Vit
-bucket = storage.Client().create_bucket("checkpoints")
-options = Vit(**{options!r})
-whole = fit.Training._save
-class Preempted(Exception):
-    pass
-def save(self):
-    whole(self)
-    if self.progress.epoch == 3:
-        raise Preempted
-fit.Training._save = save
-def attempt():
-    with checkpoints.beside("gs://checkpoints/job/train/model"):
-        flow.train(Train(algorithm="vit"), options, Path({training!r}), Path({model!r}))
-try:
-    attempt()
-except Preempted:
-    left = [blob.name for blob in bucket.list_blobs()]
-fit.Training._save = whole
+bucket, options, answer = storage.Client().create_bucket("resumed"), {options!r}, []
+def attempt(**changed):
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        try:
+            with checkpoints.beside("gs://resumed/model"):
+                own = Vit(**(options | changed))
+                flow.train(Train(algorithm="vit"), own, Path({training!r}), Path({model!r}))
+        except InputError as error:
+            print(error.what)
+    answer.append([line.partition(":")[0] for line in said.getvalue().splitlines()[1:]])
+bucket.blob("model-checkpoint").upload_from_string(b"damaged")
 attempt()
-answer = {{"left": left, "after": [blob.name for blob in bucket.list_blobs()]}}
+attempt(rate=1e38)
+attempt(rate=1e38)
 """
 
 
-def test_a_preempted_step_goes_on_and_ends_with_the_same_bytes(
-    program: Any, libraries: str, trained: Any, split: tuple[Path, Path], tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    options = msgspec.to_builtins(msgspec.structs.replace(SMALL, checkpoint=1e-9))
+def test_a_damaged_checkpoint_is_left_and_what_diverged_is_not_repeated(
+    program: Any, libraries: str, split: tuple[Path, Path], tmp_path: Path
+) -> None:
+    options = msgspec.to_builtins(msgspec.structs.replace(SMALL, epochs=2))
     given = {"libraries": libraries, "training": str(split[0]), "model": str(tmp_path)}
-    found = program(RESUME.format(options=options, **given))
-    assert found == {"left": ["job/train/model-checkpoint"], "after": []}
-    assert (tmp_path / classifier.FILE).read_bytes() == (trained[1] / classifier.FILE).read_bytes()
+    epochs, no = ["epoch 1 of 2", "epoch 2 of 2"], "no epoch had a finite validation loss"
+    damaged, diverged, again = program(RESUMED.format(options=options, **given))
+    assert damaged == ["warning", *epochs]
+    assert diverged == [*epochs, no]
+    assert again == ["a checkpoint is there", no]
 
 
 def test_training_ends_early(libraries: str, split: tuple[Path, Path], tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """What a step has reached so far, kept where a second try of the same step finds it.
 
 A second try has the same output addresses: what is kept lies beside the step's artifact, and goes once
-that is whole. Whether a step is tried again is Vertex AI's to decide, or RETRIES' in delivery.pipeline,
-which has none for training. What a job leaves that failed for good stays there, until somebody removes
-it. In a notebook there is no step, and nothing is kept.
+that is whole. A step is tried again where flow.toml's [resources] has `retries` for it, whatever it
+failed for. What a job leaves that failed for good stays there, until somebody removes it. In a notebook
+there is no step, and nothing is kept.
 """
 
 from collections.abc import Iterator
@@ -64,18 +64,19 @@ def _harmless() -> Iterator[None]:
 
 
 def find(path: Path) -> bool:
-    """Whether an earlier try of this step has kept anything; it is in the file `path` then."""
+    """Whether an earlier try of this step has kept anything; it is in the file `path` then.
+
+    Where that cannot be read, it is printed: who trains begins anew.
+    """
     from google.api_core.exceptions import NotFound
 
     if not (place := _PLACE.get()):
         return False
-    try:
-        with storage.named(f"look at {place.address}", passing=NotFound):
-            place.blob.download_to_filename(str(path))
-    except NotFound:
-        return False
-    place.used = True
-    return True
+    looked = storage.named(f"look at {place.address}", passing=NotFound)
+    with _harmless(), suppress(NotFound), looked:
+        place.blob.download_to_filename(str(path))
+        place.used = True
+    return place.used
 
 
 def keep(path: Path) -> None:

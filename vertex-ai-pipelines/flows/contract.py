@@ -15,6 +15,7 @@ from flows.tables import Table
 
 Number: TypeAlias = int | float
 Facts: TypeAlias = dict[str, Any]
+ASIDE = "aside"  # what a model's folder has below it is for evaluate alone: it is not released
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,10 @@ class Flow(Protocol):
         """Split `data` (what get_data exported, with its `facts`) into the two folders."""
 
     def train(self, config: Train, options: Any, training: Path, model: Path) -> Trained:
-        """Fit `config.algorithm` on the folder `training`; write the model's files to `model`."""
+        """Fit `config.algorithm` on the folder `training`; write the model's files to `model`.
+
+        What is below ASIDE there is not the model's: evaluate has it, and nobody else.
+        """
 
     def evaluate(
         self, gate: Gate, model: Saved, holdout: Path, champion: Saved | None, scores: Path

@@ -112,11 +112,14 @@ def upload_model(execution: Execution) -> str:
     """Write the candidate to the model store, and propose it."""
     texts = ("flow", "version", "commit", "image", "serving_image", "pipeline_job", "environment")
     model, metadata = execution.fetch("model"), execution.metadata("model")
+    aside = f"{contract.ASIDE}/"
+    files = {name: file for name, file in metadata["files"].items() if not name.startswith(aside)}
     metrics = execution.metadata("metrics")
     candidate = upload.build(
         {name: execution.text(name) for name in texts}
-        | {name: metadata[name] for name in ("algorithm", "format", "files")}
+        | {name: metadata[name] for name in ("algorithm", "format")}
         | {
+            "files": files,
             "metrics": {name: value for name, value in metrics.items() if not isinstance(value, str)},
             "series": metadata.get("series", {}),
             "verdict": execution.table("verdict", Verdict),

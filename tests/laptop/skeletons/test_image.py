@@ -46,9 +46,10 @@ def test_from_images_to_predictions(name: str, parts: tuple[Path, Path], tmp_pat
     saved = trained(name, training, tmp_path / "model")
     found = flow.evaluate(FOUND.gate, saved, holdout, saved, tmp_path)
     assert found.verdict.passed, found.verdict.reasons
-    assert {*METRICS, "skew"} < set(found.metrics)
+    assert {*METRICS, "skew", "export_skew"} < set(found.metrics)
     assert (found.metrics["accuracy"] or 0) > 0.94
     assert found.metrics["skew"] == 0
+    assert (found.metrics["export_skew"] or 0) < 1e-6
     model = flow.load(saved.folder, name, saved.format)
     asked = msgspec.json.encode({"instances": sample.INSTANCES * 2})
     answers = model.predict(Reader(model.form).read(asked).instances)

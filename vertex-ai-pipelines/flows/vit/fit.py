@@ -59,7 +59,10 @@ class Training:
         self._identity = _identity(options, seed, data)
 
     def run(self) -> None:
-        """Train to the end; the network then has the weights of the best epoch."""
+        """Train to the end; the network then has the weights of the best epoch.
+
+        Raises InputError where there is none: training diverged.
+        """
         print(f"training on {self.device.type}", flush=True)
         self._resume()
         saved = time.monotonic()
@@ -68,8 +71,17 @@ class Training:
             if time.monotonic() - saved > self._options.checkpoint:
                 self._save()
                 saved = time.monotonic()
+        if not self.progress.best:
+            self._save()  # where the step is tried again, it ends the same way, at once
+            raise InputError("no epoch had a finite validation loss", "lower [train.vit] rate")
         self.network.load_state_dict(self._best)
         self.network.eval()
+
+    def shares(self, pixels: Pixels) -> NDArray[np.float32]:
+        """The probability of each class, images × classes: in single precision, whatever trained."""
+        with torch.inference_mode():
+            found: NDArray[np.float32] = self.network.cpu()(torch.from_numpy(pixels)).softmax(1).numpy()
+        return found
 
     def _ended(self) -> bool:
         now = self.progress
@@ -143,8 +155,12 @@ class Training:
             path = Path(folder, "checkpoint.safetensors")
             if not checkpoints.find(path):
                 return
-            found, facts = arrays.load(path)
-        if facts["identity"] != self._identity:
+            try:
+                found, facts = arrays.load(path)
+            except InputError as error:
+                print(f"warning: {error.what}: training begins anew", flush=True)
+                return
+        if facts.get("identity") != self._identity:
             return
         held = {name: torch.from_numpy(value.copy()) for name, value in found.items()}
         self.network.load_state_dict(_below("network.", held))

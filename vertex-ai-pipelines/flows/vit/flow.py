@@ -55,19 +55,19 @@ def train(config: Train, options: Vit, training: Path, model: Path) -> Trained:
         _network(Network, options, classes, config.seed), options, config.seed, (pixels, wanted)
     )
     work.run()
-    if not work.progress.best:
-        raise InputError("no epoch had a finite validation loss", "lower [train.vit] rate")
+    measured.keep(model, images.contents, pixels, work.shares)
     weights = {name: value.cpu().numpy() for name, value in work.network.state_dict().items()}
     (model / classifier.FILE).write_bytes(export.write(weights, options, classes))
     return _trained(config, work.progress, work.device.type)
 
 
 def evaluate(gate: Gate, model: Saved, holdout: Path, champion: Saved | None, scores: Path) -> Evaluated:
-    """Whether each image of the holdout is named rightly, and what differs from training's pixels."""
+    """Whether each image of the holdout is named rightly, and what differs from training."""
     truth = labelled.read(holdout)
 
     def measure(saved: Saved) -> Measured:
-        return measured.measure(load(saved.folder, saved.algorithm, saved.format), truth)
+        model = load(saved.folder, saved.algorithm, saved.format)
+        return measured.measure(model, truth, saved.folder)
 
     return evaluation.evaluate(gate, measure, model, champion, scores)
 

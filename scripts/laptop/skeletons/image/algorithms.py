@@ -6,21 +6,24 @@ with its network (network.py), its training (fit.py) and its nodes (export.py).
 """
 
 import warnings
+from typing import Any
 
 from flows.images.export import Values
 from flows.tabular import graph
 from flows.tabular.graph import Step
 from laptop.skeletons.image.config import Forest, Perceptron
 
+Learnt = tuple[Any, list[Step]]
 
-def fit(values: Values, labels: list[str], options: Perceptron | Forest, seed: int) -> list[Step]:
-    """The trained model, as the operators of its ONNX file: values → the probability of each label."""
+
+def fit(values: Values, labels: list[str], options: Perceptron | Forest, seed: int) -> Learnt:
+    """The trained model, and the operators of its ONNX file: values → the probability of each label."""
     if isinstance(options, Forest):
         return forest(values, labels, options, seed)
     return perceptron(values, labels, options, seed)
 
 
-def perceptron(values: Values, labels: list[str], options: Perceptron, seed: int) -> list[Step]:
+def perceptron(values: Values, labels: list[str], options: Perceptron, seed: int) -> Learnt:
     """A perceptron with one hidden layer."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
@@ -31,12 +34,13 @@ def perceptron(values: Values, labels: list[str], options: Perceptron, seed: int
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # so many epochs are what was asked for
         estimator.fit(values, labels)
-    return graph.perceptron(estimator)
+    return estimator, graph.perceptron(estimator)
 
 
-def forest(values: Values, labels: list[str], options: Forest, seed: int) -> list[Step]:
+def forest(values: Values, labels: list[str], options: Forest, seed: int) -> Learnt:
     """A random forest."""
     from sklearn.ensemble import RandomForestClassifier
 
     estimator = RandomForestClassifier(options.trees, min_samples_leaf=options.leaf, random_state=seed)
-    return graph.forest(estimator.fit(values, labels))
+    estimator.fit(values, labels)
+    return estimator, graph.forest(estimator)

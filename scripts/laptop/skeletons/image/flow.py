@@ -45,19 +45,22 @@ def train(config: Train, options: Perceptron | Forest, training: Path, model: Pa
     images = labelled.read(training)
     classes = images.classes()
     pixels = classifier.pixels(images.contents, options.size)  # by the nodes that serve, too
+    values = export.values(pixels)
     with threadpool_limits(1):  # more threads would add up in another order
-        steps = algorithms.fit(export.values(pixels), images.labels, options, config.seed)
+        learnt, steps = algorithms.fit(values, images.labels, options, config.seed)
     export.write(model, steps, classes, options.size)
+    measured.keep(model, images.contents, values, learnt.predict_proba)  # for evaluate
     facts = {"images": len(pixels), "labels": len(classes)}
     return Trained(classifier.FORMAT, facts, f"{config.algorithm} · {len(classes)} labels")
 
 
 def evaluate(gate: Gate, model: Saved, holdout: Path, champion: Saved | None, scores: Path) -> Evaluated:
-    """Whether the label is right and what it costs, for every image of the holdout."""
+    """Whether the label is right and what it costs, for every image; and what differs from training."""
     truth = labelled.read(holdout)
 
     def measure(saved: Saved) -> Measured:
-        return measured.measure(load(saved.folder, saved.algorithm, saved.format), truth)
+        model = load(saved.folder, saved.algorithm, saved.format)
+        return measured.measure(model, truth, saved.folder)
 
     return evaluation.evaluate(gate, measure, model, champion, scores)
 

@@ -16,7 +16,8 @@ GONE = "an object is gone: run without the cache"
 T = TypeVar("T")
 R = TypeVar("R")
 
-THREADS = 8  # transfers at the same time: the clients' connection pools hold ten
+THREADS = 8  # transfers at the same time
+MANY = 16  # of small objects: more threads than that wait for Python, no longer for the service
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
@@ -57,8 +58,12 @@ def hash_file(path: Path) -> File:
 def gs_client() -> Any:
     """The process's Cloud Storage client; it needs no project: buckets are named in full."""
     from google.cloud import storage
+    from requests.adapters import HTTPAdapter
 
-    return storage.Client(project=None)
+    client = storage.Client(project=None)
+    # Its own pool holds ten connections, and throws away each further one after a single use.
+    client._http.mount("https://", HTTPAdapter(pool_maxsize=MANY))
+    return client
 
 
 def upload(folder: Path, uri: str) -> dict[str, File]:

@@ -1,5 +1,6 @@
 """Images with labels: a table names them, Cloud Storage has them, a Parquet file carries both on."""
 
+import io
 import itertools
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ NAME, LABEL, CONTENT = "image", "label", "content"
 FILE = "images.parquet"
 TOGETHER = 1000  # images of one file
 PAGE = 64  # images of one page of it, which ends at 2 GB
+LARGEST = 1 << 25  # bytes of an image: no more of an object is read, whatever it is
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def fetch(facts: Facts, destination: str) -> Facts:
         for number, (own, shown) in enumerate(_batches(names, labels)):
             found = Labelled(own, shown, _contents(own))
             write(found, packed / f"{number:05}.parquet")
+            print(f"{number * TOGETHER + len(own):,} of {len(names):,} images", flush=True)
         files = storage.upload(packed, f"{destination.rstrip('/')}/{folder}")
     return facts | {"classes": len(set(labels)), "files": [f"{folder}/{name}" for name in sorted(files)]}
 
@@ -140,19 +143,38 @@ def _batches(names: list[str], labels: list[str]) -> Iterator[tuple[list[str], l
 
 
 def _contents(names: list[str]) -> list[bytes]:
-    with ThreadPoolExecutor(storage.THREADS) as pool:
+    with ThreadPoolExecutor(storage.MANY) as pool:
         return list(pool.map(_content, names))
 
 
 def _content(name: str) -> bytes:
-    address = Address.parse(name, "gs")
-    blob: Any = storage.gs_client().bucket(address.bucket).blob(address.key)
-    with storage.named(f"download of {address}"):
-        content: bytes = blob.download_as_bytes()
     try:
+        content = _download(Address.parse(name, "gs"))
         header.check(content)
     except InputError as error:
         raise InputError(
             f"image {name}: {error.what}", f"{error.mend}, or leave it out in query.sql"
         ) from None
     return content
+
+
+class _Bounded(io.BytesIO):
+    """Takes no more than LARGEST bytes."""
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > LARGEST:
+            raise InputError(f"it has more than {LARGEST:,} bytes", "make it smaller")
+        return super().write(data)
+
+
+def _download(address: Address) -> bytes:
+    from google.api_core.exceptions import NotFound
+
+    blob: Any = storage.gs_client().bucket(address.bucket).blob(address.key)
+    found = _Bounded()
+    try:
+        with storage.named(f"download of {address}", passing=NotFound):
+            blob.download_to_file(found)
+    except NotFound:
+        raise InputError("the table names it, but it is not there", "put it there") from None
+    return found.getvalue()

@@ -3,20 +3,28 @@
 import sys
 
 from delivery.command import run
-from laptop import provision
+from laptop import provision, samples
 from laptop.world import CLOUD, told, world
 from localcloud.__main__ import main as command
 
 STARTS = {"up", "env"}
+HELP = {"-h", "--help"}
 
 
 def main(argv: list[str]) -> int:
-    """The command; where it started the local cloud, what settings.toml names is put into it."""
+    """The command; where it started the local cloud, what settings.toml names is put into it.
+
+    Before a tick, also what the samples of the flows name that may be due.
+    """
     names = world()
     flags = [
         *("--root", str(CLOUD), "--project", names.project, "--project-number", names.project_number),
         *("--region", names.region, "--repository", names.repository, "--aws-region", names.aws_region),
     ]
+    if argv[:1] == ["tick"] and not HELP & set(argv):
+        with told():
+            provision.enter()
+            samples.needed(samples.scheduled())
     code = command([*flags, *argv])
     if code == 0 and STARTS & set(argv[:1]):
         with told():

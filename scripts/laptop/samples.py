@@ -1,18 +1,21 @@
 """What a flow's sample table names in Cloud Storage: put there once, when the flow is first run.
 
 `provision` loads the tables of all flows, which costs little; some thousand objects take seconds, and
-who runs another flow does not wait for them.
+who runs another flow does not wait for them. The clock may run any flow that has a schedule.
 """
 
 import hashlib
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from delivery.grants import Grant
 from delivery.settings import Environment
 from flows import config, storage
+from flows.errors import InputError
+from flows.tables import load_toml
 from laptop import grant
 from laptop.provision import CALL, here
 from laptop.shown import say
@@ -29,6 +32,14 @@ def needed(flows: Iterable[str]) -> None:
             module = importlib.import_module(f"flows.{name}.sample")
             if bucket := getattr(module, "BUCKET", ""):
                 _fill(local_environment(), bucket, name, module.objects)
+
+
+def scheduled() -> Iterator[str]:
+    """The flows that a tick may submit."""
+    for name in config.names():
+        with suppress(InputError):  # what cannot be read is not submitted: the tick says so
+            if load_toml(config.FLOWS / name / "flow.toml").get("schedule"):
+                yield name
 
 
 def _fill(environment: Environment, name: str, flow: str, objects: Objects) -> None:

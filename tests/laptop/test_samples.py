@@ -1,12 +1,14 @@
 """What a flow's sample puts to Cloud Storage: once, and again where the sample was changed."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from google.cloud import storage
 
-from laptop import grant, samples
+from flows import config
+from laptop import grant, localcloud, provision, samples
 
 
 class Bucket:
@@ -52,3 +54,35 @@ def test_objects_are_put_once_and_again_where_they_changed(bucket: Bucket) -> No
     assert bucket.objects["2.png"] == b"another"
     assert filled(bucket, first) == ["1.png"]
     assert filled(bucket, ("3.png", b"one")) == ["3.png"]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    """What `./scripts/localcloud` does, in order; of three flows, one has a schedule."""
+    done = list[Any]()
+
+    def command(argv: list[str]) -> int:
+        done.append(argv[-1])
+        return 0
+
+    flows = {"clock": 'schedule = "0 4 * * 1"', "button": "", "broken": "schedule = ["}
+    for name, text in flows.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "flow.toml").write_text(text)
+    monkeypatch.setattr(config, "FLOWS", tmp_path)
+    monkeypatch.setattr(config, "names", lambda: list(flows))
+    monkeypatch.setattr(provision, "enter", lambda: done.append("enter"))
+    monkeypatch.setattr(samples, "needed", lambda names: done.append(list(names)))
+    monkeypatch.setattr(localcloud, "command", command)
+    return done
+
+
+def test_before_a_tick_the_samples_of_scheduled_flows_are_there(told: list[Any]) -> None:
+    assert localcloud.main(["tick"]) == 0
+    assert told == ["enter", ["clock"], "tick"]
+
+
+@pytest.mark.parametrize("verb", ["down", "--help"])
+def test_nothing_is_put_there_for_another_command(told: list[Any], verb: str) -> None:
+    localcloud.main(["tick", verb] if verb == "--help" else [verb])
+    assert told == [verb]

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.contract import ASIDE
+from flows.contract import ASIDE, Saved
 from flows.errors import RetrainError
-from flows.evaluation import Measured
-from flows.images import classifier
+from flows.evaluation import Measure, Measured
+from flows.images import classifier, labelled
 from flows.images.classifier import FILE, SHARES, Classifier
 from flows.images.labelled import CONTENT, Labelled
 
@@ -25,7 +25,7 @@ def keep(folder: Path, contents: Sequence[bytes], seen: Seen, shares: Callable[[
     """Write to the model's folder what the trained model itself says of some of its training images.
 
     `seen` is what it learnt from, one entry an image; `shares` gives its probabilities, images ×
-    classes. `measure` holds the exported file to them.
+    classes. Who measures holds the exported file to them.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -37,7 +37,17 @@ def keep(folder: Path, contents: Sequence[bytes], seen: Seen, shares: Callable[[
     pq.write_table(pa.table(columns), folder / ASKED)
 
 
-def measure(model: Classifier, truth: Labelled, folder: Path) -> Measured:
+def on(holdout: Path, load: Callable[[Path, str, str], Classifier]) -> Measure:
+    """How a saved model, opened by `load`, is measured on the images in `holdout`."""
+    truth = labelled.read(holdout)
+
+    def measure(saved: Saved) -> Measured:
+        return _measure(load(saved.folder, saved.algorithm, saved.format), truth, saved.folder)
+
+    return measure
+
+
+def _measure(model: Classifier, truth: Labelled, folder: Path) -> Measured:
     """Each image's accuracy (0 or 1) and log loss; and what differs from training.
 
     `skew` is the largest difference, 0 to 255, of any pixel of the holdout between what the model reads

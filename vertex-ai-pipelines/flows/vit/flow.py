@@ -9,7 +9,6 @@ from flows import evaluation
 from flows.config import Gate, Train
 from flows.contract import Evaluated, Facts, Saved, Trained, Window
 from flows.errors import InputError
-from flows.evaluation import Measured
 from flows.images import classifier, labelled, measured
 from flows.images.classifier import Classifier
 from flows.vit.config import Preprocess, Vit
@@ -63,13 +62,7 @@ def train(config: Train, options: Vit, training: Path, model: Path) -> Trained:
 
 def evaluate(gate: Gate, model: Saved, holdout: Path, champion: Saved | None, scores: Path) -> Evaluated:
     """Whether each image of the holdout is named rightly, and what differs from training."""
-    truth = labelled.read(holdout)
-
-    def measure(saved: Saved) -> Measured:
-        model = load(saved.folder, saved.algorithm, saved.format)
-        return measured.measure(model, truth, saved.folder)
-
-    return evaluation.evaluate(gate, measure, model, champion, scores)
+    return evaluation.evaluate(gate, measured.on(holdout, load), model, champion, scores)
 
 
 def load(model: Path, algorithm: str, format: str) -> Classifier:  # noqa: A002

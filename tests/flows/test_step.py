@@ -140,6 +140,18 @@ def test_a_whole_training_does_not_fail_for_its_checkpoint(
     assert ("warning" in printed) == bool(said)
 
 
+def test_a_checkpoint_that_may_not_be_read_is_said_and_left(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: Any) -> None:
+        raise Forbidden("not yours")
+
+    monkeypatch.setattr(Cloud, "download_to_filename", refused)
+    with checkpoints.beside("gs://bucket/model"):
+        assert not checkpoints.find(pipeline.root / "checkpoint")
+    assert capsys.readouterr().out.startswith("warning: look at gs://bucket/model-checkpoint: ")
+
+
 def test_from_exported_rows_to_a_verdict(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     to_evaluate(pipeline)
     assert pipeline.values["passed"] is True

@@ -407,21 +407,21 @@ def test_weights_of_another_network_are_refused(
 PRETRAINED = """
 import sys
 sys.path.append({libraries!r})
-from pathlib import Path
 from google.cloud import storage
 from flows.errors import InputError
-from flows.vit import pretrained
+from flows.vit import flow
 from flows.vit.config import Vit
 from flows.vit.network import Network
 bucket = storage.Client().create_bucket("pretrained")
 bucket.blob("vits/model.safetensors").upload_from_filename({path!r})
-network, answer = Network(Vit(**{options!r}), 3), {{}}
+def begun(sha256):
+    weights = {{"weights": "gs://pretrained/vits/model.safetensors", "weights_sha256": sha256}}
+    return flow._network(Network, Vit(**({options!r} | weights)), list("abc"), 0)
+answer = {{"head": begun({sha256!r}).state_dict()["head.weight"].tolist()}}
 try:
-    pretrained.begin(network, "gs://pretrained/vits/model.safetensors", "0" * 64)
+    begun("0" * 64)
 except InputError as error:
     answer["refused"] = error.what
-pretrained.begin(network, "gs://pretrained/vits/model.safetensors", {sha256!r})
-answer["head"] = network.state_dict()["head.weight"].tolist()
 """
 
 

@@ -52,7 +52,7 @@ class Request:
         """The body as JSON; an empty body is an empty table. Raises ApiError."""
         try:
             return json.loads(self.body or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ApiError("INVALID_ARGUMENT", f"Invalid JSON payload received. {error}") from None
 
     def form(self) -> dict[str, str]:

@@ -52,9 +52,9 @@ class Predictions:
         name = self._endpoint(request.endpoint, caller)
         raw = types.PredictRequest.pb(request)
         check_size(raw.ByteSize())
-        sent = {"instances": [json_format.MessageToDict(one) for one in raw.instances]}
+        sent = {"instances": [_plain(f"instances[{n}]", one) for n, one in enumerate(raw.instances)]}
         if raw.HasField("parameters"):
-            sent["parameters"] = json_format.MessageToDict(raw.parameters)
+            sent["parameters"] = _plain("parameters", raw.parameters)
         found = self._predicted(name, json.dumps(sent).encode(), len(raw.instances))
         return types.PredictResponse.wrap(json_format.ParseDict(found, types.PredictResponse.pb()()))
 
@@ -74,7 +74,10 @@ class Predictions:
         """Any body to the server and back, by gRPC."""
         name, body = self._endpoint(request.endpoint, caller), request.http_body
         check_size(len(body.data))
-        _, answer = self._asked(name, body.data, body.content_type or JSON, 1, as_it_is)
+        kind = body.content_type or JSON
+        if not (kind.isascii() and kind.isprintable()):
+            raise bad_request([("http_body.content_type", "Invalid value: it is not a media type.")])
+        _, answer = self._asked(name, body.data, kind, 1, as_it_is)
         return httpbody_pb2.HttpBody(content_type=answer.kind, data=answer.body)
 
     def raw_predict_json(self, request: Request, fields: Mapping[str, str], caller: Caller) -> Response:
@@ -87,6 +90,8 @@ class Predictions:
             "content-type": answer.kind or JSON,
             "X-Vertex-AI-Endpoint-Id": name.rsplit("/", 1)[1],
             "X-Vertex-AI-Deployed-Model-Id": target.id,
+            "X-Vertex-AI-Model": target.model,
+            "X-Vertex-AI-Model-Version-Id": target.version,
         }
         return Response(answer.body, headers=headers)
 
@@ -138,3 +143,11 @@ class Predictions:
             except (OSError, HTTPException) as error:
                 return target, lost(error)
         raise ApiError("UNAVAILABLE", f"No server of {name} takes requests.")
+
+
+def _plain(where: str, value: Any) -> Any:
+    """A protobuf value as JSON has it. Raises INVALID_ARGUMENT for NaN and infinity, which it has not."""
+    try:
+        return json_format.MessageToDict(value)
+    except (ValueError, json_format.Error) as error:
+        raise bad_request([(where, f"Invalid value at '{where}': {error}")]) from None

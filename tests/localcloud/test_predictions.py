@@ -45,6 +45,8 @@ def test_raw_bodies_go_there_and_back(models: Models, endpoint: str) -> None:
     assert (answer.content, answer.headers["Content-Type"]) == (b"\xff cba", "text/plain")
     assert answer.headers["X-Vertex-AI-Deployed-Model-Id"] == "1"
     assert answer.headers["X-Vertex-AI-Endpoint-Id"] == endpoint.rsplit("/", 1)[1]
+    assert "/models/" in answer.headers["X-Vertex-AI-Model"]
+    assert answer.headers["X-Vertex-AI-Model-Version-Id"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,7 @@ def test_a_server_s_refusal_has_its_words(
         (b'{"instances": [1], "colour": 1}', 'Unknown name "colour"'),
         (b"[1]", "'instances' is not set"),
         (b"{", "Invalid JSON"),
+        (b'{"instances": ' + b"[" * 100_000, "Invalid JSON"),
         (b'{"instances": ["%s"]}' % (1_600_000 * b"a"), "exceeds the limit: 1572864 bytes"),
     ],
 )
@@ -116,10 +119,23 @@ try:
     client.predict(endpoint={endpoint!r}, instances=[value("bad")], parameters=value(400))
 except exceptions.InvalidArgument as error:
     answer.append(error.message)
+try:
+    client.predict(endpoint={endpoint!r}, instances=[value(1), struct_pb2.Value(number_value=float("nan"))])
+except exceptions.InvalidArgument as error:
+    answer.append(error.message)
+body = httpbody_pb2.HttpBody(data=b"abc", content_type="text/plain\\r\\nname: value")
+try:
+    client.raw_predict(request={{"endpoint": {endpoint!r}, "http_body": body}})
+except exceptions.InvalidArgument as error:
+    answer.append(error.message)
 """)
     assert answer[0]["predictions"] == [[1, "a", 1, "a"], 5]
     assert answer[0]["deployedModelId"] == "1"
-    assert answer[1:] == [["cba", "text/plain"], '{"error": "instance 0 is bad"}']
+    assert answer[1:3] == [["cba", "text/plain"], '{"error": "instance 0 is bad"}']
+    assert [("instances[1]" in words, "media type" in words) for words in answer[3:]] == [
+        (True, False),
+        (False, True),
+    ]
 
 
 def test_who_may_ask_an_endpoint(models: Models, endpoint: str, as_account: Any) -> None:

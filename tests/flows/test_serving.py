@@ -1,5 +1,6 @@
 """The prediction server as a real process: what it answers, refuses and says."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,14 @@ def test_a_wrong_user_is_refused(recommender: Server, instance: object, words: s
 )
 def test_each_route_has_its_method(linnerud: Server, method: str, path: str, status: int) -> None:
     assert linnerud.ask(method, path, b"{}" if method == "POST" else None).status == status
+
+
+def test_what_is_no_request_writes_no_line(linnerud: Server) -> None:
+    lines = linnerud.log
+    with socket.create_connection(("127.0.0.1", linnerud.port), timeout=60) as one:
+        one.sendall(b"\x16\x03\x01\r\n\r\n")
+        assert one.recv(1000).startswith(b"HTTP/1.1 400 ")
+    assert linnerud.log == lines
 
 
 def body(size: int) -> bytes:

@@ -95,6 +95,15 @@ def test_a_wrong_image_is_a_400_with_its_index_and_the_reason(
     assert server.predict([asked(GOOD)]).status == 200
 
 
+@pytest.mark.parametrize("last", [7, {"b64": 7}, {"b64": "", "x": 1}, [], None])
+def test_the_first_of_two_wrong_images_is_named_whatever_is_wrong_with_it(
+    server: Server, last: Any
+) -> None:
+    found = server.predict([asked(GOOD), {"b64": "not base64"}, asked(GOOD), last])
+    words = "instances[1]: it is not base64"
+    assert (found.status, found.body["error"][: len(words)]) == (400, words)
+
+
 def test_a_request_of_too_many_pixels_is_a_400_with_the_index(server: Server) -> None:
     found = server.predict([asked(GOOD), *[asked(headed(4096, 2048, 1))] * 255])
     words = "instances[2]: up to here, the images have 16,777,280 pixels together, more than 16,777,216"

@@ -1,6 +1,7 @@
 """A request: its body is checked by a model's form while it is read, up to the first wrong value."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,8 +11,15 @@ from msgspec import Meta
 from flows.contract import Form
 from flows.errors import InputError
 
+INDEX = re.compile(r"instances\[(\d+)\]")
 WHERE = re.compile(r" - at `\$\.?(?P<where>[^`]*)`\Z")
 DEEP = "it is nested too deeply"
+
+
+class Loose(msgspec.Struct):
+    """A request whose instances may be anything."""
+
+    instances: list[Any]
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,9 @@ class Reader:
         try:
             asked: Any = self._decoder.decode(body)
         except msgspec.ValidationError as error:
-            raise self._refused(str(error)) from None
+            words, where = _parts(str(error))
+            self._check_before(where, body)
+            raise self._refused(words, where) from None
         except msgspec.DecodeError as error:
             reason = str(error).removeprefix("JSON is malformed: ")
             raise InputError(f"the request is not valid JSON: {reason}", self._looks("")) from None
@@ -53,10 +63,16 @@ class Reader:
             self._form.check(asked.instances)
         return Question(asked.instances, asked.parameters or self._usual, len(body))
 
-    def _refused(self, message: str) -> InputError:
-        found = WHERE.search(message)
-        where = found["where"] if found else ""
-        words = WHERE.sub("", message).replace("`", "").removeprefix("Object ")
+    def _check_before(self, where: str, body: bytes) -> None:
+        """Raises InputError for an instance that stands before `where`, and is wrong, too."""
+        found = INDEX.match(where)
+        if not (found and self._form.check):
+            return
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            before = msgspec.json.decode(body, type=Loose).instances[: int(found[1])]
+            self._form.check(msgspec.convert(before, list[self._form.instance]))
+
+    def _refused(self, words: str, where: str) -> InputError:
         return InputError(f"{where or 'the request'}: {words[0].lower()}{words[1:]}", self._looks(where))
 
     def _looks(self, where: str) -> str:
@@ -68,3 +84,10 @@ class Reader:
         if where.startswith("instances["):
             return f"an instance looks like {example}"
         return f'a request looks like {{"instances": [{example}]}}'
+
+
+def _parts(message: str) -> tuple[str, str]:
+    """What msgspec says that is wrong, and where."""
+    found = WHERE.search(message)
+    words = WHERE.sub("", message).replace("`", "").removeprefix("Object ")
+    return words, found["where"] if found else ""

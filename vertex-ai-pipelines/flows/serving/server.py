@@ -30,6 +30,7 @@ UVICORN: dict[str, Any] = {
     "lifespan": "off",
     "interface": "asgi3",
     "log_config": None,
+    "log_level": "error",  # who sends what is no HTTP writes no lines here
     "access_log": False,
     "proxy_headers": False,
     "server_header": False,

@@ -12,6 +12,8 @@ from flows.contract import Form
 from flows.errors import InputError
 
 INDEX = re.compile(r"instances\[(\d+)\]")
+BYTE = re.compile(r"\(byte (\d+)\)")
+NO_NUMBER = re.compile(rb"NaN|Infinity")
 WHERE = re.compile(r" - at `\$\.?(?P<where>[^`]*)`\Z")
 DEEP = "it is nested too deeply"
 
@@ -54,6 +56,7 @@ class Reader:
             self._check_before(where, body)
             raise self._refused(words, where) from None
         except msgspec.DecodeError as error:
+            self._check_numbers(str(error), body)
             reason = str(error).removeprefix("JSON is malformed: ")
             raise InputError(f"the request is not valid JSON: {reason}", self._looks("")) from None
         except (RecursionError, UnicodeDecodeError) as error:
@@ -71,6 +74,21 @@ class Reader:
         with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             before = msgspec.json.decode(body, type=Loose).instances[: int(found[1])]
             self._form.check(msgspec.convert(before, list[self._form.instance]))
+
+    def _check_numbers(self, message: str, body: bytes) -> None:
+        """Raises InputError with the place of what some programs write for numbers, and JSON has not."""
+        at = BYTE.search(message)
+        found = NO_NUMBER.match(body, int(at[1])) if at else None
+        if not found:
+            return
+        other = body[: found.start()].removesuffix(b"-") + b"{}" + body[found.end() :]
+        with suppress(msgspec.DecodeError):
+            try:  # what is of another type is refused with its place
+                self._decoder.decode(other)
+            except msgspec.ValidationError as error:
+                where = _parts(str(error))[1]
+                self._check_before(where, other)
+                raise self._refused(f"not JSON: {found[0].decode()}", where) from None
 
     def _refused(self, words: str, where: str) -> InputError:
         return InputError(f"{where or 'the request'}: {words[0].lower()}{words[1:]}", self._looks(where))

@@ -146,7 +146,7 @@ class Predictions:
 
 
 def _plain(where: str, value: Any) -> Any:
-    """A protobuf value as JSON has it. Raises INVALID_ARGUMENT for NaN and infinity, which it has not."""
+    """A protobuf value as JSON has it: NaN and infinity it has not. Raises INVALID_ARGUMENT."""
     try:
         return json_format.MessageToDict(value)
     except (ValueError, json_format.Error) as error:

@@ -119,8 +119,9 @@ try:
     client.predict(endpoint={endpoint!r}, instances=[value("bad")], parameters=value(400))
 except exceptions.InvalidArgument as error:
     answer.append(error.message)
+nan = struct_pb2.Value(number_value=float("nan"))
 try:
-    client.predict(endpoint={endpoint!r}, instances=[value(1), struct_pb2.Value(number_value=float("nan"))])
+    client.predict(endpoint={endpoint!r}, instances=[value(1), nan])
 except exceptions.InvalidArgument as error:
     answer.append(error.message)
 body = httpbody_pb2.HttpBody(data=b"abc", content_type="text/plain\\r\\nname: value")

@@ -33,6 +33,7 @@ SHARED = {
     "contract",
     "errors",
     "github",
+    "google_identity",
     "interface",
     "manifest",
     "s3",

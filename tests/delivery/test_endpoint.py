@@ -10,6 +10,7 @@ from google.longrunning.operations_pb2 import ListOperationsResponse, Operation
 from delivery import endpoint
 from delivery.endpoint import Endpoint
 from delivery.serving_names import Machine, deployed_id, model_id
+from flows import google_identity
 from flows.errors import RetrainError
 from tests.delivery import evidence
 
@@ -20,7 +21,7 @@ MACHINE = Machine("n1-standard-2")
 class Client:
     """Vertex AI's client of endpoints: one endpoint, with V1 deployed at 0 %."""
 
-    def __init__(self, client_options: Any) -> None:
+    def __init__(self, **_: Any) -> None:
         self.asked: list[Any] = []
         self.refusal: Exception | None = None
 
@@ -53,6 +54,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Endpoint:
     from google.cloud.aiplatform_v1.services import endpoint_service
 
     monkeypatch.setattr(endpoint_service, "EndpointServiceClient", Client)
+    monkeypatch.setattr(google_identity, "credentials", lambda: None)
     return Endpoint(evidence.environment(), "recommender")
 
 

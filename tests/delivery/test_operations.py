@@ -9,6 +9,7 @@ from google.longrunning.operations_pb2 import ListOperationsResponse, Operation
 
 from delivery.model_registry import ModelRegistry, Registered
 from delivery.operations import LONGEST, TRIES, Operations
+from flows import google_identity
 from flows.errors import RetrainError
 from tests.delivery import evidence
 
@@ -37,7 +38,7 @@ def test_an_operation_that_never_ends_is_named(monkeypatch: pytest.MonkeyPatch) 
 class Busy:
     """Vertex AI's client of models, which has no model, and no time for what it is asked."""
 
-    def __init__(self, client_options: Any) -> None:
+    def __init__(self, **_: Any) -> None:
         self.asked = 0
 
     def list_operations(self, **_: Any) -> ListOperationsResponse:
@@ -63,6 +64,7 @@ def test_why_a_version_could_not_be_registered_or_measured_is_told(
 
     monkeypatch.setattr(time, "sleep", lambda _: None)
     monkeypatch.setattr(model_service, "ModelServiceClient", Busy)
+    monkeypatch.setattr(google_identity, "credentials", lambda: None)
     registry = ModelRegistry(evidence.environment(), "recommender")
     one = Registered(evidence.VERSION, "1", "", "", "", frozenset())
     with pytest.raises(

@@ -5,7 +5,7 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import secretmanager_v1
 
-from flows import secrets
+from flows import google_identity, secrets
 from flows.errors import InputError, RetrainError
 
 GOOD = b'{"aws_access_key_id": "AKIA", "aws_secret_access_key": "hush"}'
@@ -17,7 +17,10 @@ def answering(monkeypatch: pytest.MonkeyPatch, answer: bytes | Exception) -> Non
             raise answer
         return SimpleNamespace(name=name.replace("latest", "7"), payload=SimpleNamespace(data=answer))
 
-    client = type("Client", (), {"access_secret_version": access})
+    client = type(
+        "Client", (), {"__init__": lambda *_, credentials: None, "access_secret_version": access}
+    )
+    monkeypatch.setattr(google_identity, "credentials", lambda: None)
     monkeypatch.setattr(secretmanager_v1, "SecretManagerServiceClient", client)
     monkeypatch.setattr(secrets, "account", lambda: "steps@p.iam")
 

@@ -11,6 +11,7 @@ from delivery.operations import Operations
 from delivery.patience import CALL, passing, patient
 from delivery.serving_names import Machine, deployed_id, endpoint_id, model_id
 from delivery.settings import Environment
+from flows import google_identity
 from flows.errors import InputError, RetrainError
 
 AGAIN = "deploy again"
@@ -31,8 +32,9 @@ class Endpoint:
     def __init__(self, environment: Environment, flow: str, adopted: str | None = None) -> None:
         from google.cloud.aiplatform_v1.services.endpoint_service import EndpointServiceClient
 
-        api = f"{environment.region}-aiplatform.googleapis.com"
-        self._client = EndpointServiceClient(client_options={"api_endpoint": api})
+        api = {"api_endpoint": f"{environment.region}-aiplatform.googleapis.com"}
+        own = google_identity.credentials()
+        self._client = EndpointServiceClient(credentials=own, client_options=api)
         self._operations = Operations(self._client)
         self._parent, self._adopted = environment.location, adopted
         self._labels = {"flow": flow, "environment": environment.name}

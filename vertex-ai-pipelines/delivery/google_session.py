@@ -2,15 +2,14 @@
 
 from typing import Any
 
-CLOUD = "https://www.googleapis.com/auth/cloud-platform"
+from flows import google_identity
 
 
-def session(adapter: Any = None, scope: str = CLOUD) -> Any:
+def session(adapter: Any = None, scope: str = google_identity.CLOUD) -> Any:
     """A session of `requests` as the caller, with an `adapter` of patience.py's where one is given."""
-    import google.auth
     from google.auth.transport.requests import AuthorizedSession
 
-    made = AuthorizedSession(google.auth.default(scopes=[scope])[0])
+    made = AuthorizedSession(google_identity.credentials(scope))
     if adapter:
         made.mount("https://", adapter)
     return made

@@ -20,7 +20,7 @@ class Head:
     """A folder with the files of main's head, as it was when it was asked for last."""
 
     def __init__(self, repository: str, root: Path) -> None:
-        self._repository, self.root = repository, root
+        self._repository, self.root, self._commit = repository, root, ""
 
     @property
     def settings(self) -> Settings:
@@ -35,8 +35,11 @@ class Head:
     def fetch(self) -> None:
         """Bring the folder to the head as it is now. Raises RetrainError."""
         url = f"https://github.com/{self._repository}.git"
-        self._git("fetch", "--quiet", "--depth=1", "--no-tags", url, BRANCH)
-        self._git("reset", "--quiet", "--hard", "FETCH_HEAD")
+        self._git("fetch", "--quiet", "--depth=1", "--no-tags", "--no-auto-gc", url, BRANCH)
+        commit = (self.root / ".git" / "FETCH_HEAD").read_text().split()[0]
+        if commit != self._commit:
+            self._git("reset", "--quiet", "--hard", commit)
+            self._commit = commit
 
     def has(self, name: str) -> bool:
         """Whether it has a file of that name, whatever is in it."""

@@ -9,6 +9,7 @@ from delivery.patience import CALL, passing, patient
 from delivery.releases import Model
 from delivery.serving_names import model_id
 from delivery.settings import Environment
+from flows import google_identity
 from flows.errors import RetrainError
 from flows.manifest import Manifest
 
@@ -194,8 +195,8 @@ def images(environment: Environment) -> set[str]:
 def _client(environment: Environment) -> Any:
     from google.cloud.aiplatform_v1.services.model_service import ModelServiceClient
 
-    endpoint = f"{environment.region}-aiplatform.googleapis.com"
-    return ModelServiceClient(client_options={"api_endpoint": endpoint})
+    api = {"api_endpoint": f"{environment.region}-aiplatform.googleapis.com"}
+    return ModelServiceClient(credentials=google_identity.credentials(), client_options=api)
 
 
 def _registered(found: Any) -> Registered | None:

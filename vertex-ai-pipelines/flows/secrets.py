@@ -2,6 +2,7 @@
 
 from typing import Any, TypeVar
 
+from flows import google_identity
 from flows.errors import InputError, RetrainError
 from flows.tables import Table, decode_json
 
@@ -60,7 +61,9 @@ def _fetch(path: str) -> Any:
     from google.cloud import secretmanager_v1
 
     try:
-        return secretmanager_v1.SecretManagerServiceClient().access_secret_version(name=path, timeout=30)
+        own = google_identity.credentials()
+        client = secretmanager_v1.SecretManagerServiceClient(credentials=own)
+        return client.access_secret_version(name=path, timeout=30)
     except exceptions.NotFound:
         raise InputError(f"{path}: there is no such secret, or it has no version", "add one") from None
     except exceptions.FailedPrecondition:

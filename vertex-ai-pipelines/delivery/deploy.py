@@ -28,7 +28,12 @@ from delivery.settings import ROOT, Settings
 from flows import config
 from flows.errors import InputError, RetrainError
 
-CLIENTS = ("google.cloud.aiplatform_v1.services.model_service", "boto3")
+CLIENTS = (
+    "google.auth.transport.requests",
+    "google.cloud.aiplatform_v1.services.model_service",
+    "botocore.session",
+    "botocore.client",
+)
 
 
 def parser() -> argparse.ArgumentParser:

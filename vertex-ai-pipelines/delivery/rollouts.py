@@ -1,8 +1,10 @@
 """The roll-outs of all flows that main's head declares: each by itself, under its endpoint's lock."""
 
 import functools
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from delivery import access, declared, leftover, releases, rollout_text
@@ -39,8 +41,9 @@ class Rollouts:
     """What main's head declares, against what is true."""
 
     def __init__(self, head: Head) -> None:
-        self._head = head
+        self._head, self._making = head, threading.Lock()
         self._stores = dict[str, tuple[float, Any]]()
+        self._manifest = functools.cache(self._read)  # what a version is never changes
 
     def plan(self, one: Declared) -> list[str]:
         """The difference between what a release declares and what is true. Changes nothing."""
@@ -57,6 +60,7 @@ class Rollouts:
         The lines of what was done, printed before it is.
         """
         first = self._target(one)
+        self._ahead(one)
         with locked(self._environment(one), first.lock) as lock:
             for _ in range(ROUNDS):
                 now = self._fetched(one.file)
@@ -155,17 +159,27 @@ class Rollouts:
     def _rolling(self, one: Declared, target: Target) -> Rolling:
         environment = self._environment(one)
         client = functools.partial(self._store, environment)
+        return Rolling(environment, target, client, functools.partial(self._manifest, one))
 
-        @functools.cache
-        def manifest(entry: Entry) -> Manifest:
-            return declared.manifest(one, entry, ModelStore(Bucket(client(), entry.bucket)))
+    def _ahead(self, one: Declared) -> None:
+        """Read the manifests in a thread, while this one takes the lock and looks at main again."""
 
-        return Rolling(environment, target, client, manifest)
+        def read() -> None:
+            with suppress(Exception):  # who needs them says what is wrong
+                for _, entry in one.roles():
+                    self._manifest(one, entry)
+
+        threading.Thread(target=read, name="manifests").start()
+
+    def _read(self, one: Declared, entry: Entry) -> Manifest:
+        client = self._store(self._environment(one))
+        return declared.manifest(one, entry, ModelStore(Bucket(client, entry.bucket)))
 
     def _store(self, environment: Environment) -> Any:
         """A client of S3, with keys that do not end while a model is deployed."""
-        made, client = self._stores.get(environment.name, (0.0, None))
-        if client is None or time.monotonic() - made > FRESH:
-            made, client = time.monotonic(), access.deployer(environment)
-            self._stores[environment.name] = made, client
-        return client
+        with self._making:
+            made, client = self._stores.get(environment.name, (0.0, None))
+            if client is None or time.monotonic() - made > FRESH:
+                made, client = time.monotonic(), access.deployer(environment)
+                self._stores[environment.name] = made, client
+            return client

@@ -1,5 +1,7 @@
 """How the prediction server starts and ends: what it must not serve, and which requests not lose."""
 
+import asyncio
+import os
 import re
 import signal
 import socket
@@ -17,7 +19,9 @@ import pytest
 from benchmarks.manifests import described
 from flows.errors import InputError
 from flows.manifest import File
+from flows.serving import server
 from flows.serving.place import Place
+from flows.serving.worker import Worker
 from localcloud.client import Client
 from tests.eventually import eventually
 from tests.flows import serving
@@ -248,6 +252,20 @@ def test_a_failure_of_the_model_is_one_request_s(cloud: Client, program: Any, tm
         assert server.stop() == 0
         assert re.fullmatch(r"failed: \w+ at \w+\.py:\d+", server.log[2])
         assert server.log[-1] == "stopped: 2 requests answered · 0 refused · 1 failed"
+
+
+def test_a_model_that_does_not_come_back_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    made = server.Server(Place.read(GIVEN), tmp_path, server.DRAIN)
+    asyncio.run(made.on_tick(1))
+    assert codes == []
+    monkeypatch.setattr(Worker, "seconds", server.LONGEST + 1)
+    asyncio.run(made.on_tick(2))
+    assert codes == [1]
+    assert capsys.readouterr().err == "error: the model was asked 120 s ago and has not answered\n"
 
 
 def of_one(path: Path) -> None:

@@ -64,6 +64,21 @@ def test_what_comes_together_is_asked_together_and_answered_apart() -> None:
     in_loop(test)
 
 
+def test_how_long_the_model_has_been_asked_is_known() -> None:
+    async def test(worker: Worker, model: Doubling) -> None:
+        assert worker.seconds == 0
+        answer = worker.ask(question(1))
+        while not worker.seconds:
+            await asyncio.sleep(0)
+        before = worker.seconds
+        assert before < worker.seconds
+        model.go.set()
+        await answer
+        assert worker.seconds == 0
+
+    in_loop(test)
+
+
 def test_so_many_are_asked_together_and_no_request_is_taken_apart() -> None:
     async def test(worker: Worker, model: Doubling) -> None:
         model.go.set()

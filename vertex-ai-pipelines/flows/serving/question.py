@@ -73,7 +73,7 @@ class Reader:
             return
         with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             before = msgspec.json.decode(body, type=Loose).instances[: int(found[1])]
-            self._form.check(msgspec.convert(before, list[self._form.instance]))
+            self._form.check(msgspec.convert(before, list[self._form.instance]))  # type: ignore[name-defined]
 
     def _check_numbers(self, message: str, body: bytes) -> None:
         """Raises InputError with the place of what some programs write for numbers, and JSON has not."""

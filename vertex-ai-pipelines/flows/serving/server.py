@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ from flows.serving.worker import Worker
 
 DRAIN = 20.0  # seconds
 QUIET = 2.0  # seconds without a request, after which nobody is taken to ask any more
+LONGEST = 120.0  # seconds of a prediction; twice what Vertex AI waits for its answer
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 UVICORN: dict[str, Any] = {
     "loop": "uvloop",
@@ -100,7 +102,13 @@ class Server(uvicorn.Server):
             self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: whether it is time to end."""
+        """Ten times a second: whether it is time to end.
+
+        A model that does not come back is not waited for: nothing but a new process answers again.
+        """
+        if self._worker.seconds > LONGEST:
+            print(f"error: the model was asked {LONGEST:g} s ago and has not answered", file=sys.stderr)
+            os._exit(1)
         if self._app.stopping and self._drained():
             self.should_exit = True
         return await super().on_tick(counter)

@@ -46,6 +46,13 @@ class Worker:
         self._queue: SimpleQueue[list[Asked]] = SimpleQueue()
         self._new: list[Asked] = []
         self._waiting = self._bytes = 0
+        self._asked = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the model has been asked what it has not answered yet."""
+        asked = self._asked
+        return time.monotonic() - asked if asked else 0.0
 
     def start(self, load: Callable[[], Model], done: Callable[[Model | BaseException], None]) -> None:
         """Load in the thread; `done` is called in the event loop, with the model or what went wrong."""
@@ -82,7 +89,9 @@ class Worker:
         """Answer all of `asked`; what has taken PATIENCE goes back without waiting for the rest."""
         answers, begun = list[Answered](), time.monotonic()
         for group in _groups(asked):
+            self._asked = time.monotonic()
             found = _predict(model, [one.question for one in group])
+            self._asked = 0.0
             answers += zip(group, found, strict=True)
             if time.monotonic() - begun > PATIENCE:
                 self._loop.call_soon_threadsafe(self._settle, answers)

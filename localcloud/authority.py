@@ -7,6 +7,8 @@ from pathlib import Path
 import certifi
 import trustme
 
+from localcloud.environment import LOCAL, WHOLE
+
 
 class Authority:
     """Issues certificates; `ca.pem` and `bundle.pem` (with the outer authorities) lie in the folder."""
@@ -17,8 +19,8 @@ class Authority:
         certificate = self._authority.cert_pem.bytes()
         outer = Path(os.environ.get("SSL_CERT_FILE") or certifi.where())
         outer = outer if outer.is_file() else Path(certifi.where())
-        (root / "ca.pem").write_bytes(certificate)
-        (root / "bundle.pem").write_bytes(outer.read_bytes() + b"\n" + certificate)
+        (root / LOCAL).write_bytes(certificate)
+        (root / WHOLE).write_bytes(outer.read_bytes() + b"\n" + certificate)
 
     @staticmethod
     def _load(root: Path) -> trustme.CA:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NOTHING = "/dev/null"
+LOCAL, WHOLE = "ca.pem", "bundle.pem"  # the local cloud's own authority; and all outer ones, too
 BUNDLES = (
     "REQUESTS_CA_BUNDLE",
     "SSL_CERT_FILE",
@@ -67,6 +68,11 @@ class Environment:
         kept = {key: value for key, value in outer.items() if not self._unsets(key)}
         return kept | self.set
 
+    def alone(self) -> "Environment":
+        """For a program that reaches nothing else: all outer authorities take 60 ms a connection."""
+        quick = {name: str(Path(self.set[name]).with_name(LOCAL)) for name in BUNDLES}
+        return Environment(self.set | quick, self.unset)
+
     def _unsets(self, name: str) -> bool:
         return name in self.unset or name.startswith(UNSET_PREFIXES)
 
@@ -86,7 +92,7 @@ def environment(
     caller's holds the local one alone, which is quicker to read.
     """
     proxy = f"http://{caller}:x@127.0.0.1:{port}"
-    bundle = str(root / ("bundle.pem" if personal else "ca.pem"))
+    bundle = str(root / (WHOLE if personal else LOCAL))
     empty = root / "empty"
     variables = {
         **dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), proxy),

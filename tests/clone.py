@@ -105,7 +105,7 @@ class Clone:
 
     def environment(self, account: str = "") -> Environment:
         """The environment of the person at the keyboard, or of a service account's machine."""
-        return self.cloud.environment(account)
+        return self.cloud.environment(account).alone()
 
     def program(self, code: str, account: str = "") -> Any:
         """Runs a program with unmodified SDKs; what it leaves in `answer` comes back.

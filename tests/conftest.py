@@ -79,7 +79,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 @pytest.fixture(scope="session")
 def owner(cloud: Client) -> Environment:
     """The environment of the person at the keyboard."""
-    return cloud.environment()
+    return cloud.environment().alone()
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +89,7 @@ def run_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
 
     def run(cloud: Client, code: str, account: str = "") -> Any:
         variables = {**os.environ, "PYTHONPATH": PRODUCT, "WHO": account}
-        return programs.run(code, folder, cloud.environment(account).over(variables))
+        return programs.run(code, folder, cloud.environment(account).alone().over(variables))
 
     return run
 

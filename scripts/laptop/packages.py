@@ -24,6 +24,8 @@ from delivery.settings import ROOT
 from flows import config
 from flows.errors import RetrainError
 from laptop.shown import say
+from laptop.world import CLOUD
+from localcloud.environment import LOCAL, WHOLE
 
 FOLDER = Path(".local") / "packages"
 TAIL = 5  # lines of pip's in an error
@@ -96,8 +98,13 @@ def pip() -> Iterator[list[str]]:
 
 
 def plain() -> dict[str, str]:
-    """This process's variables without the local cloud's proxy: packages come from the real index."""
-    return {key: value for key, value in os.environ.items() if not CLOUDS.match(value)}
+    """This process's variables without the local cloud's proxy: packages come from the real index.
+
+    Whoever has signed for that is in the local cloud's whole bundle.
+    """
+    local, whole = (str(CLOUD / name) for name in (LOCAL, WHOLE))
+    found = {key: value for key, value in os.environ.items() if not CLOUDS.match(value)}
+    return {key: whole if value == local else value for key, value in found.items()}
 
 
 def _by_index(

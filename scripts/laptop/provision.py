@@ -34,7 +34,7 @@ def enter() -> None:
 
     One process at a time: an App's key that two made at once would be one too many.
     """
-    environment = client().environment().over(dict(os.environ))
+    environment = client().environment().alone().over(dict(os.environ))
     os.environ.clear()
     os.environ.update(environment)
     if done():

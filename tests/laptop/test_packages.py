@@ -14,6 +14,7 @@ from delivery import requirements
 from delivery.kept import PART
 from flows.errors import RetrainError
 from laptop import packages
+from laptop.world import CLOUD
 
 LOCK = '[[package]]\nname = "numpy"\nversion = "2.4.0"\ngroups = ["main"]\nfiles = []\n'
 
@@ -109,3 +110,13 @@ def test_the_local_cloud_s_proxy_is_no_way_to_an_index(monkeypatch: pytest.Monke
     found = packages.plain()
     assert "https_proxy" not in found
     assert found["HTTPS_PROXY"] == "http://proxy.example.com:3128"
+
+
+def test_who_has_signed_for_an_index_is_known_beside_the_local_cloud_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(CLOUD / "ca.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/own.pem")
+    found = packages.plain()
+    assert found["SSL_CERT_FILE"] == str(CLOUD / "bundle.pem")
+    assert found["REQUESTS_CA_BUNDLE"] == "/etc/ssl/own.pem"

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
@@ -13,9 +12,18 @@ from delivery.settings import Environment
 API = "https://iam.googleapis.com/v1"
 IAM = f"{API}/projects"
 KMS = "https://cloudkms.googleapis.com/v1"
+STORAGE = "https://storage.googleapis.com/storage/v1/b"
+PLACES = {  # of resources that have a policy, by their kind
+    "account": f"{IAM}/{{project}}/serviceAccounts/{{name}}",
+    "key": f"{KMS}/{{name}}",
+    "project": "https://cloudresourcemanager.googleapis.com/v3/projects/{name}",
+    "secret": "https://secretmanager.googleapis.com/v1/projects/{project}/secrets/{name}",
+}
+READ = ("key", "secret")  # their policies are asked for by GET
 PATIENCE = 60.0  # seconds until an operation of IAM has ended
 CONDITIONAL = 3  # the first version of policies with conditions
 AS = f"?options.requestedPolicyVersion={CONDITIONAL}"  # else those come back without
+STORED_AS = f"optionsRequestedPolicyVersion={CONDITIONAL}"
 POLICY = "model-store"  # the name of the one inline policy of a user or role
 
 
@@ -82,9 +90,10 @@ def _give(session: Any, environment: Environment, some: list[Grant]) -> None:
 
 def signing_key(environment: Environment) -> None:
     """The key that signs what is built, with its first version; made where it is not there."""
-    name, session = grants.signing_key(environment), _session()
+    name = grants.signing_key(environment)
     if not name:
         return
+    session = _session()
     ring, _, key = name.partition("/cryptoKeys/")
     template = {"algorithm": "EC_SIGN_P256_SHA256", "protectionLevel": "SOFTWARE"}
     asked = {"purpose": "ASYMMETRIC_SIGN", "versionTemplate": template}
@@ -111,18 +120,20 @@ def _account(session: Any, project: str, account: str) -> str:
 
 
 def _apply(session: Any, project: str, kind: str, name: str, some: list[Grant]) -> None:
-    """Add to the policy of one resource what it lacks."""
-    if kind == "account":
-        address = f"{IAM}/{project}/serviceAccounts/{name}"
-        policy = _with(_json(_call(session, "POST", f"{address}:getIamPolicy{AS}")), some)
-        _json(_call(session, "POST", f"{address}:setIamPolicy", json={"policy": policy}))
-    elif kind == "bucket":
-        bucket(project, name, some)
-    elif kind == "key":
-        policy = _with(_json(session.get(f"{KMS}/{name}:getIamPolicy{AS}")), some)
-        _json(session.post(f"{KMS}/{name}:setIamPolicy", json={"policy": policy}))
-    else:
-        _resource(f"projects/{project}/secrets/{name}" if kind == "secret" else f"projects/{name}", some)
+    """Add to the policy of one resource what it lacks.
+
+    All by the one session: each client of an SDK's would read its key and ask for a token of its own.
+    """
+    if kind == "bucket":
+        place = f"{STORAGE}/{name}/iam"
+        policy = _with(_json(_call(session, "GET", f"{place}?{STORED_AS}")), some)
+        _json(_call(session, "PUT", place, json=policy))
+        return
+    asked = {"json": {"options": {"requestedPolicyVersion": CONDITIONAL}}} if kind == "project" else {}
+    place = PLACES[kind].format(project=project, name=name)
+    method, query = ("GET", AS) if kind in READ else ("POST", "" if asked else AS)
+    policy = _with(_json(_call(session, method, f"{place}:getIamPolicy{query}", **asked)), some)
+    _json(_call(session, "POST", f"{place}:setIamPolicy", json={"policy": policy}))
 
 
 def _with(policy: dict[str, Any], some: list[Grant]) -> dict[str, Any]:
@@ -137,30 +148,7 @@ def _binding(grant: Grant) -> dict[str, Any]:
 
 def bucket(project: str, name: str, some: list[Grant]) -> None:
     """Add grants to a bucket's own policy."""
-    from google.cloud import storage
-
-    found = storage.Client(project=project).bucket(name)
-    policy = found.get_iam_policy(requested_policy_version=CONDITIONAL)
-    policy.version = CONDITIONAL
-    for grant in some:
-        policy.bindings.append({**_binding(grant), "members": {grant.member}})
-    found.set_iam_policy(policy)
-
-
-def _resource(name: str, some: Iterable[Grant]) -> None:
-    """The project's policy, or a secret's."""
-    from google.cloud import resourcemanager_v3, secretmanager
-
-    secret = "/secrets/" in name
-    client: Any = (
-        secretmanager.SecretManagerServiceClient() if secret else resourcemanager_v3.ProjectsClient()
-    )
-    options = {"requested_policy_version": CONDITIONAL}
-    policy = client.get_iam_policy(request={"resource": name, "options": options})
-    policy.version = CONDITIONAL
-    for grant in some:
-        policy.bindings.add(**_binding(grant))
-    client.set_iam_policy(request={"resource": name, "policy": policy})
+    _apply(_session(), project, "bucket", name, some)
 
 
 def aws_roles(environment: Environment, trusted: Repository) -> None:

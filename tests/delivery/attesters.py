@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from delivery import dsse, statement
 from delivery.bundle import KIND
-from localcloud import fulcio, timestamps, trusted_root
+from localcloud import fulcio, timestamp_message, timestamps, trusted_root
 from localcloud.rekor import SignatureLog
 from localcloud.sigstore_chain import Chains
 from localcloud.store import Store
@@ -87,7 +87,7 @@ class Attester:
         """A timestamp, as it stands in a bundle."""
         chain = Chains(self.store).stamper(timestamps.HOST)
         digest = hashlib.sha256(signature).digest()
-        stamped = timestamps.stamped(chain, digest, self.time or datetime.now(UTC))
+        stamped = timestamp_message.stamped(chain, digest, self.time or datetime.now(UTC))
         return {"signedTimestamp": text(stamped)}
 
     def _entry(self, envelope: dict[str, Any], pem: str) -> dict[str, Any]:

@@ -26,7 +26,9 @@ def run(job: Job) -> int:
     mend(job)
     tell_of_tasks(job)
     runner = local.SubprocessRunner(use_venv=False)
-    local.init(runner, pipeline_root=job.output_root, raise_on_error=True)
+    # Without a workspace of its own, kfp makes one in /tmp, and leaves it there.
+    own = {"pipeline_root": job.output_root, "workspace_root": str(job.folder / "workspace")}
+    local.init(runner, **own, raise_on_error=True)
     try:
         pipeline_orchestrator.run_local_pipeline(job.spec, job.arguments)
     except Exception as error:

@@ -56,10 +56,12 @@ class Clone:
     def __init__(self, folder: Path) -> None:
         """The clone in `folder`, if it is there; `fill` makes it."""
         self.folder, self._home = folder / "retrain", folder / "home"
+        self._temporary = folder / "tmp"  # what is killed leaves its files there
 
     def fill(self) -> Self:
         """Put the working tree there."""
         self._home.mkdir(parents=True)
+        self._temporary.mkdir()
         for name in tracked():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, self.folder / name, follow_symlinks=False)
@@ -74,7 +76,8 @@ class Clone:
     @property
     def base(self) -> dict[str, str]:
         """The variables that a newcomer's shell has."""
-        return {"PATH": os.environ["PATH"], "HOME": str(self._home), "LANG": "C.UTF-8"}
+        own = {"HOME": str(self._home), "TMPDIR": str(self._temporary)}
+        return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **own}
 
     @property
     def cloud(self) -> Client:

@@ -9,12 +9,12 @@ from tests.conftest import Program
 pytestmark = pytest.mark.slow
 
 SUBMIT = """
-import tempfile, time
+import time
 from google.cloud import aiplatform, storage
 from kfp import compiler, dsl
 
 def submit(pipeline, until=("SUCCEEDED", "FAILED", "CANCELLED"), **values):
-    path = tempfile.mktemp(suffix=".yaml")
+    path = os.path.join(os.path.dirname(__file__), "pipeline.yaml")  # goes with the program
     compiler.Compiler().compile(pipeline, path)
     google = storage.Client()
     google.lookup_bucket("runs") or google.create_bucket("runs")
@@ -119,7 +119,7 @@ def test_missing_and_unknown_parameters_are_refused_before_anything_runs(program
     code = f"""{SUBMIT}\n{GATED}
 from google.cloud import aiplatform_v1
 from google.api_core.exceptions import InvalidArgument
-path = tempfile.mktemp(suffix=".json")
+path = os.path.join(os.path.dirname(__file__), "pipeline.json")
 compiler.Compiler().compile(gated, path)
 spec = json.load(open(path))
 options = {{"api_endpoint": "europe-west1-aiplatform.googleapis.com"}}

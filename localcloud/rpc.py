@@ -13,7 +13,7 @@ from localcloud.cloud import Cloud
 from localcloud.errors import ApiError, bad_request, error_info
 from localcloud.http import Request, Response, Route
 from localcloud.operations import Locations, Operations
-from localcloud.rpc_methods import Method, methods, missing, template_fields, template_pattern
+from localcloud.rpc_methods import Method, may_match, methods, missing, template_fields, template_pattern
 from localcloud.transport import check_alt, parameter, shaped
 
 
@@ -109,7 +109,7 @@ class RestService:
     def __init__(self, cloud: Cloud, hosts: tuple[str, ...], table: list[Entry]) -> None:
         self._cloud, self.hosts, self.table = cloud, hosts, table
         self._rules = [
-            (verb, template_pattern(template), template, body, (method, handler))
+            (verb, template, body, (method, handler))
             for method, handler in _once(table)
             for verb, template, body in method.rules
         ]
@@ -133,9 +133,9 @@ class RestService:
         return found[0].name if found else None
 
     def _look(self, verb: str, path: str) -> Found | None:
-        for known, pattern, template, body, (method, handler) in self._rules:
-            found = pattern.fullmatch(path) if verb == known else None
-            if found:
+        for known, template, body, (method, handler) in self._rules:
+            may = verb == known and may_match(template, path)
+            if may and (found := template_pattern(template).fullmatch(path)):
                 return method, handler, template_fields(template, found), body
         return None
 

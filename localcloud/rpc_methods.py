@@ -5,7 +5,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import grpc
@@ -41,10 +41,18 @@ class Method:
         return found
 
 
+@cache
 def template_pattern(template: str) -> re.Pattern[str]:
     """A google.api.http template as a regular expression; fields become groups f0, f1, …"""
     parts = re.split(r"(\{[^}]+\})", template)
     return re.compile("".join(_segment(part, n // 2) for n, part in enumerate(parts)))
+
+
+def may_match(template: str, path: str) -> bool:
+    """Whether the pattern of a template is worth its compilation: a start knows hundreds of them."""
+    tail = template.rpartition("}")[2]
+    has_tail = "*" in tail or path.endswith(tail)
+    return has_tail and ("**" in template or template.count("/") == path.count("/"))
 
 
 def _segment(part: str, number: int) -> str:

@@ -33,6 +33,7 @@ FETCHED = re.compile(r"\s*(?:Downloading|Processing|Using cached) (?:\S*/)?(\S+\
 CLOUDS = re.compile(r"http://[^/]*:x@127\.0\.0\.1:")  # the local cloud's proxy: no way to an index
 # Nothing beyond what is locked: main's packages are those of .venv.
 FIXED = ("--progress-bar=off", "--retries=1", "--no-deps", "--require-hashes", "--only-binary", ":all:")
+LATER = "--no-compile"  # a step imports 700 of 4,900 modules of PyTorch; those are kept
 
 
 def main(argv: list[str]) -> int:
@@ -81,7 +82,7 @@ def _install(root: Path, group: str, packages: list[Package], place: Path) -> No
             file = part.parent / "wanted.txt"
             file.write_text("\n".join(package.line for package in chosen))
             wanted = [f"--extra-index-url={index}" for index in indexes]
-            wanted += [*FIXED, "--target", str(part), "--requirement", str(file)]
+            wanted += [*FIXED, LATER, "--target", str(part), "--requirement", str(file)]
             _run([*command, "install", *wanted], group)
     for old in place.parent.iterdir():
         if old.is_dir() and old != place:

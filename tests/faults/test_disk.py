@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.clone import Clone, clone
-from tests.faults.worlds import FLOW
+from tests.faults.worlds import FLOW, only
 
 pytestmark = pytest.mark.slow
 STORY = """
@@ -42,6 +42,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """What each verb of the story printed, in files."""
     folder = tmp_path_factory.mktemp("disk")
     with clone(folder) as made:
+        only(made)
         _tell(made, folder)
         yield folder
 

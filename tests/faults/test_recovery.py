@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.cases import Call, Case
 from tests.faults.story import tell
-from tests.faults.worlds import World, provisioned
+from tests.faults.worlds import World, template
 
 pytestmark = pytest.mark.slow
 # In the order in which a run comes to them: each run gets a little further than the one before.
@@ -30,7 +30,7 @@ STORY = [
 @pytest.fixture
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A clone in which nothing has run yet."""
-    made = provisioned(tmp_path_factory.mktemp("world"))
+    made = template().copy(tmp_path_factory.mktemp("recovery") / "world")
     yield made
     made.remove()
 

@@ -103,7 +103,7 @@ def templates(folder: Path) -> dict[str, World]:
     """
     empty = World(folder / "empty")
     if not empty.folder.exists():
-        _only(empty.fill())
+        only(empty.fill())
 
     made = {"empty": empty, "provisioned": World(folder / "provisioned")}
     made |= {"built": World(folder / "built"), "trained": World(folder / "trained")}
@@ -121,7 +121,7 @@ def templates(folder: Path) -> dict[str, World]:
 def provisioned(folder: Path) -> World:
     """A world that has what settings.toml names, and nothing else; its local cloud is stopped."""
     world = World(folder / "provisioned")
-    _only(world.fill())
+    only(world.fill())
     ended = world.verb("localcloud", "up")
     world.cloud.down()
     assert ended.code == 0, ended
@@ -134,7 +134,7 @@ def template() -> World:
     return World(shared.made("provisioned", provisioned) / "provisioned")
 
 
-def _only(world: Clone) -> None:
+def only(world: Clone) -> None:
     """Without the other flows, whose sample data would be loaded into every world, and without ci.yml,
     which looks at the pull request when the run is over.
     """

@@ -25,6 +25,8 @@ from localcloud.serving_names import DENIED, HOSTS
 from localcloud.serving_replica import GoneError
 
 T = TypeVar("T")
+MISSING = "Required field 'instances' is not set."
+NO_LIST = "Invalid value at 'instances': it must be a list, with an entry for each instance."
 JSON = "application/json"
 PERMISSION = "aiplatform.endpoints.predict"
 TRIES = 10  # how often a request is given to another server because the first one is being ended
@@ -64,8 +66,9 @@ class Predictions:
         check_size(len(request.body))
         sent = request.json()
         problems = list(unknown(types.PredictRequest.pb().DESCRIPTOR, sent))
-        if not problems and not (isinstance(sent, dict) and isinstance(sent.get("instances"), list)):
-            problems = [("instances", "Required field 'instances' is not set.")]
+        given = sent.get("instances") if isinstance(sent, dict) else None
+        if not problems and not isinstance(given, list):
+            problems = [("instances", MISSING if given is None else NO_LIST)]
         if problems:
             raise bad_request(problems)
         return Response(self._predicted(name, request.body, len(sent["instances"])))

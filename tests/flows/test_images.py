@@ -17,6 +17,7 @@ from flows.errors import InputError
 from flows.images import classifier, export, graph, header, jpeg, labelled, png
 from flows.images.classifier import Classifier, Image
 from flows.images.labelled import Labelled
+from flows.serving.question import Reader
 from flows.tabular.graph import SOFTMAX, Step
 from tests.conftest import PRODUCT
 
@@ -274,6 +275,21 @@ def test_an_image_that_cannot_be_decoded_is_named() -> None:
 
 def test_the_example_is_an_image() -> None:
     assert header.check(base64.b64decode(classifier.EXAMPLE.b64)) == 64
+
+
+@pytest.mark.parametrize(
+    ("instance", "words"),
+    [
+        ('{"b64": 7}', "instances[0].b64: expected str, got int"),
+        (f'{{"b64": "", "{"x" * 9999}": 1}}', f"instances[0]: contains unknown field {'x' * 200}"),
+    ],
+)
+def test_a_message_has_no_whole_image(instance: str, words: str) -> None:
+    with pytest.raises(InputError) as raised:
+        Reader(Classifier.form).read(f'{{"instances": [{instance}]}}'.encode())
+    assert raised.value.what.startswith(words)
+    assert raised.value.mend == f'an instance looks like {{"b64":"{classifier.EXAMPLE.b64[:24]}…"}}'
+    assert len(raised.value.what) < 300
 
 
 def test_the_images_of_a_request_have_so_many_pixels_at_most() -> None:

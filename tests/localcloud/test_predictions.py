@@ -70,7 +70,8 @@ def test_a_server_s_refusal_has_its_words(
     ("body", "words"),
     [
         (b"{}", "'instances' is not set"),
-        (b'{"instances": 1}', "'instances' is not set"),
+        (b'{"instances": 1}', "'instances': it must be a list"),
+        (b'{"instances": {"b64": "aa"}}', "'instances': it must be a list"),
         (b'{"instances": [1], "colour": 1}', 'Unknown name "colour"'),
         (b"[1]", "'instances' is not set"),
         (b"{", "Invalid JSON"),

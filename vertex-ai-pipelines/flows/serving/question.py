@@ -16,6 +16,8 @@ BYTE = re.compile(r"\(byte (\d+)\)")
 NO_NUMBER = re.compile(rb"NaN|Infinity")
 WHERE = re.compile(r" - at `\$\.?(?P<where>[^`]*)`\Z")
 DEEP = "it is nested too deeply"
+LONG = re.compile(r'("[^"\\]{24})[^"\\]{16,}"')  # a text in JSON, an image in base64 for example
+MOST = 240  # characters of an example in a message
 
 
 class Loose(msgspec.Struct):
@@ -91,17 +93,24 @@ class Reader:
                 raise self._refused(f"not JSON: {found[0].decode()}", where) from None
 
     def _refused(self, words: str, where: str) -> InputError:
-        return InputError(f"{where or 'the request'}: {words[0].lower()}{words[1:]}", self._looks(where))
+        words = shortened(words[0].lower() + words[1:])  # an unknown field is named, however long it is
+        return InputError(f"{where or 'the request'}: {words}", self._looks(where))
 
     def _looks(self, where: str) -> str:
         """What was meant to stand there."""
         if where.startswith("parameters"):
             known = [field.encode_name for field in msgspec.structs.fields(self._form.parameters)]
             return f"known parameters: {', '.join(known) or 'none'}"
-        example = msgspec.json.encode(self._form.example).decode()
+        example = shortened(msgspec.json.encode(self._form.example).decode())
         if where.startswith("instances["):
             return f"an instance looks like {example}"
         return f'a request looks like {{"instances": [{example}]}}'
+
+
+def shortened(text: str) -> str:
+    """A part of a message: long texts in quotes are cut, and then the whole."""
+    text = LONG.sub(r'\1…"', text)
+    return text if len(text) <= MOST else f"{text[:MOST]}…"
 
 
 def _parts(message: str) -> tuple[str, str]:

@@ -26,7 +26,8 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument(
         "--rounds", type=int, default=ROUNDS, help="warm runs of each (default: %(default)s)"
     )
-    main.add_argument("--flow", help="whose run is taken apart (default: settings.toml's default_flow)")
+    whose = "whose run is taken apart (default: settings.toml's default_flow)"
+    main.add_argument("--flow", type=config.existing, help=whose)
     main.add_argument("--json", action="store_true", help="print one JSON object last")
     return main
 

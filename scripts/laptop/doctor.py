@@ -8,10 +8,12 @@ from laptop import provision
 from laptop.run import enter_cloud
 from laptop.world import ENVIRONMENT
 
+parser = doctor.parser
+
 
 def main(argv: list[str]) -> int:
     """The same checks in either case."""
-    if doctor.parser().parse_args(argv).environment == ENVIRONMENT:
+    if parser().parse_args(argv).environment == ENVIRONMENT:
         enter_cloud()
         provision.enter()
     return doctor.main(argv)

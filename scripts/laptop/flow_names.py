@@ -6,11 +6,12 @@ import re
 import sys
 from collections.abc import Callable
 
-from delivery import releases, settings
+from delivery import lock, releases
 from delivery.serving_names import endpoint_id
 from delivery.settings import ROOT
 from flows import config
 from flows.errors import InputError
+from flows.tables import load_toml
 
 LONGEST = 40  # characters: an id of Vertex AI has 63, and a flow's holds the environment and more
 FORM = "use lower case letters, digits and '_', at most 40, a letter first"
@@ -18,10 +19,11 @@ OTHER = "choose another name"
 EXPERIMENT = "experiment"
 
 
-def check(name: str) -> None:
-    """Raises InputError that says why `name` cannot be a new flow's."""
+def free(name: str) -> str:
+    """`name`, which a new flow may have. Raises InputError that says why it may not."""
     for refuse in RULES:
         refuse(name)
+    return name
 
 
 def _form(name: str) -> None:
@@ -60,6 +62,9 @@ def _package(name: str) -> None:
     spec = importlib.util.find_spec(name)
     if spec and spec.origin:  # a mere folder of that name is no package
         raise InputError(f"'{name}' is an installed package, which the flow may need", OTHER)
+    if group := lock.group_with(ROOT, name.replace("_", "-")):  # installed here or not
+        what = f"'{name}' is a package of the dependency group '{group}', which the flow may need"
+        raise InputError(what, OTHER)
 
 
 def _experiment(name: str) -> None:
@@ -70,7 +75,7 @@ def _experiment(name: str) -> None:
 
 
 def _endpoint(name: str) -> None:
-    environments = settings.load().environments
+    environments = load_toml(ROOT / "settings.toml").get("environments", {})  # without any package
     ids = {endpoint_id(flow, one): flow for flow in config.names() for one in environments}
     for one in environments:
         own = endpoint_id(name, one)
@@ -79,11 +84,9 @@ def _endpoint(name: str) -> None:
 
 
 def _released(name: str) -> None:
-    for environment in settings.load().environments:
-        path = releases.path(environment, name)
-        if (ROOT / path).exists():
-            what = f"{path} says that a model of another flow '{name}' serves"
-            raise InputError(what, f"delete that file and deploy, or {OTHER}")
+    for path in sorted(ROOT.glob(releases.path("*", name))):
+        what = f"{path.relative_to(ROOT)} says that a model of another flow '{name}' serves"
+        raise InputError(what, f"delete that file and deploy, or {OTHER}")
 
 
 RULES: tuple[Callable[[str], None], ...] = (
@@ -91,8 +94,8 @@ RULES: tuple[Callable[[str], None], ...] = (
     _keyword,
     _flow,
     _shared,
+    _released,
     _package,
     _experiment,
     _endpoint,
-    _released,
 )

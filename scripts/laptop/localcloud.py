@@ -5,10 +5,11 @@ import sys
 from delivery.command import run
 from laptop import provision, samples
 from laptop.world import CLOUD, told, world
-from localcloud.__main__ import main as command
+from localcloud import __main__ as own
 
 STARTS = {"up", "env"}
 HELP = {"-h", "--help"}
+parser = own.parser
 
 
 def main(argv: list[str]) -> int:
@@ -25,7 +26,7 @@ def main(argv: list[str]) -> int:
         with told():
             provision.enter()
             samples.needed(samples.scheduled())
-    code = command([*flags, *argv])
+    code = own.main([*flags, *argv])
     if code == 0 and STARTS & set(argv[:1]):
         with told():
             provision.enter()

@@ -5,7 +5,7 @@ import fcntl
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from laptop import flow_names
 
 SKELETONS = Path(__file__).parent / "skeletons"
 TESTS = ROOT / "tests" / "laptop" / "skeletons"
-OWN = 'lint.isort.known-first-party = ["flows", "tests"]'
+FIRST_PARTY = 'lint.isort.known-first-party = ["flows", "tests"]'
 STAGE = ROOT / ".local" / "new-flow"
 KINDS = {
     "regression": "a number for each row of a table",
@@ -28,12 +28,19 @@ KINDS = {
     "ranking": "an order of candidates, by the features of each",
     "image": "a label for each image that a table names",
 }
+# What its author changes, in this order.
+OWN = {
+    "query.sql": "the columns of your table",
+    "flow.toml": "[data] your table, [gate] what a release must show",
+    "algorithms.py": "your model; config.py has its options",
+    "sample.py": "rows to try it with on a laptop",
+}
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/new-flow", description=__doc__)
-    main.add_argument("name", nargs="?", metavar="NAME", help="the new flow's name")
+    main.add_argument("name", nargs="?", metavar="NAME", type=flow_names.free, help="its name")
     main.add_argument("--kind", choices=KINDS, help="what it predicts")
     return main
 
@@ -41,26 +48,42 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Write the flow, and say what to do with it."""
     arguments = parser().parse_args(argv)
-    name = arguments.name or asked("name", "NAME")
-    flow_names.check(name)
-    kind = arguments.kind or asked(f"kind ({', '.join(KINDS)})", "--kind KIND")
-    if kind not in KINDS:
-        raise InputError(f"there is no kind '{kind}'", f"name one of: {', '.join(KINDS)}")
+    name = arguments.name or asked("name", "NAME", flow_names.free)
+    kind = arguments.kind or asked(f"kind ({', '.join(KINDS)})", "--kind KIND", known)
     with staged() as stage:
         made = write(stage, name, kind)
         place(stage, made)
     for path in made:
         print(f"new           {path}")
-    print(f"next          ./scripts/run {name}, then your own table and model: see the files' comments")
+    print(f"next          ./scripts/run {name}")
+    for start, (file, what) in zip(("then edit", *[""] * len(OWN)), OWN.items(), strict=False):
+        print(f"{start:<14}{config.FLOWS.relative_to(ROOT) / name / file} · {what}")
     return 0
 
 
-def asked(what: str, argument: str) -> str:
-    """The answer of a person at a terminal. Raises InputError where there is none."""
-    if not sys.stdin.isatty():
-        raise InputError(f"{argument} is missing", "see ./scripts/new-flow --help")
-    print(f"{what}: ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip()
+def known(kind: str) -> str:
+    """`kind`, where there is one. Raises InputError."""
+    if kind not in KINDS:
+        raise InputError(f"there is no kind '{kind}'", f"name one of: {', '.join(KINDS)}")
+    return kind
+
+
+def asked(what: str, argument: str, checked: Callable[[str], str]) -> str:
+    """What a person at a terminal answers, asked again until it is `checked`.
+
+    Raises InputError where nobody is there, or their input ends.
+    """
+    while sys.stdin.isatty():
+        print(f"{what}: ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+        if not answer:
+            print(file=sys.stderr)
+            break
+        try:
+            return checked(answer.strip())
+        except InputError as error:
+            print(f"  {error}", file=sys.stderr)
+    raise InputError(f"{argument} is missing", "see ./scripts/new-flow --help")
 
 
 @contextmanager
@@ -104,7 +127,7 @@ def named(text: str, kind: str, name: str) -> str:
 def tidy(files: list[Path]) -> None:
     """Sort imports and wrap lines, which another name may change, as ./scripts/check expects them."""
     # The new flow is not where ruff would look for it.
-    options = ["--quiet", "--config", "pyproject.toml", "--config", OWN, *map(str, files)]
+    options = ["--quiet", "--config", "pyproject.toml", "--config", FIRST_PARTY, *map(str, files)]
     for command in (["check", "--select", "I", "--fix"], ["format"]):
         subprocess.run([sys.executable, "-m", "ruff", *command, *options], cwd=ROOT, check=True)
 

@@ -50,7 +50,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/run", description=__doc__)
     which = main.add_mutually_exclusive_group()
-    which.add_argument("flow", nargs="?", metavar="FLOW", help="(default: settings.toml's default_flow)")
+    by_default = "(default: settings.toml's default_flow)"
+    which.add_argument("flow", nargs="?", metavar="FLOW", type=config.existing, help=by_default)
     which.add_argument("--all", action="store_true", help="every flow, all at the same time")
     main.add_argument("--release", action="store_true", help="merge it, wait for the roll-out, and ask")
     main.add_argument(

@@ -14,7 +14,13 @@ done
 # shellcheck disable=SC2046 # one name a word
 unset $(git rev-parse --local-env-vars 2>/dev/null || true)
 # A verb that says `packages=none` needs nothing but Python: it starts at once where nothing is set up.
-[ "${packages:-all}" = none ] || ./scripts/setup --quiet >&2
+if [ "${packages:-all}" != none ]; then
+  # Where that takes minutes, a wrong command line is refused before.
+  if [ ! -e .venv/retrain-stamp ] && command -v python3 >/dev/null; then
+    python3 -ISB scripts/lib/early.py "$verb" "$@"
+  fi
+  ./scripts/setup --quiet >&2
+fi
 # Without .pyc files every start costs seconds; a user's own path must not shadow the project.
 unset PYTHONDONTWRITEBYTECODE PYTHONHOME
 export PYTHONPATH="$PWD/vertex-ai-pipelines:$PWD/scripts:$PWD" PYTHONUNBUFFERED=1

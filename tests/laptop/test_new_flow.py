@@ -1,7 +1,9 @@
 """`./scripts/new-flow`: what it writes, what it refuses, and that nothing is lost or left half."""
 
+import importlib.util
 import os
 import pty
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from tests.clone import ROOT, Clone, Ended, clone
 
 LONG = "a_name_that_is_as_long_as_any_flow_s_may"
 FREE = "no_flow_has_this_name"
+END = "\x04"  # of what a person types
 FOLDER = "vertex-ai-pipelines/flows"
 
 
@@ -51,7 +54,10 @@ def test_it_adds_files_and_changes_none(fresh: Clone, written: Ended) -> None:
     ]
     assert fresh.git("diff", "HEAD") == ""
     assert not any("skeleton" in (fresh.folder / name).read_text() for name in made)
-    assert f"next          ./scripts/run {LONG}" in written.out
+    assert f"next          ./scripts/run {LONG}\n" in written.out
+    named = re.findall(rf"^(?:then edit)? +({FOLDER}/\S+) · ", written.out, re.M)
+    assert len(named) == 4
+    assert set(named) < set(made)
 
 
 def test_what_it_writes_passes_check_and_its_tests(fresh: Clone, written: Ended) -> None:
@@ -98,24 +104,33 @@ def test_each_kind_is_a_whole_flow(kind: str, tmp_path: Path, monkeypatch: pytes
 )
 def test_a_refused_name_says_why(name: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        flow_names.check(name)
+        flow_names.free(name)
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "torch"])
+def test_what_a_flow_may_have_installed_later_is_no_name(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=f"a package of the dependency group '{name}'"):
+        flow_names.free(name)
 
 
 def test_a_released_name_is_not_given_to_another_flow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flow_names.check(FREE)
+    assert flow_names.free(FREE) == FREE
     monkeypatch.setattr(flow_names, "ROOT", tmp_path)
     (tmp_path / "releases" / "staging").mkdir(parents=True)
     (tmp_path / "releases" / "staging" / f"{FREE}.toml").touch()
     with pytest.raises(InputError, match=rf"releases/staging/{FREE}\.toml says that a model of another"):
-        flow_names.check(FREE)
+        flow_names.free(FREE)
 
 
 def test_an_endpoint_is_one_flow_s(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow_names, "endpoint_id", lambda flow, environment: "the-same")
     with pytest.raises(InputError, match="endpoint the-same would be that of flow"):
-        flow_names.check(FREE)
+        flow_names.free(FREE)
 
 
 @pytest.fixture
@@ -153,15 +168,18 @@ def test_an_interrupted_call_is_ended_by_the_next(stage: Path) -> None:
 
 def test_it_asks_on_a_terminal() -> None:
     person, terminal = pty.openpty()
-    os.write(person, f"{FREE}\ntree\n".encode())
+    os.write(person, f"linnerud\n{FREE}\ntree\n{END}".encode())
     done = subprocess.run(
         [ROOT / "scripts" / "new-flow"], stdin=terminal, capture_output=True, text=True, check=False
     )
     os.close(person)
     os.close(terminal)
     assert done.returncode == 2
-    assert done.stderr.startswith(
-        "name: kind (regression, classification, ranking, image): error: there is no"
+    assert re.fullmatch(
+        "name:   there is a flow 'linnerud' already\n  mend: .*\n"
+        "name: (kind .*):   there is no kind 'tree'\n  mend: name one of: regression, .*\n"
+        r"\1: \nerror: --kind KIND is missing\n  mend: .*\n",
+        done.stderr,
     )
 
 

@@ -16,7 +16,7 @@ GOLDEN = ROOT / "tests" / "delivery" / "golden"
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/compile", description=__doc__)
-    main.add_argument("flows", nargs="*", metavar="FLOW", help="default: all flows")
+    main.add_argument("flows", nargs="*", metavar="FLOW", type=config.existing, help="default: all")
     main.add_argument(
         "--image", default=PLACEHOLDER, help="the image by digest (default: a placeholder)"
     )

@@ -39,7 +39,8 @@ CLIENTS = (
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/deploy", description=__doc__)
-    main.add_argument("flow", nargs="?", metavar="FLOW", help="one flow (default: all)")
+    one = "one flow (default: all)"
+    main.add_argument("flow", nargs="?", metavar="FLOW", type=config.existing, help=one)
     main.add_argument("--environment", "--env", help="one environment (default: all that have releases)")
     main.add_argument("--plan", action="store_true", help="say what would change, and change nothing")
     main.add_argument(
@@ -65,10 +66,6 @@ def main(argv: list[str]) -> int:
     found = settings.load()
     if arguments.environment:
         found.environment(arguments.environment)
-    if arguments.flow and arguments.flow not in config.names():
-        raise InputError(
-            f"there is no flow '{arguments.flow}'", f"name one of: {', '.join(config.names())}"
-        )
     if arguments.check:
         return checked(arguments, found)
     lazy.ahead(*CLIENTS)  # most of a second

@@ -23,7 +23,7 @@ from flows.config import Serving
 def parser(name: str, doc: str | None, *environment: str) -> argparse.ArgumentParser:
     """The command line that all of them have; `environment` are further names of that option."""
     main = argparse.ArgumentParser(prog=f"./scripts/{name}", description=doc)
-    main.add_argument("flow", metavar="FLOW", help="which flow")
+    main.add_argument("flow", metavar="FLOW", type=config.existing, help="which flow")
     names = ("--environment", "--env", *environment)
     main.add_argument(*names, dest="environment", default="", help="(default: settings.toml's)")
     main.add_argument("--dry-run", action="store_true", help="print the diff, and change nothing")

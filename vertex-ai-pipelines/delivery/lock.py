@@ -48,6 +48,13 @@ def added(root: Path, image: str) -> list[Package]:
     return sorted(own + _filed(root, groups), key=lambda package: package.name)
 
 
+def group_with(root: Path, package: str) -> str:
+    """A dependency group that has `package`, by its name in the lock; nothing where none has."""
+    found = {one["name"]: one["groups"] for one in _load(root, LOCK)["package"]}
+    found |= {one.name: [group] for group in files.groups(root) for one in files.load(root, group)}
+    return str(min(found.get(package, [""])))
+
+
 def for_poetry(root: Path, image: str) -> list[str]:
     """The image's groups that the lock has; the other one has a file of its own."""
     known = _known(_load(root, LOCK)["package"])

@@ -62,7 +62,7 @@ class Trigger:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     main = argparse.ArgumentParser(prog="./scripts/submit", description=__doc__)
-    main.add_argument("flow", metavar="FLOW")
+    main.add_argument("flow", metavar="FLOW", type=config.existing)
     main.add_argument("--environment", "--env", default="", help="(default: settings.toml's)")
     main.add_argument(
         "--trigger", type=moment_in, help="the trigger's time, for example 2026-11-21T08:45:00Z"

@@ -142,6 +142,18 @@ def names(flows: Path = FLOWS) -> list[str]:
     return sorted(path.parent.name for path in flows.glob("*/flow.toml"))
 
 
+def existing(name: str, flows: Path = FLOWS) -> str:
+    """`name`, where there is a flow of that name. Raises InputError."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"'{name}' is no flow's name",
+            "use lower case letters, digits and '_', at most 40, a letter first",
+        )
+    if name not in names(flows):
+        raise InputError(f"there is no flow '{name}'", f"name one of: {', '.join(names(flows))}")
+    return name
+
+
 def serving(name: str, environment: str, flows: Path = FLOWS) -> Serving:
     """The serving table alone, of the flow `name` in `environment`; no code of the flow's is imported.
 
@@ -157,15 +169,7 @@ def load(name: str, flows: Path = FLOWS, assignments: str = "") -> FlowConfig:
 
     Raises InputError that names file, key and expectation.
     """
-    if not NAME.fullmatch(name):
-        raise InputError(
-            f"'{name}' is no flow's name",
-            "use lower case letters, digits and '_', at most 40, a letter first",
-        )
-    if name not in names(flows):
-        known = ", ".join(names(flows))
-        raise InputError(f"there is no flow '{name}'", f"name one of: {known}")
-    path = flows / name / "flow.toml"
+    path = flows / existing(name, flows) / "flow.toml"
     own = import_module(f"flows.{name}.config")
     raw = overrides.apply(load_toml(path), assignments)
     config = parse(name, raw, own.Config, path)

@@ -12,7 +12,8 @@ from tests.clone import ROOT, Clone, clone, own_files
 pytestmark = pytest.mark.slow
 NOTEBOOK = "docs/notebook.ipynb"
 COMMANDS = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
-EXECUTE = (".venv/bin/jupyter-execute", "--startup_timeout=300", NOTEBOOK)
+KERNELS = "JUPYTER_PATH=.local/jupyter/share/jupyter"  # where a Jupyter that lies there looks
+EXECUTE = ("env", KERNELS, ".venv/bin/jupyter-execute", "--startup_timeout=300", NOTEBOOK)
 
 
 def cells(text: str) -> list[dict[str, Any]]:
@@ -74,6 +75,7 @@ def test_the_submitted_job_has_the_same_numbers_and_is_proposed(executed: list[s
     job, cell = re.fullmatch(r"\((0\.\d+), (0\.\d+)\)", numbers).groups()  # type: ignore[union-attr]
     assert float(job) == pytest.approx(float(cell), abs=1e-9)
     assert pull.startswith("# Release recommender v")
+    assert "this run had `data.days=60 train.factors=64` instead" in pull
     assert f"| `ndcg@10` | {float(job):.4g} [" in pull
 
 

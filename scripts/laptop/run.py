@@ -14,7 +14,7 @@ from typing import Any
 from delivery import compiled, follow, settings
 from delivery.command import run as command
 from delivery.jobs import Jobs
-from delivery.submit import cancelling
+from delivery.submit import cancelling, refuse_another_gate
 from delivery.work import Work, alone
 from flows import config
 from flows.errors import InputError, RetrainError, explained
@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("flow", nargs="?", metavar="FLOW", type=config.existing, help=by_default)
     which.add_argument("--all", action="store_true", help="every flow, all at the same time")
     main.add_argument("--release", action="store_true", help="merge it, wait for the roll-out, and ask")
+    main.add_argument("--overrides", default="", help="for this run: train.factors=16 data.days=30")
     main.add_argument(
         "--json", action="store_true", help="print one JSON object last on standard output"
     )
@@ -64,12 +65,12 @@ def main(argv: list[str]) -> int:
     """The main job; exit code 0 also where the gate says no."""
     start = time.monotonic()
     arguments = parser().parse_args(argv)
-    flows, wrong = readable() if arguments.all else ([one(arguments.flow)], {})
+    flows, wrong = wanted(arguments)
     packages.needed(flows)
     with told(), watched(enter_cloud()):
         provision.enter()
         samples.needed(flows)
-        started = begin(flows)
+        started = begin(flows, arguments.overrides)
         with cancelling(started.jobs, started.running.values()):
             done = several if arguments.all else single
             results = done(started, flows, arguments.release, start)
@@ -86,9 +87,16 @@ def main(argv: list[str]) -> int:
     return max(*codes, 1 if "failed" in states.values() else 0, 0)
 
 
-def one(flow: str | None) -> str:
-    """The flow that is meant. Raises InputError where there is no such one, or it cannot be read."""
-    return config.load(flow or settings.load().flow_by_default(config.names())).name
+def wanted(arguments: argparse.Namespace) -> tuple[list[str], Mapping[str, RetrainError]]:
+    """The flows that are meant, and what is wrong with those that cannot be read; InputError for one."""
+    if not arguments.all:
+        name = arguments.flow or settings.load().flow_by_default(config.names())
+        flow = config.load(name, assignments=arguments.overrides)
+        refuse_another_gate(flow, local_environment())
+        return [name], {}
+    if arguments.overrides:
+        raise InputError("--overrides is for one flow: each has its own options", "name that flow")
+    return readable()
 
 
 def readable() -> tuple[list[str], Mapping[str, RetrainError]]:
@@ -110,7 +118,7 @@ def readable() -> tuple[list[str], Mapping[str, RetrainError]]:
     return flows, wrong
 
 
-def begin(flows: list[str]) -> Started:
+def begin(flows: list[str], overrides: str) -> Started:
     """Take the working tree to main, and press the button there. Ctrl-C cancels what it starts."""
     taken = tree.take(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"])
     if taken.pushed:
@@ -118,7 +126,8 @@ def begin(flows: list[str]) -> Started:
         print(f"local main    {what}", file=sys.stderr, flush=True)
     seed(taken.commit)
     before = mark()
-    run = press(TRAIN, {"flow": " ".join(flows), "environment": ENVIRONMENT})
+    inputs = {"flow": " ".join(flows), "environment": ENVIRONMENT, "overrides": overrides}
+    run = press(TRAIN, inputs)
     return Started(taken.commit, before, *submitted(run, flows))
 
 

@@ -41,6 +41,19 @@ def test_a_local_cloud_that_was_stopped_is_no_failure_of_its_own(
     assert watch.reason() == "the local cloud was stopped"
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--all --overrides data.days=60", "--overrides is for one flow"),
+        ("recommender --overrides gate.floor=0", r"so nobody changes \[gate\]"),
+        ("recommender --overrides train.factor=9", "unknown key 'factor'"),
+    ],
+)
+def test_overrides_that_no_run_can_have_are_refused(line: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        run.wanted(run.parser().parse_args(line.split()))
+
+
 class Workflow:
     """A workflow run as PyGithub shows it: at each look, the next of `looks`."""
 

@@ -136,7 +136,7 @@ def planned(
         raise InputError(
             f"settings.toml: environment '{environment.name}' does not train", "see its `train`"
         )
-    _refuse_another_gate(flow, environment)
+    refuse_another_gate(flow, environment)
     ran, serves = (_image(environment, group, trigger) for group in (flow.image, lock.BASE))
     # Experiments may share a project with what is released.
     prefix = f"{environment.name}-" if environment.ends_at else ""
@@ -216,7 +216,7 @@ def _refuse_unvouched(
         image.refuse_other_content(registry, digest, settings.ROOT, group, by)
 
 
-def _refuse_another_gate(flow: FlowConfig, environment: Environment) -> None:
+def refuse_another_gate(flow: FlowConfig, environment: Environment) -> None:
     """What is released passes the gate that was reviewed; an experiment releases nothing."""
     if environment.ends_at or not flow.assignments:
         return

@@ -69,6 +69,30 @@ def test_facts_and_a_folder_for_each_attempt(monkeypatch: pytest.MonkeyPatch) ->
     assert f"gs://bucket/data/{facts['files'][0].split('/')[0]}/*.parquet" in statements[0]
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "shown"),
+    [
+        ("2017-01-01T00:00:00", "2017-01-31T23:59:59", "2017-01-01 … 2017-01-31"),
+        ("2017-01-03", "2017-01-09", "2017-01-03 … 2017-01-09 · asked for 2017-01-01 … 2017-01-31"),
+    ],
+)
+def test_the_days_of_the_data_are_shown(
+    first: str, last: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = pa.array([datetime.fromisoformat(one) for one in (last, first)], pa.timestamp("us", "UTC"))
+    for column in (moments, moments.cast(pa.date32())):
+        exporting(monkeypatch, pa.table({"user": [1, 2], "at": column}))
+        assert bigquery.period(export(), WINDOW) == shown
+
+
+@pytest.mark.parametrize("column", [{}, {"at": [1]}, {"at": pa.array([None], pa.date32())}])
+def test_days_that_nobody_knows_are_those_that_were_asked_for(
+    column: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporting(monkeypatch, pa.table({"user": [1]} | column))
+    assert bigquery.period(export(), WINDOW) == "asked for 2017-01-01 … 2017-01-31"
+
+
 def test_bad_inputs_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     exporting(monkeypatch, pa.table({"user": pa.array([], pa.int64())}))
     with pytest.raises(

@@ -55,6 +55,12 @@ def test_a_first_release_is_compared_with_nothing() -> None:
     assert (verdict.champion, verdict.comparison) == (None, None)
 
 
+@pytest.mark.parametrize(("value", "side"), [(0.4, "at most"), (0.6, "more than")])
+def test_where_less_is_better_the_floor_is_the_most(value: float, side: str) -> None:
+    [reason, *_] = gate.judge(MIN, scores(value), None).reasons
+    assert reason == f"m {value:.4f} is {side} 0.5, the floor with goal = 'min'"
+
+
 def test_a_refusal_says_only_what_speaks_against_it() -> None:
     assert gate.judge(MAX, scores(0.01), None).reasons == ("m 0.0100 is below the floor 0.03",)
 

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +21,7 @@ from flows.arrays import Ids
 from flows.contract import Facts, Window
 from flows.errors import InputError, RetrainError
 
+AT = "at"  # the column that says when a row was: if the query has it, its days are shown
 TABLE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_*$ -]+){1,2}")
 CALL = 60.0  # seconds that one call may take; the job itself may take any time
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between two looks at a job
@@ -35,7 +36,8 @@ def export(query: str, table: str, window: Window, project: str, destination: st
     `${table}` in the query becomes the table's name, `${snapshot}` the moment to read a table at (FOR
     SYSTEM_TIME AS OF); @window_from and @window_until are timestamps.
     The files go to a folder that is new to this attempt, so that a retry never mixes with what an
-    earlier one left. Facts: rows, columns (name → type), from, until, snapshot, query_sha256, files.
+    earlier one left. Facts: rows, columns (name → type), from, until, snapshot, query_sha256, files; and
+    the first and the last day of the column `at`, where the query has it.
     Raises InputError where the query is wrong or finds nothing.
     """
     if not TABLE.fullmatch(table):
@@ -46,7 +48,8 @@ def export(query: str, table: str, window: Window, project: str, destination: st
     folder = f"{destination.rstrip('/')}/{attempt}"
     _run(_statement(query, table, as_of(window.snapshot), folder), window, project)
     files = storage.listing(folder)
-    rows, columns = _footers(files.values())
+    footers = _footers(files.values())
+    rows = sum(one.num_rows for one in footers)
     if not rows:
         raise InputError(
             f"the query finds no rows in {table} from {moment(window.start)} until {moment(window.end)}",
@@ -54,7 +57,8 @@ def export(query: str, table: str, window: Window, project: str, destination: st
         )
     return {
         "rows": rows,
-        "columns": columns,
+        "columns": {field.name: str(field.type) for field in footers[0].schema.to_arrow_schema()},
+        **_span(footers),
         "from": moment(window.start),
         "until": moment(window.end),
         "snapshot": moment(window.snapshot),
@@ -147,6 +151,15 @@ def days(start: datetime, end: datetime) -> str:
     return f"{start.astimezone(UTC).date()} … {last.astimezone(UTC).date()}"
 
 
+def period(facts: Facts, window: Window) -> str:
+    """The days of what was exported, and those that were asked for where they are others."""
+    asked = days(window.start, window.end)
+    if "first" not in facts:
+        return f"asked for {asked}"
+    own = f"{facts['first']} … {facts['last']}"
+    return own if own == asked else f"{own} · asked for {asked}"
+
+
 def as_of(snapshot: datetime) -> datetime:
     """The moment at which a table is read as it was at `snapshot`, its last change.
 
@@ -204,17 +217,27 @@ def _refuse(error: Any, project: str) -> NoReturn:
     raise RetrainError(f"BigQuery, for the flow's query: {message}") from None
 
 
-def _footers(blobs: Iterable[Any]) -> tuple[int, dict[str, str]]:
+def _footers(blobs: Iterable[Any]) -> list[pq.FileMetaData]:
     with ThreadPoolExecutor(storage.THREADS) as pool:
-        found = list(pool.map(_footer, blobs))
-    columns = {field.name: str(field.type) for _, schema in found[:1] for field in schema}
-    return sum(rows for rows, _ in found), columns
+        return list(pool.map(_footer, blobs))
 
 
-def _footer(blob: Any) -> tuple[int, pa.Schema]:
+def _footer(blob: Any) -> pq.FileMetaData:
     with blob.open("rb", chunk_size=FOOTER) as stream:
-        metadata = pq.read_metadata(stream)
-    return metadata.num_rows, metadata.schema.to_arrow_schema()
+        return pq.read_metadata(stream)
+
+
+def _span(footers: list[pq.FileMetaData]) -> dict[str, str]:
+    """`first` and `last`: the days of the column `at`, where the files' own statistics have them."""
+    if AT not in footers[0].schema.names:
+        return {}
+    place = footers[0].schema.names.index(AT)
+    groups = [one.row_group(number) for one in footers for number in range(one.num_row_groups)]
+    found = [one.column(place).statistics for one in groups if one.num_rows]
+    if not all(one and one.has_min_max and isinstance(one.min, date) for one in found):
+        return {}
+    first, last = min(one.min for one in found), max(one.max for one in found)
+    return {"first": f"{first:%Y-%m-%d}", "last": f"{last:%Y-%m-%d}"}
 
 
 def _columns(path: Path) -> list[str]:

@@ -193,9 +193,11 @@ def _floor(gate: Gate, value: float) -> tuple[bool, str]:
         return passed, f"{gate.metric} is not a number"
     if gate.floor is None:
         return passed, f"{gate.metric} {value:.4f}; no floor is set"
-    side = {("max", True): "not below", ("max", False): "below"}
-    side |= {("min", True): "not above", ("min", False): "above"}
-    return passed, f"{gate.metric} {value:.4f} is {side[gate.goal, passed]} the floor {gate.floor:g}"
+    if gate.goal == "max":
+        side = f"{'not below' if passed else 'below'} the floor {gate.floor:g}"
+    else:  # where less is better, it is the most that may be
+        side = f"{'at most' if passed else 'more than'} {gate.floor:g}, the floor with goal = 'min'"
+    return passed, f"{gate.metric} {value:.4f} is {side}"
 
 
 def _incomparable(gate: Gate, version: str, obstacle: str) -> tuple[bool, str]:

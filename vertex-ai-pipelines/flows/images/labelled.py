@@ -46,7 +46,7 @@ def export(query: str, table: str, window: Window, project: str, destination: st
     from flows import bigquery
 
     facts = fetch(bigquery.export(query, table, window, project, destination), destination)
-    days = bigquery.days(window.start, window.end)
+    days = bigquery.period(facts, window)
     return facts | {"summary": f"{facts['rows']:,} images of {facts['classes']} classes · {days}"}
 
 

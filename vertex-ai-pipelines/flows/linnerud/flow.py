@@ -26,7 +26,7 @@ def get_data(
     facts = bigquery.export(query, table, window, project, destination)
     columns = (people.KEY, *people.MEASURES, *people.EXERCISES)
     bigquery.require(columns, facts["columns"], "the query's result")
-    return facts | {"summary": f"{facts['rows']:,} people · {bigquery.days(window.start, window.end)}"}
+    return facts | {"summary": f"{facts['rows']:,} people · {bigquery.period(facts, window)}"}
 
 
 def preprocess(

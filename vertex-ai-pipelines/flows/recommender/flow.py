@@ -32,9 +32,7 @@ def get_data(
 
     facts = bigquery.export(query, table, window, project, destination)
     bigquery.require(purchases.COLUMNS, facts["columns"], "the query's result")
-    return facts | {
-        "summary": f"{facts['rows']:,} purchases · {bigquery.days(window.start, window.end)}"
-    }
+    return facts | {"summary": f"{facts['rows']:,} purchases · {bigquery.period(facts, window)}"}
 
 
 def preprocess(

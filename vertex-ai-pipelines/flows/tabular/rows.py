@@ -1,4 +1,4 @@
-"""A table of numbers: `unit`, `target`, and every other column of the query is a feature."""
+"""A table of numbers: `unit`, `target`, and every other column of the query but `at` is a feature."""
 
 import itertools
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def export(query: str, table: str, window: Window, project: str, destination: st
     facts = bigquery.export(query, table, window, project, destination)
     bigquery.require((UNIT, TARGET), facts["columns"], "the query's result")
     _features(facts["columns"])
-    return facts | {"summary": f"{facts['rows']:,} {what} · {bigquery.days(window.start, window.end)}"}
+    return facts | {"summary": f"{facts['rows']:,} {what} · {bigquery.period(facts, window)}"}
 
 
 def read(folder: Path, target: Kind = "number", repeated: bool = False) -> Rows:
@@ -74,7 +74,7 @@ def read(folder: Path, target: Kind = "number", repeated: bool = False) -> Rows:
     columns = bigquery.columns(folder)
     bigquery.require((UNIT, TARGET), columns, "the query's result")
     names = _features(columns)
-    table = bigquery.read(folder, columns)
+    table = bigquery.read(folder, [UNIT, TARGET, *names])
     # By all columns: the order of rows in files decides nothing.
     table = table.sort_by([(name, "ascending") for name in (UNIT, TARGET, *names)])
     units = bigquery.ids(table, UNIT)
@@ -118,7 +118,9 @@ def load(folder: Path) -> Rows:
 
 
 def _features(columns: Sequence[str] | Facts) -> tuple[str, ...]:
-    names = tuple(name for name in columns if name not in (UNIT, TARGET))
+    from flows import bigquery
+
+    names = tuple(name for name in columns if name not in (UNIT, TARGET, bigquery.AT))
     if not names:
         raise InputError(
             f"the query's result has no column beside {UNIT} and {TARGET}, to learn from",

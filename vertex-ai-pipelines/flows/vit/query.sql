@@ -3,7 +3,8 @@
 -- over another changes no row, so nothing sees that there is something to train on.
 select
   image,
-  label
+  label,
+  taken_at as at
 from ${table} for system_time as of ${snapshot}
 where taken_at >= @window_from
   and taken_at < @window_until

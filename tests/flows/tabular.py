@@ -1,6 +1,6 @@
 """For the tests of flows on tables: what get_data would leave of a sample, and what a server refuses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,22 @@ import pyarrow.parquet as pq
 import pytest
 import sqlglot
 
-from flows import config
-from flows.config import FlowConfig
 from flows.contract import Model
 from flows.errors import InputError
 from flows.serving.question import Reader
-from flows.tables import Table, load_toml
+from flows.tables import Table
+from tests.flows.trial import Trial, described
 
+Sample = Callable[[Path], tuple[str, Path]]  # a flow's sample.table
 SOURCE = "${table} for system_time as of ${snapshot}"
 
 
-def described(flow: Any, own: type[Table]) -> FlowConfig:
-    """The flow.toml beside a flow's module."""
-    path = Path(flow.__file__).with_name("flow.toml")
-    return config.parse(path.parent.name, load_toml(path), own, path)
+def trial(flow: Any, own: Any, algorithms: Mapping[str, Table], table: Sample, folder: Path) -> Trial:
+    """The flow on its sample `table`."""
+    return Trial.of(flow, own, algorithms, exported(table, described(flow, own).query, folder))
 
 
-def exported(sample: Callable[[Path], tuple[str, Path]], query: str, folder: Path) -> Path:
+def exported(sample: Sample, query: str, folder: Path) -> Path:
     """What the flow's query finds in its sample, in files as an export leaves them: one is empty."""
     assert SOURCE in query
     own = duckdb.read_parquet(str(sample(folder)[1]))
@@ -53,3 +52,15 @@ def refused(model: Model, instance: Any) -> str:
     with pytest.raises(InputError) as raised:
         Reader(model.form).read(f'{{"instances": [{good}, {text}]}}'.encode())
     return raised.value.what
+
+
+def wrong_rows(good: list[float]) -> list[tuple[Any, str]]:
+    """What is no list of features such as `good`, behind a good one, and what is said of it."""
+    last = len(good) - 1
+    return [
+        (good[:-1], f"instances[1]: expected array of length {len(good)}"),
+        ([*good[:-1], "much"], f"instances[1][{last}]: expected float, got str"),
+        ([*good[:-1], None], f"instances[1][{last}]: expected float, got null"),
+        ([1e300, *good[1:]], "instances[1][0]: expected float <= 1e+30"),
+        ("[NaN]", "the request is not valid JSON"),
+    ]

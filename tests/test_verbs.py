@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lib import early
+from laptop import early
 from tests.clone import ROOT, tracked
 
 VERBS = sorted(path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and not path.suffix)

@@ -33,7 +33,8 @@ class Kind(type):
     def __call__(cls, *_: Any, **__: Any) -> Any:
         if Kind.is_done:
             raise ModuleNotFoundError("no package is installed yet")
-        return cls.__new__(cls)  # type: ignore[call-overload]
+        kind: Any = cls
+        return kind.__new__(kind)
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):

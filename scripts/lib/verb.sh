@@ -17,7 +17,7 @@ unset $(git rev-parse --local-env-vars 2>/dev/null || true)
 if [ "${packages:-all}" != none ]; then
   # Where that takes minutes, a wrong command line is refused before.
   if [ ! -e .venv/retrain-stamp ] && command -v python3 >/dev/null; then
-    python3 -ISB scripts/laptop/early.py "$verb" "$@"
+    python3 -ISB scripts/laptop/early.py "$verb" "$@" || [ $? != 2 ] || exit 2
   fi
   ./scripts/setup --quiet >&2
 fi

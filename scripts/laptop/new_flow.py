@@ -56,7 +56,8 @@ def main(argv: list[str]) -> int:
     for path in made:
         print(f"new           {path}")
     print(f"next          ./scripts/run {name}")
-    for start, (file, what) in zip(("then edit", *[""] * len(OWN)), OWN.items(), strict=False):
+    for number, (file, what) in enumerate(OWN.items()):
+        start = "" if number else "then edit"
         print(f"{start:<14}{config.FLOWS.relative_to(ROOT) / name / file} · {what}")
     return 0
 

@@ -64,7 +64,8 @@ def test_no_test_and_no_source_of_what_is_compiled(own: dict[str, bytes]) -> Non
 def test_every_module_of_the_packages_is_compiled(own: dict[str, bytes]) -> None:
     modules = {name for name in own if name.startswith("packages/") and name.endswith(".py")}
     compiled = {re.sub(r"__pycache__/(.*)\.cpython-\d+\.pyc$", r"\1.py", name) for name in own}
-    assert modules and modules - compiled == set(), "a step's start would compile them again and again"
+    assert modules
+    assert modules <= compiled, "a step's start would compile them again and again"
 
 
 def test_no_secret(own: dict[str, bytes]) -> None:

@@ -62,5 +62,5 @@ def wrong_rows(good: list[float]) -> list[tuple[Any, str]]:
         ([*good[:-1], "much"], f"instances[1][{last}]: expected float, got str"),
         ([*good[:-1], None], f"instances[1][{last}]: expected float, got null"),
         ([1e300, *good[1:]], "instances[1][0]: expected float <= 1e+30"),
-        ("[NaN]", "the request is not valid JSON"),
+        ("[NaN]", "not JSON: NaN"),
     ]

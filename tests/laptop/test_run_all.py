@@ -120,7 +120,7 @@ def test_ctrl_c_stops_the_jobs_that_have_not_ended(
     monkeypatch.setattr(provision, "enter", lambda: None)
     for place in (packages, samples):
         monkeypatch.setattr(place, "needed", lambda _: None)
-    monkeypatch.setattr(run, "begin", lambda _: started)
+    monkeypatch.setattr(run, "begin", lambda *_: started)
     monkeypatch.setattr(follow, "watch", watch)
     monkeypatch.setattr(run, "followed", came)
     before = signal.getsignal(signal.SIGINT)
@@ -183,7 +183,7 @@ def test_a_flow_that_cannot_be_read_is_said_and_the_others_go_on(
     monkeypatch.setattr(provision, "enter", lambda: None)
     for place in (packages, samples):
         monkeypatch.setattr(place, "needed", lambda _: None)
-    monkeypatch.setattr(run, "begin", lambda _: Started("c" * 40, Mark(3, 4), jobs, {}))
+    monkeypatch.setattr(run, "begin", lambda *_: Started("c" * 40, Mark(3, 4), jobs, {}))
     done = {name: {"state": "proposed", "flow": name} for name in others}
     monkeypatch.setattr(run, "several", lambda _started, flows, *_: {name: done[name] for name in flows})
     assert run.main(["--all", "--json", "--release"]) == 2

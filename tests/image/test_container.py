@@ -16,7 +16,8 @@ import yaml
 from benchmarks.manifests import described
 from flows import config
 from localcloud.client import Client
-from tests.clone import ROOT, Clone, Ended, clone
+from tests.clone import ROOT, Clone, Ended
+from tests.faults.worlds import template
 from tests.flows import serving
 from tests.flows.serving import Server
 from tests.image.container import Container
@@ -96,7 +97,8 @@ def test_all_that_the_flows_import_is_there(container: Container) -> None:
 @pytest.fixture(scope="module")
 def inside(container: Container, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """A newcomer whose steps start the container's Python."""
-    with clone(tmp_path_factory.mktemp("inside")) as made:
+    made = template().copy(tmp_path_factory.mktemp("inside") / "world")
+    try:
         program = made.folder.parent / "inside"
         program.write_text(
             INSIDE.format(
@@ -114,6 +116,8 @@ def inside(container: Container, tmp_path_factory: pytest.TempPathFactory) -> It
             path = f"vertex-ai-pipelines/components/{step}.yaml"
             made.write(path, "command: [python, ", f"command: [{program}, ")
         yield made
+    finally:
+        made.remove()
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     monkeypatch.setattr(config, "names", lambda: list(flows))
     monkeypatch.setattr(provision, "enter", lambda: done.append("enter"))
     monkeypatch.setattr(samples, "needed", lambda names: done.append(list(names)))
-    monkeypatch.setattr(localcloud.own, "main", command)
+    monkeypatch.setattr("localcloud.__main__.main", command)
     return done
 
 

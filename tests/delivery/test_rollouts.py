@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from moto import mock_aws
 
-from delivery import channel, leftover, releases, rollouts
+from delivery import channel, declared, leftover, releases, rollouts
 from delivery.main_head import Head
 from delivery.model_registry import Registered
 from delivery.releases import Release
@@ -19,6 +19,7 @@ from delivery.rolling import Rolling
 from delivery.rollout import Action, Deploy, Split, State, Target
 from delivery.rollouts import Rollouts
 from flows.config import Serving
+from flows.errors import RetrainError
 from tests.clone import ROOT
 from tests.delivery import evidence
 from tests.delivery.test_rollout import World, rolled_out
@@ -129,6 +130,27 @@ def test_a_release_that_was_reverted_while_it_was_deployed_gets_no_traffic(
     assert not set(done.lines) & set(said.err.splitlines())
     assert splits == []
     assert [one.version for one in world.state.seen.deployed] == [before.version]  # type: ignore[union-attr]
+
+
+def test_a_manifest_is_read_once_and_a_failure_is_not_kept(
+    head: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[object]()
+
+    def manifest(_: object, entry: object, __: object) -> object:
+        asked.append(entry)
+        if len(asked) == 1:
+            raise RetrainError("S3 does not answer")
+        return "a manifest"
+
+    monkeypatch.setattr(declared, "manifest", manifest)
+    monkeypatch.setattr(Rollouts, "_store", lambda *_: None)
+    made, one = Rollouts(head), head.declared(FILE)
+    _, entry = next(one.roles())
+    with pytest.raises(RetrainError):
+        made._manifest(one, entry)
+    found: list[object] = [made._manifest(one, entry) for _ in range(2)]
+    assert (found, len(asked)) == (["a manifest"] * 2, 2)
 
 
 class Registry:

@@ -41,9 +41,9 @@ class Rollouts:
     """What main's head declares, against what is true."""
 
     def __init__(self, head: Head) -> None:
-        self._head, self._making = head, threading.Lock()
+        self._head, self._making, self._reading = head, threading.Lock(), threading.Lock()
         self._stores = dict[str, tuple[float, Any]]()
-        self._manifest = functools.cache(self._read)  # what a version is never changes
+        self._read = functools.cache(self._manifest_now)  # what a version is never changes
 
     def plan(self, one: Declared) -> list[str]:
         """The difference between what a release declares and what is true. Changes nothing."""
@@ -169,9 +169,14 @@ class Rollouts:
                 for _, entry in one.roles():
                     self._manifest(one, entry)
 
-        threading.Thread(target=read, name="manifests").start()
+        threading.Thread(target=read, name="manifests", daemon=True).start()
 
-    def _read(self, one: Declared, entry: Entry) -> Manifest:
+    def _manifest(self, one: Declared, entry: Entry) -> Manifest:
+        """A declared model's; read once, whoever asks first."""
+        with self._reading:
+            return self._read(one, entry)
+
+    def _manifest_now(self, one: Declared, entry: Entry) -> Manifest:
         client = self._store(self._environment(one))
         return declared.manifest(one, entry, ModelStore(Bucket(client, entry.bucket)))
 

@@ -145,7 +145,35 @@ def test_a_jpeg_of_another_kind_is_refused(photo: bytes) -> None:
         header.check(photo[:2] + b"\xff\xfe\0\2" * 300 + photo[2:])
 
 
-@pytest.mark.parametrize("text", ["no base64 !", "AAA", "ab\ncd", "äöü"])
+def test_a_jpeg_with_a_scan_too_many_is_refused(photo: bytes) -> None:
+    """The decoder says that it did not expect one, and ends the process."""
+    at = photo.index(b"\xff\xda")
+    with pytest.raises(InputError, match=re.escape(jpeg.BROKEN)):
+        header.check(photo[:-2] + photo[at:])
+
+
+@pytest.mark.parametrize("laces", [0, 1])
+@pytest.mark.parametrize(("colour", "depth"), [(0, 1), (0, 8), (2, 8)])
+@pytest.mark.parametrize("sides", [(4, 4), (5, 9), (33, 4), (4, 33)])
+def test_a_png_has_as_much_data_as_pixels(
+    sides: tuple[int, int], colour: int, depth: int, laces: int
+) -> None:
+    raw = png._raw(*sides, depth * png.CHANNELS[colour], laces)
+
+    def made(length: int) -> bytes:
+        head = png.chunk(b"IHDR", struct.pack(">IIBBBBB", *sides, depth, colour, 0, 0, laces))
+        pixels = png.chunk(b"IDAT", zlib.compress(bytes(length)))
+        return png.SIGNATURE + head + pixels + png.chunk(b"IEND", b"")
+
+    header.check(made(raw + png.SURPLUS))
+    with pytest.raises(InputError, match="it has more data than pixels"):
+        header.check(made(raw + png.SURPLUS + 1))
+    assert classifier.pixels([made(raw)], 4).shape == (1, 4, 4, 3)
+
+
+@pytest.mark.parametrize(
+    "text", ["no base64 !", "AAA", "ab\ncd", "äöü", "AAAA====", "AAAA=", "AA==" * 2]
+)
 def test_what_is_not_base64_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="it is not base64"):
         header.decode(text)

@@ -21,9 +21,12 @@ LOOKS = "send a PNG (grey or RGB) or a JPEG (in colour) of 8 bits a channel"
 def decode(text: str) -> bytes:
     """The bytes that `text` has in base64. Raises InputError where it has none."""
     try:
-        return base64.b64decode(text, validate=True)
+        found = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise InputError("it is not base64", LOOKS + ", in base64 without line breaks") from None
+        found = b""
+    if len(text) != -(-len(found) // 3) * 4:  # Python lets padding through after what needs none
+        raise InputError("it is not base64", LOOKS + ", in base64 without line breaks")
+    return found
 
 
 def check(data: bytes) -> int:

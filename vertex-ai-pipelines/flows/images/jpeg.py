@@ -122,8 +122,8 @@ class _Walk:
         _need(known and len(dict(own)) == count)
         if self._progressive:
             _need(_is_progression(first, last, bits, count))
-        else:
-            _need((first, last, bits) == (0, 63, 0))
+        else:  # the decoder ends the process at a scan after the one that had all components
+            _need((first, last, bits) == (0, 63, 0) and not self._scanned & set(dict(own)))
         blocks = sum(self._components[one][0] * self._components[one][1] for one, _ in own)
         _need(count == 1 or blocks <= MOST_BLOCKS)
         for one, tables in own:

@@ -10,9 +10,21 @@ from flows.images.refused import Refused
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
+CHANNELS = {GREY: 1, RGB: 3}
+SURPLUS = 1 << 16  # bytes after the last row, which a decoder inflates as far as they go
+PASSES = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
 DEPTHS = {GREY: (1, 2, 4, 8), RGB: (8,)}
 MOST_CHUNKS = 4096  # encoders make some hundred of the largest request
 PACKED = (b"zTXt", b"iTXt", b"iCCP")  # the decoder inflates them as far as they go
+PIECE = 1 << 20  # bytes that are inflated at once
 MOST_PROFILE = 1 << 20  # bytes of a colour profile, inflated: most have a few thousand
 
 
@@ -27,7 +39,9 @@ def size(data: bytes) -> tuple[int, int]:
         raise Refused("it has 16 bits a channel")
     if depth not in DEPTHS.get(colour, ()):
         raise Refused("its header is not a PNG's")
-    _walk(data)
+    pixels = _walk(data)
+    if _is_longer(pixels, _raw(width, height, depth * CHANNELS[colour], data[28]) + SURPLUS):
+        raise Refused("it has more data than pixels")
     return width, height
 
 
@@ -58,9 +72,16 @@ def _header(data: bytes) -> tuple[int, int, int, int]:
     return width, height, depth, colour
 
 
-def _walk(data: bytes) -> None:
-    """From chunk to chunk, to IEND."""
-    place, seen = 33, set[bytes]()
+def _raw(width: int, height: int, bits: int, laces: int) -> int:
+    """How many bytes the rows are, each with its filter's: `bits` a pixel; 8.2 has the seven passes."""
+    parts = PASSES if laces else ((0, 0, 1, 1),)
+    sizes = [(-((x - width) // across), -((y - height) // down)) for x, y, across, down in parts]
+    return sum(rows * (1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns > 0)
+
+
+def _walk(data: bytes) -> bytes:
+    """From chunk to chunk, to IEND; what the IDAT chunks hold."""
+    place, seen, pixels = 33, set[bytes](), list[bytes]()
     for _ in range(MOST_CHUNKS):
         if place + 12 > len(data):
             raise Refused("it is cut off")
@@ -72,6 +93,8 @@ def _walk(data: bytes) -> None:
             raise Refused("it has more than one colour profile")
         if kind in PACKED:
             _bounded(kind, data[place + 8 : place + 8 + length])
+        if kind == b"IDAT":
+            pixels.append(data[place + 8 : place + 8 + length])
         place += 12 + length
         seen.add(kind)
         if kind == b"IEND":
@@ -82,6 +105,7 @@ def _walk(data: bytes) -> None:
         raise Refused("it is cut off")
     if b"IDAT" not in seen:
         raise Refused("it has no pixels")
+    return b"".join(pixels)
 
 
 def _bounded(kind: bytes, content: bytes) -> None:
@@ -94,7 +118,11 @@ def _bounded(kind: bytes, content: bytes) -> None:
 
 
 def _is_longer(packed: bytes, most: int) -> bool:
+    """Whether `packed` inflates to more bytes; they are not kept."""
+    opened, size = zlib.decompressobj(), 0
     try:
-        return len(zlib.decompressobj().decompress(packed, most + 1)) > most
+        while size <= most and (part := opened.decompress(packed, PIECE)):
+            size, packed = size + len(part), opened.unconsumed_tail
     except zlib.error:  # the decoder, too, comes no further than to there
         return False
+    return size > most

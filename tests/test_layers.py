@@ -38,6 +38,7 @@ SHARED = {
     "manifest",
     "s3",
     "secrets",
+    "serving_config",
     "storage",
     "tables",
     "web_identity",

@@ -27,7 +27,7 @@ from delivery import (
 from delivery.compile import GOLDEN
 from delivery.finding import Finding
 from delivery.serving_names import endpoint_id
-from flows import config
+from flows import config, serving_config
 from flows.errors import InputError
 from flows.s3 import s3_client
 from localcloud.environment import Environment
@@ -168,7 +168,7 @@ def test_a_right_on_what_is_needed_alone_is_enough(monkeypatch: pytest.MonkeyPat
 
 def test_each_flow_s_endpoint_is_looked_at(look: Any) -> None:
     found = look("endpoints")
-    serving = {name: config.serving(name, "tests") for name in config.names()}
+    serving = {name: serving_config.load(name, "tests") for name in config.names()}
     made = [name for name, one in serving.items() if one.kind == "endpoint" and not one.endpoint]
     assert made
     assert {

@@ -15,8 +15,9 @@ from google.cloud.aiplatform_v1.services.pipeline_service.transports import Pipe
 from delivery import claim, cost
 from delivery import jobs as pipeline_jobs
 from delivery.claim import MismatchError
-from flows.config import Data, FlowConfig, Gate, Machine, Serving, Train
+from flows.config import Data, FlowConfig, Gate, Machine, Train
 from flows.errors import RetrainError
+from flows.serving_config import Serving
 from tests.delivery.evidence import IMAGE, candidate, environment, evidence, job, manifest, sha256
 
 OTHERS = IMAGE.replace("/base@", "/other@")

@@ -389,7 +389,7 @@ def test_without_a_token_it_is_said_how_to_get_one(
 
 def test_a_first_release_is_told_so() -> None:
     from delivery import edit_body
-    from flows.config import Serving
+    from flows.serving_config import Serving
 
     becomes = releases.alone(evidence.model())
     change = edit.Change("recommender", "local", None, becomes)

@@ -87,7 +87,7 @@ from datetime import UTC, datetime, timedelta
 from delivery import standby
 from delivery.endpoint_state import Deployed, Seen
 from delivery.serving_names import Machine
-from flows.config import Serving
+from flows.serving_config import Serving
 now = datetime.now(UTC)
 ours = [Deployed("1", "v1", Machine("m", "", 0), 1, 1, 0, now - timedelta(days=9), True, True)]
 class Endpoint:

@@ -5,9 +5,9 @@ import pytest
 
 from delivery import grants
 from delivery.settings import Environment, load
-from flows import config
-from flows.config import Serving
+from flows import serving_config
 from flows.errors import InputError
+from flows.serving_config import Serving
 from localcloud.roles import ROLES
 
 LOCAL = load().environment("local")
@@ -61,7 +61,7 @@ def test_tick_reads_the_release_app_s_key_where_a_flow_promotes_itself(
 ) -> None:
     tick = grants.account(LOCAL, grants.TICK)
     auto = {"local": Serving(promote="auto")}
-    monkeypatch.setattr(config, "serving", lambda name, where: auto.get(where, Serving()))
+    monkeypatch.setattr(serving_config, "load", lambda name, where: auto.get(where, Serving()))
     assert secrets_of(tick) == {LOCAL.secrets.github_release}
     auto.clear()
     assert secrets_of(tick) == set()

@@ -19,7 +19,7 @@ from delivery.edit_verb import Asked
 from delivery.monitoring import Answers, Window
 from delivery.rollout import Target
 from delivery.serving_names import deployed_id
-from flows.config import Serving
+from flows.serving_config import Serving
 from tests.delivery import evidence
 from tests.delivery.evidence import CHAMPION, VERSION
 from tests.delivery.hub import PATH, Hub, hub

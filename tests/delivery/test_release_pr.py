@@ -11,9 +11,10 @@ import pytest
 from delivery import access, claim, command, release_pr, releases
 from flows import config
 from flows import manifest as manifests
-from flows.config import Data, FlowConfig, Gate, Serving, Train
+from flows.config import Data, FlowConfig, Gate, Train
 from flows.errors import RetrainError
 from flows.manifest import File, Manifest, Verdict
+from flows.serving_config import Serving
 from tests.delivery.evidence import (
     CHAMPION,
     VERSION,

@@ -28,7 +28,7 @@ from delivery.rollout import (
     Undeploy,
 )
 from delivery.serving_names import Machine, deployed_id
-from flows.config import Serving
+from flows.serving_config import Serving
 from flows.storage import Address
 from tests.delivery import evidence
 

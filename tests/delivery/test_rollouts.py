@@ -18,8 +18,8 @@ from delivery.releases import Release
 from delivery.rolling import Rolling
 from delivery.rollout import Action, Deploy, Split, State, Target
 from delivery.rollouts import Rollouts
-from flows.config import Serving
 from flows.errors import RetrainError
+from flows.serving_config import Serving
 from tests.clone import ROOT
 from tests.delivery import evidence
 from tests.delivery.test_rollout import World, rolled_out

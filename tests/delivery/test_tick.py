@@ -28,9 +28,9 @@ from delivery import (
     workflow_run,
 )
 from delivery.candidate import line
-from flows import config
-from flows.config import Serving
+from flows import config, serving_config
 from flows.errors import InputError, RetrainError
+from flows.serving_config import Serving
 from tests.delivery.evidence import VERSION, address, candidate, environment, model
 from tests.delivery.hub import BRANCH, NAME, Hub, hub
 
@@ -479,7 +479,7 @@ def test_stand_bys_are_ended_and_next_rungs_proposed(
 ) -> None:
     release()
     auto = Serving(promote="auto")
-    monkeypatch.setattr(config, "serving", lambda name, environment: auto)
+    monkeypatch.setattr(serving_config, "load", lambda name, environment: auto)
     monkeypatch.setattr(standby, "end", lambda where, name, serving, present: [f"{VERSION}-9"])
     monkeypatch.setattr(promoting, "propose", lambda asked, *_: f"{asked.serving.promote}: opened")
     assert world.tick(good()) == 0

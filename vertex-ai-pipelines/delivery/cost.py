@@ -7,7 +7,8 @@ from typing import Any
 from delivery.components import STEPS
 from delivery.follow import step
 from delivery.releases import Release
-from flows.config import FlowConfig, Machine, Serving
+from flows.config import FlowConfig, Machine
+from flows.serving_config import Serving
 
 # List prices in US dollars, November 2026: one pipeline run; n1-standard-4 at 0.22 an hour; one T4.
 RUN, VCPU_HOUR, T4_HOUR, HOURS_A_MONTH = 0.03, 0.055, 0.42, 730

@@ -7,7 +7,7 @@ from delivery import releases
 from delivery.candidate import Candidate
 from delivery.edit import Change
 from delivery.markdown import code, table, text
-from flows.config import Serving
+from flows.serving_config import Serving
 
 
 @dataclass(frozen=True)

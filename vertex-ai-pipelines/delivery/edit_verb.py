@@ -17,7 +17,7 @@ from delivery.releases import Release
 from delivery.rollout import Target
 from delivery.settings import Environment, Settings
 from flows import config
-from flows.config import Serving
+from flows.serving_config import Serving
 
 
 def parser(name: str, doc: str | None, *environment: str) -> argparse.ArgumentParser:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from delivery.settings import WORKFLOW_ROLES, Environment
-from flows import config
+from flows import config, serving_config
 from flows.errors import InputError
 
 # The workflow files that have an account, by their stems.
@@ -146,7 +146,7 @@ def _released(environment: Environment) -> list[Grant]:
 
 def _promotes(environment: Environment) -> bool:
     """Whether any flow's next share is proposed there without a person."""
-    return any(config.serving(one, environment.name).promote == "auto" for one in config.names())
+    return any(serving_config.load(one, environment.name).promote == "auto" for one in config.names())
 
 
 def _experiment(environment: Environment) -> list[Grant]:

@@ -10,8 +10,8 @@ from delivery.endpoint_state import Deployed
 from delivery.model_registry import CHALLENGER, CHAMPION, ModelRegistry
 from delivery.operations import say
 from delivery.settings import Environment
-from flows.config import Serving
 from flows.errors import InputError
+from flows.serving_config import Serving
 
 
 def find(environment: Environment, flow: str, serving: Serving) -> tuple[Deployed, ...]:

@@ -14,7 +14,7 @@ from delivery.releases import Entry, Release
 from delivery.rollout import Target
 from delivery.serving_names import deployed_id, endpoint_id
 from delivery.settings import Environment
-from flows.config import Serving
+from flows.serving_config import Serving
 
 LONGEST = timedelta(days=7)  # of a window
 NORMAL = 1.645  # the normal distribution's 95 %, one-sided

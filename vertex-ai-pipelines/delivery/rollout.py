@@ -15,7 +15,7 @@ from delivery.endpoint_state import Deployed, Seen
 from delivery.model_registry import CHALLENGER, CHAMPION, DEFAULT, Registered
 from delivery.releases import Entry, Release
 from delivery.serving_names import Machine, deployed_id, endpoint_id
-from flows.config import Serving
+from flows.serving_config import Serving
 
 
 class Target(NamedTuple):

@@ -20,10 +20,10 @@ from delivery.rolling import OvertakenError, Rolling
 from delivery.rollout import Target
 from delivery.serving_names import endpoint_id
 from delivery.settings import Environment
-from flows import config
-from flows.config import Serving
+from flows import config, serving_config
 from flows.errors import RetrainError, explained
 from flows.manifest import Manifest
+from flows.serving_config import Serving
 
 FRESH = 1200.0  # seconds: a role's keys live for an hour, and a deployment takes up to half of it
 ROUNDS = 3  # releases that one deploy rolls out, each overtaken by the next
@@ -99,7 +99,7 @@ class Rollouts:
             found = self._head.settings.environment(name)
             for other in [flow] if flow else config.names(self._head.flows):
                 if not is_experiment(found) and not self._is_served(name, other):
-                    yield found, other, config.serving(other, name, self._head.flows)
+                    yield found, other, serving_config.load(other, name, self._head.flows)
 
     def left(self, environment: Environment, flow: str, serving: Serving) -> list[str]:
         """What `prune` would end, as lines for people."""
@@ -153,7 +153,7 @@ class Rollouts:
         return self._head.settings.environment(one.environment)
 
     def _target(self, one: Declared) -> Target:
-        serving = config.serving(one.flow, one.environment, self._head.flows)
+        serving = serving_config.load(one.flow, one.environment, self._head.flows)
         return Target(one.flow, one.environment, one.release, serving)
 
     def _rolling(self, one: Declared, target: Target) -> Rolling:

@@ -8,7 +8,7 @@ from delivery.endpoint import Endpoint
 from delivery.finding import Finding
 from delivery.grants import Grant
 from delivery.settings import Environment
-from flows import config
+from flows import config, serving_config
 from flows.errors import InputError
 
 CONDITIONAL = 3  # the version of policies with conditions
@@ -19,7 +19,7 @@ def endpoints(environment: Environment) -> Iterator[Finding]:
     if grants.is_experiment(environment):
         return
     for name in config.names():
-        serving = config.serving(name, environment.name)
+        serving = serving_config.load(name, environment.name)
         if serving.kind != "endpoint":
             yield Finding("endpoint", "ok", f"{name} · none: it is served from S3")
             continue

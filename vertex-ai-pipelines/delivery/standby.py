@@ -6,7 +6,7 @@ from delivery.endpoint import Endpoint
 from delivery.endpoint_lock import EndpointLock, HeldError, locked
 from delivery.endpoint_state import Deployed, Seen
 from delivery.settings import Environment
-from flows.config import Serving
+from flows.serving_config import Serving
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

@@ -38,9 +38,9 @@ from delivery.report import Mark
 from delivery.settings import Environment
 from delivery.submit import Trigger, moment_in
 from delivery.window import moment
-from flows import config
-from flows.config import Serving
+from flows import config, serving_config
 from flows.errors import RetrainError, explained
+from flows.serving_config import Serving
 
 
 def parser() -> argparse.ArgumentParser:
@@ -177,7 +177,7 @@ def promoted(tick: Tick, name: str) -> list[Problem]:
 def _serving(tick: Tick, name: str) -> Serving | None:
     """How the flow is served; None where nothing is released."""
     released = settings.ROOT / releases.path(tick.environment.name, name)
-    return config.serving(name, tick.environment.name) if released.exists() else None
+    return serving_config.load(name, tick.environment.name) if released.exists() else None
 
 
 def late(tick: Tick, name: str) -> list[Problem]:

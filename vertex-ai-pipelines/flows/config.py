@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta
 
-from flows import overrides
+from flows import overrides, serving_config
 from flows.errors import InputError
+from flows.serving_config import Serving
 from flows.tables import Table, convert, hint, load_toml
 
 FLOWS = Path(__file__).parent
@@ -55,31 +56,6 @@ class Machine(Table):
     accelerator: str | None = None
     accelerator_count: Annotated[int, Meta(ge=1)] = 1
     retries: Annotated[int, Meta(ge=0, le=10)] = 0
-
-
-class Serving(Table):
-    """How a released model is served; `ladder` is in percent of the traffic.
-
-    `endpoint` is the id of one that is there already, and is adopted.
-
-    The challenger may have more once champion and challenger have answered `promote_requests` each, its
-    error rate is not higher by more than `promote_errors` (a share; at 95 % confidence), and its p99 not
-    longer by more than the share `promote_latency` of the champion's.
-    """
-
-    kind: Literal["endpoint", "store"] = "endpoint"
-    endpoint: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] | None = None
-    machine_type: str = "n1-standard-2"
-    accelerator: Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
-    accelerator_count: Annotated[int, Meta(ge=1)] = 1
-    min_replicas: Annotated[int, Meta(ge=1)] = 1
-    max_replicas: Annotated[int, Meta(ge=1)] = 1
-    ladder: tuple[Annotated[int, Meta(ge=1, le=100)], ...] = (10, 50, 100)
-    standby: Annotated[str, Meta(pattern=r"^\d+[smhd]$")] = "24h"
-    promote: Literal["manual", "auto"] = "manual"
-    promote_requests: Annotated[int, Meta(ge=1)] = 1000
-    promote_errors: Annotated[float, Meta(gt=0, le=1)] = 0.005
-    promote_latency: Annotated[float, Meta(ge=0)] = 0.25
 
 
 class Train(Table):
@@ -154,16 +130,6 @@ def existing(name: str, flows: Path = FLOWS) -> str:
     return name
 
 
-def serving(name: str, environment: str, flows: Path = FLOWS) -> Serving:
-    """The serving table alone, of the flow `name` in `environment`; no code of the flow's is imported.
-
-    Raises InputError as `load` does.
-    """
-    path = flows / name / "flow.toml"
-    base, changed = _serving(load_toml(path).get("serving", {}), str(path))
-    return changed.get(environment, base)
-
-
 def load(name: str, flows: Path = FLOWS, assignments: str = "") -> FlowConfig:
     """The flow `name`, with `assignments` (flows.overrides) where there are any.
 
@@ -182,7 +148,7 @@ def parse(name: str, raw: dict[str, Any], own: type[Table], path: Path) -> FlowC
     where = str(path)
     toml = convert(raw, _Toml, where)
     data, data_options = _split(toml.data, Data)
-    serving, overrides = _serving(toml.serving, where)
+    serving, overrides = serving_config.parse(toml.serving, where)
     given = {"data": data_options, "preprocess": toml.preprocess}
     options = {part: _options(own, part, table, where) for part, table in given.items()}
     config = FlowConfig(
@@ -264,16 +230,6 @@ def _plain(table: Table) -> dict[str, Any]:
     return msgspec.json.decode(msgspec.json.encode(table), type=dict[str, Any])
 
 
-def _serving(table: dict[str, Any], where: str) -> tuple[Serving, dict[str, Serving]]:
-    base = {key: value for key, value in table.items() if not isinstance(value, dict)}
-    overrides = {key: value for key, value in table.items() if isinstance(value, dict)}
-    serving = convert(base, Serving, f"{where} [serving]")
-    return serving, {
-        environment: convert({**base, **changed}, Serving, f"{where} [serving.{environment}]")
-        for environment, changed in overrides.items()
-    }
-
-
 def _query(path: Path, where: str) -> str:
     try:
         return path.read_text()
@@ -306,19 +262,13 @@ def _refuse_unsafe(config: FlowConfig, where: str) -> None:
 
 
 def _refuse_contradictions(config: FlowConfig, where: str) -> None:
-    """What each key alone cannot show: names of steps, an ascending ladder, replicas in order."""
+    """What each key alone cannot show: names of steps, and what serving refuses."""
     for name in config.resources:
         if name not in MACHINES:
             nearest = hint(name, MACHINES, "key")
             raise InputError(f"{where}: unknown key '{name}' at [resources]; {nearest}")
     for serving in (config.serving, *config.serving_overrides.values()):
-        if list(serving.ladder) != sorted(set(serving.ladder)):
-            raise InputError(f"{where}: [serving] ladder = {list(serving.ladder)} does not ascend")
-        if serving.min_replicas > serving.max_replicas:
-            raise InputError(
-                f"{where}: [serving] min_replicas = {serving.min_replicas} is more than"
-                f" max_replicas = {serving.max_replicas}"
-            )
+        serving.check(where)
 
 
 def _strings(table: dict[str, Any]) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.bigquery import BigQuery
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import ErrorLevel, ParseError, TokenError
 from sqlglot.tokenizer_core import TokenType
@@ -20,6 +21,7 @@ SERVED = (
     *(exp.Create, exp.Drop, exp.Alter, exp.Export),
 )
 SUFFIX = "_TABLE_SUFFIX"
+RESERVED = {word.upper() for word in BigQuery.Generator.RESERVED_KEYWORDS}
 
 Resolve = Callable[[exp.Table], exp.Expr]
 
@@ -32,7 +34,8 @@ def invalid(message: str, reason: str = "invalidQuery") -> ApiError:
 def parse(sql: str) -> list[exp.Expr]:
     """The statements of a query. Raises invalidQuery."""
     try:
-        found = [one for one in sqlglot.parse(_named(sql), read="bigquery") if one is not None]
+        named = _named(sql)
+        found = [one for one in sqlglot.parse(named, read="bigquery") if one is not None]
     except ParseError as error:
         detail = error.errors[0]
         word = str(detail["highlight"])
@@ -43,6 +46,7 @@ def parse(sql: str) -> list[exp.Expr]:
         raise invalid("Syntax error: Unexpected end of statement at [1:1]")
     for one in found:
         _served(one, sql)
+        _refuse_reserved(one, named)
     return found
 
 
@@ -58,12 +62,24 @@ def _named(sql: str) -> str:
 def _kind(word: str) -> str:
     if not word:
         return "end of script"
+    if word.upper() in RESERVED:
+        return f"keyword {word.upper()}"
     return f'identifier "{word}"' if re.fullmatch(r"\w+", word) else f'"{word}"'
 
 
 def _place(detail: Mapping[str, Any]) -> str:
     """A parse error's place: sqlglot has the token's last column, BigQuery its first."""
     return f"[{detail['line']}:{max(int(detail['col']) - len(str(detail['highlight'])) + 1, 1)}]"
+
+
+def _refuse_reserved(statement: exp.Expr, sql: str) -> None:
+    """A reserved word is a name in backticks, or behind a dot, alone; sqlglot takes more than BigQuery."""
+    for name in statement.find_all(exp.Identifier):
+        start = name.meta.get("start")
+        if name.quoted or name.name.upper() not in RESERVED or start is None:
+            continue
+        if not sql[:start].rstrip().endswith("."):
+            raise invalid(f"Syntax error: Unexpected {_kind(name.name)} at {_at(sql, start)}")
 
 
 def _served(statement: exp.Expr, sql: str) -> None:
@@ -81,7 +97,11 @@ def _served(statement: exp.Expr, sql: str) -> None:
 
 def position(sql: str, name: str) -> str:
     """Where a name first stands in a query: [line:column]."""
-    start = _first(sql, name)[0]
+    return _at(sql, _first(sql, name)[0])
+
+
+def _at(sql: str, start: int) -> str:
+    """An offset as [line:column]."""
     return f"[{sql.count(chr(10), 0, start) + 1}:{start - sql.rfind(chr(10), 0, start)}]"
 
 

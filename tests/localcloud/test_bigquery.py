@@ -4,6 +4,7 @@
 
 import io
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -231,9 +232,8 @@ def test_types_on_the_wire(client: bigquery.Client) -> None:
 
 
 def test_parameters(client: bigquery.Client, sales: str) -> None:
-    sql = (
-        f"SELECT id FROM `{sales}` WHERE at >= @since AND at < @until AND id IN UNNEST(@ids) ORDER BY id"
-    )
+    window = "`at` >= @since AND `at` < @until"
+    sql = f"SELECT id FROM `{sales}` WHERE {window} AND id IN UNNEST(@ids) ORDER BY id"
     parameters = [
         ScalarQueryParameter("since", "TIMESTAMP", NOON),
         ScalarQueryParameter("until", "TIMESTAMP", NOON + timedelta(days=2)),
@@ -252,6 +252,26 @@ def test_parameters(client: bigquery.Client, sales: str) -> None:
     assert ask(client, "SELECT ?, ?, ?, ?, ?, ?, ?, ?", *unnamed) == [tuple(value for _, value in kinds)]
     with pytest.raises(exceptions.BadRequest, match="Query parameter 'x' not found"):
         client.query_and_wait("SELECT @x")
+
+
+@pytest.mark.parametrize(
+    ("sql", "word"),
+    [
+        ("SELECT 1 AS at", "AT at [1:13]"),
+        ("SELECT STRUCT(1 AS x, 2 AS\n to)", "TO at [2:2]"),
+        ("SELECT rows.x FROM UNNEST([STRUCT(1 AS x)]) AS rows", "ROWS at [1:"),
+        ("WITH new AS (SELECT 1 AS x) SELECT x FROM `new`", "NEW at [1:6]"),
+    ],
+)
+def test_a_reserved_word_is_no_name_without_backticks(
+    client: bigquery.Client, sql: str, word: str
+) -> None:
+    with pytest.raises(exceptions.BadRequest, match=re.escape(f"Unexpected keyword {word}")):
+        client.query_and_wait(sql)
+
+
+def test_a_reserved_word_is_a_name_behind_a_dot(client: bigquery.Client) -> None:
+    assert ask(client, "SELECT t.at, t. `rows` FROM (SELECT 1 AS `at`, 2 AS `rows`) AS t") == [(1, 2)]
 
 
 def test_names_that_are_not_there(client: bigquery.Client, sales: str) -> None:
@@ -378,7 +398,7 @@ def test_naive_times_load_as_timestamps(client: bigquery.Client, storage: Storag
         config = load("PARQUET", schema=schema, write_disposition="WRITE_TRUNCATE")
         client.load_table_from_uri("gs://data/naive.parquet", "shop.naive", job_config=config).result()
         assert client.get_table("shop.naive").schema[0].field_type == kind
-    assert ask(client, "SELECT at FROM shop.naive WHERE at IS NOT NULL") == [
+    assert ask(client, "SELECT `at` FROM shop.naive WHERE `at` IS NOT NULL") == [
         (datetime(2017, 1, 2, 3, tzinfo=UTC),)
     ]
 
@@ -504,7 +524,7 @@ def test_golden_values(client: bigquery.Client) -> None:
 
 
 def test_qualify_and_except(client: bigquery.Client, sales: str) -> None:
-    sql = f"""SELECT * EXCEPT (price, at) FROM `{sales}`
+    sql = f"""SELECT * EXCEPT (price, `at`) FROM `{sales}`
     QUALIFY ROW_NUMBER() OVER (PARTITION BY price IS NULL ORDER BY id DESC) = 1 ORDER BY id"""
     assert ask(client, sql) == [(2, "two"), (3, "three")]
 
@@ -519,7 +539,7 @@ def export(client: bigquery.Client, uri: str, select: str, **options: Any) -> An
 
 
 def test_export(client: bigquery.Client, storage: Storage) -> None:
-    select = """SELECT x AS id, TIMESTAMP_SECONDS(x) AS at, CONCAT('p', CAST(x AS STRING)) AS name
+    select = """SELECT x AS id, TIMESTAMP_SECONDS(x) AS `at`, CONCAT('p', CAST(x AS STRING)) AS name
     FROM UNNEST(GENERATE_ARRAY(1, 1000)) AS x ORDER BY x"""
     job = export(client, "gs://data/out/*.parquet", select, format="PARQUET", compression="SNAPPY")
     names = storage.names("data", "out/")

@@ -74,7 +74,7 @@ def require(columns: Iterable[str], found: Iterable[str], where: str) -> None:
     if missing:
         raise InputError(
             f"{where} has no column '{missing[0]}'; its columns: {', '.join(there)}",
-            f"name it in the query: select … as {missing[0]}",
+            f"name it in the query: select … as `{missing[0]}`",
         )
 
 
@@ -107,7 +107,7 @@ def numbers(rows: pa.Table, name: str) -> NDArray[np.float64]:
     no_nulls(rows, name)
     kind = rows[name].type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        mend = f"in query.sql: cast({name} as float64) as {name}"
+        mend = f"in query.sql: cast(`{name}` as float64) as `{name}`"
         raise InputError(f"column '{name}' is {kind}, expected INT64 or FLOAT64", mend)
     found: NDArray[np.float64] = rows[name].to_numpy().astype(np.float64)
     if not np.isfinite(found).all():
@@ -120,7 +120,7 @@ def ids(rows: pa.Table, name: str) -> Ids:
     no_nulls(rows, name)
     kind = rows[name].type
     if not (pa.types.is_integer(kind) or pa.types.is_string(kind)):
-        mend = f"in query.sql: cast({name} as string) as {name}"
+        mend = f"in query.sql: cast(`{name}` as string) as `{name}`"
         raise InputError(f"column '{name}' is {kind}, expected INT64 or STRING", mend)
     found: Ids = rows[name].to_pylist()
     return found

@@ -2,7 +2,7 @@
 -- and inches; the model is trained on, and asked with, kilograms and centimetres.
 select
   subject,
-  measured_at as at,
+  measured_at as `at`,
   weight * 0.45359237 as weight,
   waist * 2.54 as waist,
   pulse,

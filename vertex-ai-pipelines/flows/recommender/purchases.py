@@ -71,7 +71,7 @@ def _encode(column: pa.ChunkedArray, name: str) -> tuple[Codes, pa.Array]:
 
 def _moments(column: pa.ChunkedArray) -> NDArray[np.int64]:
     if not pa.types.is_timestamp(column.type):
-        mend = "in query.sql: cast(… as timestamp) as at"
+        mend = "in query.sql: cast(… as timestamp) as `at`"
         raise InputError(f"column 'at' is {column.type}, expected TIMESTAMP", mend)
     found: Any = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).to_numpy()
     return np.asarray(found, np.int64)

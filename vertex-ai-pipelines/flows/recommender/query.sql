@@ -2,7 +2,7 @@
 select
   household_id as user,
   product_id as item,
-  cast(transaction_timestamp as timestamp) as at
+  cast(transaction_timestamp as timestamp) as `at`
 from ${table} for system_time as of ${snapshot}
 where cast(transaction_timestamp as timestamp) >= @window_from
   and cast(transaction_timestamp as timestamp) < @window_until

@@ -3,7 +3,7 @@
 -- your table's name into flow.toml. Filter on the table's partition column.
 select
   patient as unit,
-  measured_at as at,
+  measured_at as `at`,
   diagnosis as target,
   radius,
   texture,

@@ -6,7 +6,7 @@
 select
   image,
   label,
-  taken_at as at
+  taken_at as `at`
 from ${table} for system_time as of ${snapshot}
 where taken_at >= @window_from
   and taken_at < @window_until

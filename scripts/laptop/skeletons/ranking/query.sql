@@ -4,7 +4,7 @@
 -- partition column.
 select
   household as unit,
-  asked_at as at,
+  asked_at as `at`,
   bought as target,
   times,
   days_since,

@@ -3,7 +3,7 @@
 -- flow.toml. Filter on the table's partition column.
 select
   patient as unit,
-  measured_at as at,
+  measured_at as `at`,
   progression as target,
   age,
   sex,

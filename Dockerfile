@@ -19,8 +19,8 @@ ARG REQUIREMENTS=
 # step's start would cost seconds; by hash, so that no time gets into the image. Left out: what only a test,
 # a compiler or a C program reads; and Arrow's own clients of Flight and S3 and boto3's other services, which
 # no step reaches on a laptop either. docs/image.md says what that saves. Linked: GNU's OpenMP, which LightGBM
-# looks for in the system, and the base does not have. Not every module compiles: torch has some for newer Pythons,
-# which none but those import.
+# looks for in the system, and the base does not have. Not compiled: torch's modules for newer Pythons, which none
+# but those import.
 RUN /poetry/bin/poetry export --only "$DEPENDENCY_GROUPS" --output requirements.txt \
  && { [ -z "$REQUIREMENTS" ] || cat "requirements/$REQUIREMENTS.txt" >> requirements.txt; } \
  && python3 -m venv --without-pip /packages \
@@ -34,7 +34,7 @@ RUN /poetry/bin/poetry export --only "$DEPENDENCY_GROUPS" --output requirements.
     -o -path '*/pyarrow/*_cpp_tests*' -o -path '*/pyarrow/*flight*' -o -path '*/pyarrow/*_s3*' \
     -o -path '*/pyarrow/libarrow_*.so' -o -path '*/pyarrow/libarrow_*.so.*.*.*' \) -delete \
  && ln -s /packages/lib/python3.*/site-packages/scikit_learn.libs/libgomp-*.so* /packages/lib/libgomp.so.1 \
- && { /packages/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /packages || true; }
+ && /packages/bin/python3 -m compileall -q -x '/py3[0-9][0-9]_[^/]*$' --invalidation-mode unchecked-hash /packages
 
 FROM base AS runtime
 # Not useradd: it writes the day into the image.

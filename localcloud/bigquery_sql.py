@@ -73,7 +73,7 @@ def _place(detail: Mapping[str, Any]) -> str:
 
 
 def _refuse_reserved(statement: exp.Expr, sql: str) -> None:
-    """A reserved word is a name in backticks, or behind a dot, alone; sqlglot takes more than BigQuery."""
+    """A reserved word is a name in backticks or behind a dot alone; sqlglot takes more than BigQuery."""
     for name in statement.find_all(exp.Identifier):
         start = name.meta.get("start")
         if name.quoted or name.name.upper() not in RESERVED or start is None:

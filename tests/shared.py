@@ -7,14 +7,16 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from localcloud.client import is_alive
+
 PREFIX = "retrain-tests-"  # then the process, and a name
 VARIABLE = "RETRAIN_TESTS_SHARED"  # workers inherit it
 
 
 def begin() -> None:
     """In the process that starts the workers, or is the only one."""
-    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
-        if not Path("/proc", left.name.removeprefix(PREFIX).partition("-")[0]).exists():
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}[0-9]*-*"):
+        if not is_alive(int(left.name.removeprefix(PREFIX).partition("-")[0])):
             shutil.rmtree(left, ignore_errors=True)  # its session was killed
     os.environ[VARIABLE] = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
 

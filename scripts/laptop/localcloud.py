@@ -8,7 +8,6 @@ from laptop.world import CLOUD, told, world
 from localcloud import __main__ as own
 
 STARTS = {"up", "env"}
-HELP = {"-h", "--help"}
 parser = own.parser
 
 
@@ -22,7 +21,7 @@ def main(argv: list[str]) -> int:
         *("--root", str(CLOUD), "--project", names.project, "--project-number", names.project_number),
         *("--region", names.region, "--repository", names.repository, "--aws-region", names.aws_region),
     ]
-    if argv[:1] == ["tick"] and not HELP & set(argv):
+    if parser().parse_args([*flags, *argv]).verb == "tick":
         with told():
             provision.enter()
             samples.needed(samples.scheduled())

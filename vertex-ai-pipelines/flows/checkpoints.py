@@ -1,9 +1,9 @@
 """What a step has reached so far, kept where a second try of the same step finds it.
 
-A second try has the same output addresses: what is kept lies beside the step's artifact, and goes once
-that is whole. A step is tried again where flow.toml's [resources] has `retries` for it, whatever it
-failed for. What a job leaves that failed for good stays there, until somebody removes it. In a notebook
-there is no step, and nothing is kept.
+A second try has the same output addresses, as we understand Vertex AI: what is kept lies beside the
+step's artifact, and goes once that is whole. A step is tried again where flow.toml's [resources] has
+`retries` for it, whatever it failed for. What a job leaves that failed for good stays there, until
+somebody removes it. In a notebook there is no step, and nothing is kept.
 """
 
 from collections.abc import Iterator
@@ -66,16 +66,18 @@ def _harmless() -> Iterator[None]:
 def find(path: Path) -> bool:
     """Whether an earlier try of this step has kept anything; it is in the file `path` then.
 
-    Where that cannot be read, it is printed: who trains begins anew.
+    Where there is none, or it cannot be read, that is printed: who trains begins anew.
     """
     from google.api_core.exceptions import NotFound
 
     if not (place := _PLACE.get()):
         return False
-    looked = storage.named(f"look at {place.address}", passing=NotFound)
-    with _harmless(), suppress(NotFound), looked:
-        place.blob.download_to_filename(str(path))
-        place.used = True
+    with _harmless(), storage.named(f"look at {place.address}", passing=NotFound):
+        try:
+            place.blob.download_to_filename(str(path))
+            place.used = True
+        except NotFound:
+            print(f"no checkpoint at {place.address}: from the beginning", flush=True)
     return place.used
 
 

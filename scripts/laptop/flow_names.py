@@ -30,11 +30,18 @@ def _form(name: str) -> None:
     if config.NAME.fullmatch(name):
         return
     near = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_")[:LONGEST]
-    mend = f"{FORM}: for example '{near}'" if config.NAME.fullmatch(near) else FORM
+    mend = f"{FORM}: for example '{near}'" if config.NAME.fullmatch(near) and _is_free(near) else FORM
     why = "a flow's name is a Python module's, too, and a part of ids and labels in the cloud"
     if len(name) > LONGEST:
         why = f"it has {len(name)} characters, and {why}"
     raise InputError(f"'{name}' is no flow's name: {why}", mend)
+
+
+def _is_free(name: str) -> bool:
+    try:
+        return bool(free(name))
+    except InputError:
+        return False
 
 
 def _keyword(name: str) -> None:

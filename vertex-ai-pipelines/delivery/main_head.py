@@ -14,6 +14,7 @@ from flows import config
 from flows.errors import InputError, RetrainError
 
 BRANCH = "main"
+NOT_YET = f"couldn't find remote ref {BRANCH}"  # git says, where nothing was pushed
 
 
 class Head:
@@ -72,6 +73,11 @@ class Head:
             errors="replace",
             check=False,
         )
+        if done.returncode and NOT_YET in done.stderr:
+            raise InputError(
+                f"{self._repository} has no branch '{BRANCH}'",
+                f"push a commit to {BRANCH}; ./scripts/run does it on a laptop",
+            )
         if done.returncode:
             raise RetrainError(
                 f"{BRANCH} of {self._repository} cannot be read: {done.stderr.strip()[-300:]}",

@@ -138,8 +138,13 @@ def load(name: str, flows: Path = FLOWS, assignments: str = "") -> FlowConfig:
     path = flows / existing(name, flows) / "flow.toml"
     own = import_module(f"flows.{name}.config")
     raw = overrides.apply(load_toml(path), assignments)
-    config = parse(name, raw, own.Config, path)
-    _refuse_metric(config.gate.metric, getattr(own, "METRICS", {}), path)
+    try:
+        config = parse(name, raw, own.Config, path)
+        _refuse_metric(config.gate.metric, getattr(own, "METRICS", {}), path)
+    except InputError as error:
+        if not assignments:
+            raise
+        raise InputError(f"with --overrides '{assignments}', {error.what}", error.mend) from None
     return msgspec.structs.replace(config, assignments=" ".join(assignments.split()))
 
 

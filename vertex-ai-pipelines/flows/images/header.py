@@ -25,7 +25,9 @@ def decode(text: str) -> bytes:
     except (binascii.Error, ValueError):
         found = b""
     if len(text) != -(-len(found) // 3) * 4:  # Python lets padding through after what needs none
-        raise InputError("it is not base64", LOOKS + ", in base64 without line breaks")
+        raise InputError(
+            "it is not base64", LOOKS + ", in base64 that is padded, without line breaks or 'data:'"
+        )
     return found
 
 

@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from benchmarks.manifests import described
+from flows.contract import Form
+from flows.errors import InputError
 from flows.serving.app import LIMIT, MOST_HELD
+from flows.serving.question import Reader
 from localcloud.client import Client
 from tests.eventually import eventually
 from tests.flows import serving
@@ -113,6 +117,10 @@ WRONG = {
     "infinity": (b'{"instances": [[1, 2, 3], [-Infinity]]}', "instances[1][0]: not JSON: Infinity"),
     "NaN alone": (b"NaN", "the request: not JSON: NaN"),
     "two NaN": (b'{"instances": [[1, 2, 3], [1, NaN, NaN]]}', "instances[1][1]: not JSON: NaN"),
+    "NaN before another": (
+        b'{"parameters": NaN, "instances": [["a"]]}',
+        "parameters: not JSON: NaN; known parameters: none",
+    ),
     "no number": (b'{"instances": [[1, 2, NAN]]}', "not valid JSON: invalid character (byte 22)"),
     "no UTF-8": (b'{"\xff": 1}', "the request"),
     "a list": (b"[[1, 2, 3]]", "the request: expected object, got array"),
@@ -148,6 +156,11 @@ def test_wrong_input_is_refused_by_place_and_kind(linnerud: Server, name: str) -
     assert words in found.body["error"]
     assert "looks like" in found.body["error"] or "known parameters" in found.body["error"]
     assert len(found.body["error"]) < 300
+
+
+def test_where_numbers_are_not_read_nan_has_no_place_but_its_byte() -> None:
+    with pytest.raises(InputError, match=r"not valid JSON: invalid character \(byte 15\)"):
+        Reader(Form(msgspec.Raw, 1)).read(b'{"instances": [NaN], "parameters": 3}')
 
 
 def held(server: Server) -> int:

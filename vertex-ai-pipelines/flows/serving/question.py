@@ -14,6 +14,7 @@ from flows.errors import InputError
 INDEX = re.compile(r"instances\[(\d+)\]")
 BYTE = re.compile(r"\(byte (\d+)\)")
 NO_NUMBER = re.compile(rb"NaN|Infinity")
+TOO_LARGE = b"1e999"  # JSON; whatever is expected, unless a Decimal, it is refused with its place
 WHERE = re.compile(r" - at `\$\.?(?P<where>[^`]*)`\Z")
 DEEP = "it is nested too deeply"
 LONG = re.compile(r'("[^"\\]{24})[^"\\]{16,}"')  # a text in JSON, an image in base64 for example
@@ -83,13 +84,13 @@ class Reader:
         found = NO_NUMBER.match(body, int(at[1])) if at else None
         if not found:
             return
-        other = body[: found.start()].removesuffix(b"-") + b"{}" + body[found.end() :]
+        before = body[: found.start()].removesuffix(b"-")
         with suppress(msgspec.DecodeError):
-            try:  # what is of another type is refused with its place
-                self._decoder.decode(other)
+            try:  # nothing follows, so that no other place can be named
+                self._decoder.decode(before + TOO_LARGE)
             except msgspec.ValidationError as error:
                 where = _parts(str(error))[1]
-                self._check_before(where, other)
+                self._check_before(where, before + b"0" + body[found.end() :])
                 raise self._refused(f"not JSON: {found[0].decode()}", where) from None
 
     def _refused(self, words: str, where: str) -> InputError:

@@ -7,8 +7,8 @@ import pytest
 from flows.recommender.asked import Filters
 from flows.serving.app import LIMIT
 from flows.serving.place import VARIABLES
-from flows.serving.server import DRAIN, LONGEST, QUIET
-from flows.serving.worker import MOST_BYTES, MOST_WAITING
+from flows.serving.server import DRAIN, QUIET
+from flows.serving.worker import EACH, LONGEST, MOST_BYTES, MOST_WAITING
 from tests.clone import ROOT
 
 TEXT = (ROOT / "docs" / "serving.md").read_text()
@@ -25,7 +25,7 @@ def test_its_tables_have_what_the_code_has() -> None:
         f"more than {LIMIT:,} bytes",
         f"{MOST_WAITING:,} requests, or {MOST_BYTES >> 20} MB",
         f"for {QUIET:g} s",
-        f"for {LONGEST:g} s",
+        f"within {LONGEST:g} s and {EACH:g} s for each instance",
         f"`--drain` seconds ({DRAIN:g})",
     ],
 )

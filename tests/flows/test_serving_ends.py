@@ -262,10 +262,11 @@ def test_a_model_that_does_not_come_back_ends_the_process(
     made = server.Server(Place.read(GIVEN), tmp_path, server.DRAIN)
     asyncio.run(made.on_tick(1))
     assert codes == []
-    monkeypatch.setattr(Worker, "seconds", server.LONGEST + 1)
+    monkeypatch.setattr(Worker, "deadline", 0.0)
     asyncio.run(made.on_tick(2))
     assert codes == [1]
-    assert capsys.readouterr().err == "error: the model was asked 120 s ago and has not answered\n"
+    words = "error: the model has not answered within 120 s and 2 s for each instance\n"
+    assert capsys.readouterr().err == words
 
 
 def of_one(path: Path) -> None:

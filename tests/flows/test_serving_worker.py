@@ -1,15 +1,17 @@
 """The thread that predicts: what waits, what is asked together, and what a failure reaches."""
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from flows.contract import Form
 from flows.serving.question import Question
-from flows.serving.worker import MOST_BYTES, MOST_WAITING, TOGETHER, BusyError, Worker
+from flows.serving.worker import EACH, LONGEST, MOST_BYTES, MOST_WAITING, TOGETHER, BusyError, Worker
 
 
 class Doubling:
@@ -64,17 +66,27 @@ def test_what_comes_together_is_asked_together_and_answered_apart() -> None:
     in_loop(test)
 
 
-def test_how_long_the_model_has_been_asked_is_known() -> None:
+def test_each_time_it_is_asked_the_model_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has more of it for more instances, and none runs while it is not asked."""
+    now = 1000.0
+    monkeypatch.setattr("flows.serving.worker.time", SimpleNamespace(monotonic=lambda: now))
+
     async def test(worker: Worker, model: Doubling) -> None:
-        assert worker.seconds == 0
-        answer = worker.ask(question(1))
-        while not worker.seconds:
-            await asyncio.sleep(0)
-        before = worker.seconds
-        assert before < worker.seconds
+        left: list[float] = []
+
+        def predict(instances: list[Any], parameters: Any = None) -> list[Any]:
+            nonlocal now
+            left.append(worker.deadline - now)
+            now += LONGEST
+            return Doubling.predict(model, instances, parameters)
+
+        monkeypatch.setattr(model, "predict", predict)
         model.go.set()
-        await answer
-        assert worker.seconds == 0
+        assert worker.deadline == math.inf
+        answers = [worker.ask(one) for one in (question(1), question(12, 13), question(2))]
+        await asyncio.gather(*answers, return_exceptions=True)
+        assert left == [LONGEST + EACH * number for number in (4, 1, 2, 1)]
+        assert worker.deadline == math.inf
 
     in_loop(test)
 

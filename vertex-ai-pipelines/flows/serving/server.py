@@ -19,11 +19,10 @@ from flows.errors import InputError, RetrainError
 from flows.serving import artifacts
 from flows.serving.app import App
 from flows.serving.place import Place, described
-from flows.serving.worker import Worker
+from flows.serving.worker import EACH, LONGEST, Worker
 
 DRAIN = 20.0  # seconds
 QUIET = 2.0  # seconds without a request, after which nobody is taken to ask any more
-LONGEST = 120.0  # seconds of a prediction; twice what Vertex AI waits for its answer
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 UVICORN: dict[str, Any] = {
     "loop": "uvloop",
@@ -106,8 +105,9 @@ class Server(uvicorn.Server):
 
         A model that does not come back is not waited for: nothing but a new process answers again.
         """
-        if self._worker.seconds > LONGEST:
-            print(f"error: the model was asked {LONGEST:g} s ago and has not answered", file=sys.stderr)
+        if time.monotonic() > self._worker.deadline:
+            late = f"the model has not answered within {LONGEST:g} s and {EACH:g} s for each instance"
+            print(f"error: {late}", file=sys.stderr)
             os._exit(1)
         if self._app.stopping and self._drained():
             self.should_exit = True

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ Future: TypeAlias = "asyncio.Future[bytes]"
 MOST_WAITING = 1000  # questions
 MOST_BYTES = 16 << 20  # of their bodies
 TOGETHER = 64  # instances of several questions that the model is asked at once
+LONGEST = 120.0  # seconds that the model may take; twice what Vertex AI waits for its answer
+EACH = 2.0  # seconds more, for each instance that it is asked at once
 PATIENCE = 0.001  # seconds that an answer may wait for others, so that they go back together
 
 
@@ -38,21 +41,16 @@ class Worker:
     """Loads, then answers the questions in their order.
 
     Questions go to the thread, and answers back, once for each turn of the event loop: each time both
-    sides would stop for the interpreter's lock.
+    sides would stop for the interpreter's lock. `deadline` is by when the model has to have answered.
     """
+
+    deadline = math.inf
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop
         self._queue: SimpleQueue[list[Asked]] = SimpleQueue()
         self._new: list[Asked] = []
         self._waiting = self._bytes = 0
-        self._asked = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """How long the model has been asked what it has not answered yet."""
-        asked = self._asked
-        return time.monotonic() - asked if asked else 0.0
 
     def start(self, load: Callable[[], Model], done: Callable[[Model | BaseException], None]) -> None:
         """Load in the thread; `done` is called in the event loop, with the model or what went wrong."""
@@ -89,15 +87,27 @@ class Worker:
         """Answer all of `asked`; what has taken PATIENCE goes back without waiting for the rest."""
         answers, begun = list[Answered](), time.monotonic()
         for group in _groups(asked):
-            self._asked = time.monotonic()
-            found = _predict(model, [one.question for one in group])
-            self._asked = 0.0
+            found = self._predict(model, [one.question for one in group])
+            self.deadline = math.inf
             answers += zip(group, found, strict=True)
             if time.monotonic() - begun > PATIENCE:
                 self._loop.call_soon_threadsafe(self._settle, answers)
                 answers, begun = [], time.monotonic()
         if answers:
             self._loop.call_soon_threadsafe(self._settle, answers)
+
+    def _predict(self, model: Model, questions: list[Question]) -> list[bytes | Exception]:
+        """The encoded answers; where the model fails, its error for those that it fails at alone."""
+        instances = [instance for question in questions for instance in question.instances]
+        self.deadline = time.monotonic() + LONGEST + EACH * len(instances)
+        try:
+            found = iter(model.predict(instances, questions[0].parameters))
+            own = [list(itertools.islice(found, len(question.instances))) for question in questions]
+            return [msgspec.json.encode({"predictions": predictions}) for predictions in own]
+        except Exception as error:
+            if len(questions) == 1:
+                return [error]
+            return [answer for question in questions for answer in self._predict(model, [question])]
 
     def _settle(self, answers: list[Answered]) -> None:
         for (question, future), answer in answers:
@@ -119,16 +129,3 @@ def _groups(asked: list[Asked]) -> Iterator[list[Asked]]:
             group, size = [], len(one.question.instances)
         group.append(one)
     yield group
-
-
-def _predict(model: Model, questions: list[Question]) -> list[bytes | Exception]:
-    """The encoded answers; where the model fails, its error for those that it fails at alone."""
-    instances = [instance for question in questions for instance in question.instances]
-    try:
-        found = iter(model.predict(instances, questions[0].parameters))
-        own = [list(itertools.islice(found, len(question.instances))) for question in questions]
-        return [msgspec.json.encode({"predictions": predictions}) for predictions in own]
-    except Exception as error:
-        if len(questions) == 1:
-            return [error]
-        return [answer for question in questions for answer in _predict(model, [question])]

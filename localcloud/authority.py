@@ -18,9 +18,11 @@ class Authority:
         self._contexts: dict[str, ssl.SSLContext] = {}
         certificate = self._authority.cert_pem.bytes()
         outer = Path(os.environ.get("SSL_CERT_FILE") or certifi.where())
+        outer = root / WHOLE if outer.parent == root else outer  # one of its clients has started it
         outer = outer if outer.is_file() else Path(certifi.where())
+        own = b"\n" + certificate
         (root / LOCAL).write_bytes(certificate)
-        (root / WHOLE).write_bytes(outer.read_bytes() + b"\n" + certificate)
+        (root / WHOLE).write_bytes(outer.read_bytes().removesuffix(own) + own)
 
     @staticmethod
     def _load(root: Path) -> trustme.CA:

@@ -85,7 +85,11 @@ def test_the_days_of_the_data_are_shown(
         assert bigquery.period(export(), WINDOW) == shown
 
 
-@pytest.mark.parametrize("column", [{}, {"at": [1]}, {"at": pa.array([None], pa.date32())}])
+NEVER = pa.array([None], pa.date32())
+INNER = pa.array([{"at": WINDOW.start.date()}])  # a field of a column has the name
+
+
+@pytest.mark.parametrize("column", [{}, {"at": [1]}, {"at": NEVER}, {"other": INNER}])
 def test_days_that_nobody_knows_are_those_that_were_asked_for(
     column: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

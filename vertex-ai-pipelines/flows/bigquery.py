@@ -229,9 +229,11 @@ def _footer(blob: Any) -> pq.FileMetaData:
 
 def _span(footers: list[pq.FileMetaData]) -> dict[str, str]:
     """`first` and `last`: the days of the column `at`, where the files' own statistics have them."""
-    if AT not in footers[0].schema.names:
+    schema = footers[0].schema
+    paths = [schema.column(number).path for number in range(len(schema))]
+    if AT not in paths:
         return {}
-    place = footers[0].schema.names.index(AT)
+    place = paths.index(AT)
     groups = [one.row_group(number) for one in footers for number in range(one.num_row_groups)]
     found = [one.column(place).statistics for one in groups if one.num_rows]
     if not all(one and one.has_min_max and isinstance(one.min, date) for one in found):

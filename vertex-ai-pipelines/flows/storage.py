@@ -62,7 +62,8 @@ def gs_client() -> Any:
 
     client = storage.Client(project=None)
     # Its own pool holds ten connections, and throws away each further one after a single use.
-    client._http.mount("https://", HTTPAdapter(pool_maxsize=MANY))
+    if not client._http.is_mtls:  # whose adapter holds the client's certificate
+        client._http.mount("https://", HTTPAdapter(pool_maxsize=MANY))
     return client
 
 

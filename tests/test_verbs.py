@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -109,10 +110,22 @@ REFUSED = ["run nobody", "new-flow torch"]
 
 @pytest.mark.parametrize("line", WRONG + REFUSED)
 def test_a_wrong_command_line_is_refused_before_the_set_up(line: str, bare: Path) -> None:
+    refused(line, bare, os.environ["PATH"])
+
+
+def test_where_python3_is_too_old_another_one_refuses(bare: Path, tmp_path: Path) -> None:
+    for name, does in (("python3", "exit 1"), ("python3.11", f'exec "{sys.executable}" "$@"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    refused("run --nonsense", bare, f"{tmp_path}:{os.environ['PATH']}")
+
+
+def refused(line: str, bare: Path, path: str) -> None:
+    """The command line is, before anything is set up."""
     verb, *arguments = line.split()
     done = subprocess.run(
         [bare / "scripts" / verb, *arguments],
-        env={"PATH": os.environ["PATH"], "HOME": str(bare)},
+        env={"PATH": path, "HOME": str(bare)},
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,4 @@
-"""Refuse a wrong command line before the set-up: `early.py VERB ARGUMENT …`, by the system's Python.
+"""Refuse a wrong command line before the set-up: `early.py VERB ARGUMENT …`, by a Python on the PATH.
 
 It is the verb's own parser that does. The packages that its module imports are not there yet: stand-ins
 are, of which classes, defaults and annotations can be made. What takes more than that is seen later.
@@ -14,7 +14,6 @@ from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-OLDEST = (3, 11)  # that is set up; another Python cannot read the modules
 PATHS = [ROOT / "vertex-ai-pipelines", ROOT / "scripts", ROOT]
 STARTS = re.compile(r'^exec "\$python" -m (?:laptop\.inside )?([\w.]+) "\$@"$', re.M)
 
@@ -85,7 +84,7 @@ def module_of(verb: str) -> str:
 def main(verb: str, *arguments: str) -> int:
     """2 where the command line is wrong, which is said then."""
     name = module_of(verb)
-    if not name or sys.version_info < OLDEST:
+    if not name:
         return 0
     sys.path[:0] = map(str, PATHS)
     sys.meta_path.append(StandIns())

@@ -16,8 +16,13 @@ unset $(git rev-parse --local-env-vars 2>/dev/null || true)
 # A verb that says `packages=none` needs nothing but Python: it starts at once where nothing is set up.
 if [ "${packages:-all}" != none ]; then
   # Where that takes minutes, a wrong command line is refused before.
-  if [ ! -e .venv/retrain-stamp ] && command -v python3 >/dev/null; then
-    python3 -ISB scripts/laptop/early.py "$verb" "$@" || [ $? != 2 ] || exit 2
+  if [ ! -e .venv/retrain-stamp ]; then
+    for python in python3 python3.13 python3.12 python3.11; do # as scripts/setup looks for one
+      # An older one cannot read the modules.
+      "$python" -ISc 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
+      "$python" -ISB scripts/laptop/early.py "$verb" "$@" || [ $? != 2 ] || exit 2
+      break
+    done
   fi
   ./scripts/setup --quiet >&2
 fi

@@ -37,7 +37,7 @@ WRONG = {
     "[[5.1, 3.5, 1.4, 0.2], [5.1, 3.5, 1.4]]": "instances[1]: expected array of length 4",
     '[[5.1, 3.5, 1.4, "wide"]]': "instances[0][3]: expected float, got str",
     "[[5.1, 3.5, -1.4, 0.2]]": "instances[0][2]: expected float > 0.0",
-    "[[5.1, 3.5, 1.4, NaN]]": "the request is not valid JSON",
+    "[[5.1, 3.5, 1.4, NaN]]": "instances[0][3]: not JSON: NaN",
 }
 REFUSED = """
 def refused(instances):

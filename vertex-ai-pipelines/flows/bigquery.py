@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -233,13 +233,26 @@ def _span(footers: list[pq.FileMetaData]) -> dict[str, str]:
     paths = [schema.column(number).path for number in range(len(schema))]
     if AT not in paths:
         return {}
+    unit = _unit(schema.to_arrow_schema().field(AT).type)
     place = paths.index(AT)
     groups = [one.row_group(number) for one in footers for number in range(one.num_row_groups)]
     found = [one.column(place).statistics for one in groups if one.num_rows]
-    if not all(one and one.has_min_max and isinstance(one.min, date) for one in found):
+    if not (unit and all(one and one.has_min_max for one in found)):
         return {}
-    first, last = min(one.min for one in found), max(one.max for one in found)
-    return {"first": f"{first:%Y-%m-%d}", "last": f"{last:%Y-%m-%d}"}
+    # Raw: as Python's own moments they would need the machine's time zones.
+    first, last = min(one.min_raw for one in found), max(one.max_raw for one in found)
+    return {"first": _day(first, unit), "last": _day(last, unit)}
+
+
+def _unit(kind: pa.DataType) -> str:
+    """What a moment of that type counts, in numpy's words; nothing where it is no moment."""
+    if pa.types.is_timestamp(kind):
+        return str(kind.unit)
+    return "D" if pa.types.is_date32(kind) else ""
+
+
+def _day(count: int, unit: str) -> str:
+    return str(np.asarray(count).astype(f"datetime64[{unit}]").astype("datetime64[D]"))
 
 
 def _columns(path: Path) -> list[str]:

@@ -31,8 +31,7 @@ from flows.errors import InputError, RetrainError
 CLIENTS = (
     "google.auth.transport.requests",
     "google.cloud.aiplatform_v1.services.model_service",
-    "botocore.session",
-    "botocore.client",
+    "boto3",
 )
 
 
